@@ -1,0 +1,368 @@
+/*
+ * Log lines: to standard error with one write(2) each, or to the local syslog as datagrams.
+ *
+ * Every role logs through log_event(), from any of its threads.  The syslog writer is our own
+ * because syslog(3) opens its socket and the time zone when it likes, and a role in its sandbox can
+ * open neither: log_init() connects and reads the zone beforehand, and afterwards a line costs
+ * clock_gettime(2) and one send(2) or write(2).
+ *
+ * A log that does not take a line never delays or fails the mail.  The line then goes to standard
+ * error if that is open, and is counted; the first line that gets through again is followed by
+ * "log.lost" with the count.  A lost syslog is looked for once a second, which a sandboxed role
+ * does in vain: its socket(2) is refused.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define BODY_MAX 8192
+#define HEAD_MAX 192
+#define STAMP_SIZE 96
+/* At the least so much of a string and so many fields are left of a line that is too long:
+ * together, escaped, they are well below BODY_MAX. */
+#define STRING_MIN 16
+#define FIELDS_MAX 32
+#define RECONNECT_MS 1000
+#define SYSLOG_SOCKET "/dev/log"
+
+static struct {
+	struct log_conf conf;
+	char who[32];
+	pid_t pid;
+	bool stderr_open;
+	struct sockaddr_un syslog;
+	pthread_mutex_t lock; /* of the two below */
+	int fd;		      /* connected to syslog, or -1 */
+	uint64_t connect_at;  /* clock_ms() of the next attempt */
+	atomic_uint_fast64_t lost;
+} out = {
+	.conf = { .to_stderr = true },
+	.who = "genkan",
+	.stderr_open = true,
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.fd = -1,
+};
+
+/* By syslog's numbers. */
+static const char *const level_names[] = { "emergency", "alert", "critical", "error", "warning",
+	"notice", "info", "debug" };
+
+static void
+syslog_close(void)
+{
+	if (out.fd != -1)
+		close(out.fd);
+	out.fd = -1;
+}
+
+static bool
+syslog_connect(uint64_t now)
+{
+	if (out.fd != -1)
+		return true;
+	if (now < out.connect_at)
+		return false;
+	out.connect_at = now + RECONNECT_MS;
+	out.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (out.fd == -1)
+		return false;
+	if (connect(out.fd, (const struct sockaddr *)&out.syslog, sizeof(out.syslog)) == 0)
+		return true;
+	syslog_close();
+	return false;
+}
+
+static bool
+syslog_send(const char *line, size_t len, uint64_t now)
+{
+	bool sent = false;
+
+	pthread_mutex_lock(&out.lock);
+	/* The second turn is for a syslog that was started anew since the last line. */
+	for (int turn = 0; turn < 2 && !sent && syslog_connect(now); turn++) {
+		sent = send(out.fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+		/* Its queue is full: it is there, and this line is lost. */
+		if (!sent && (errno == EAGAIN || errno == ENOBUFS))
+			break;
+		if (!sent)
+			syslog_close();
+	}
+	pthread_mutex_unlock(&out.lock);
+	return sent;
+}
+
+static bool
+stderr_write(const char *line, size_t len)
+{
+	ssize_t n;
+
+	if (!out.stderr_open)
+		return false;
+	do
+		n = write(STDERR_FILENO, line, len);
+	while (n == -1 && errno == EINTR);
+	return n == (ssize_t)len;
+}
+
+/* "2026-11-22T04:15:38.123Z" */
+static void
+stamp(char *s, size_t size)
+{
+	struct timespec ts;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	snprintf(s, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
+	    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000);
+}
+
+/* "2026-11-22T04:15:38.123Z session[123] "; a JSON object says all this itself. */
+static void
+stderr_head(char *s, size_t size)
+{
+	char time_text[STAMP_SIZE];
+
+	stamp(time_text, sizeof(time_text));
+	snprintf(s, size, "%s %s[%d] ", time_text, out.who, (int)out.pid);
+}
+
+/* "<22>Nov  2 04:15:38 genkan-session[123]: ", which the local syslog reads as local time.  Not
+ * strftime(3), which would look for the time zone's file again. */
+static void
+syslog_head(char *s, size_t size, int level)
+{
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
+	struct tm tm;
+	time_t now;
+
+	now = time(NULL);
+	localtime_r(&now, &tm);
+	snprintf(s, size, "<%d>%s %2d %02d:%02d:%02d genkan-%s[%d]: ", LOG_MAIL | level,
+	    months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, out.who, (int)out.pid);
+}
+
+/* True when the line went where the configuration wants it.  Allocates nothing. */
+static bool
+deliver(int level, const char *body, size_t len)
+{
+	char line[HEAD_MAX + BODY_MAX + 1] = "";
+	size_t head;
+
+	if (len > BODY_MAX)
+		len = BODY_MAX;
+	if (!out.conf.to_stderr) {
+		syslog_head(line, HEAD_MAX, level);
+		head = strlen(line);
+		memcpy(line + head, body, len);
+		if (syslog_send(line, head + len, clock_ms()))
+			return true;
+	}
+	line[0] = '\0';
+	if (!out.conf.json)
+		stderr_head(line, HEAD_MAX);
+	head = strlen(line);
+	memcpy(line + head, body, len);
+	line[head + len] = '\n';
+	return stderr_write(line, head + len + 1) && out.conf.to_stderr;
+}
+
+/* One line's fields, strings shortened to LIMIT octets.  If anything had to go, "cut" says so. */
+struct record {
+	struct field fields[FIELDS_MAX + 2];
+	char *copies[FIELDS_MAX];
+	size_t used, copied;
+};
+
+/* Not within a character, where S is UTF-8. */
+static size_t
+cut_at(const char *s, size_t limit)
+{
+	size_t at = limit;
+
+	while (at > 0 && limit - at < 3 && ((unsigned char)s[at] & 0xc0) == 0x80)
+		at--;
+	return at;
+}
+
+static void
+gather(struct record *r, const struct field *from, size_t limit)
+{
+	struct field f;
+	bool cut = false;
+
+	for (; from->type != FIELD_END; from++) {
+		f = *from;
+		if (f.type == FIELD_STR && f.str == NULL)
+			continue;
+		if (r->used == FIELDS_MAX) {
+			cut = true;
+			break;
+		}
+		if (f.type == FIELD_STR && strlen(f.str) > limit) {
+			cut = true;
+			r->copies[r->copied] = xstrndup(f.str, cut_at(f.str, limit));
+			f.str = r->copies[r->copied++];
+		}
+		r->fields[r->used++] = f;
+	}
+	if (cut)
+		r->fields[r->used++] = F_BOOL("cut", true);
+	r->fields[r->used] = F_END;
+}
+
+static void
+render_text(struct buf *b, int level, const char *event, const struct record *r)
+{
+	buf_addf(b, "%s %s", level_names[level], event);
+	if (r->used > 0)
+		buf_addc(b, ' ');
+	field_text(b, r->fields);
+}
+
+static void
+render_json(struct buf *b, int level, const char *event, const struct record *r)
+{
+	struct field all[5 + FIELDS_MAX + 2] = {
+		F_STR("time", NULL),
+		F_STR("level", level_names[level]),
+		F_STR("role", out.who),
+		F_I64("pid", out.pid),
+		F_STR("event", event),
+	};
+	char time_text[STAMP_SIZE];
+
+	stamp(time_text, sizeof(time_text));
+	all[0].str = time_text;
+	memcpy(all + 5, r->fields, (r->used + 1) * sizeof(all[0]));
+	field_json(b, all);
+}
+
+static void
+render(struct buf *b, int level, const char *event, const struct field *fields, size_t limit)
+{
+	struct record r = { .used = 0 };
+
+	gather(&r, fields, limit);
+	if (out.conf.json)
+		render_json(b, level, event, &r);
+	else
+		render_text(b, level, event, &r);
+	while (r.copied > 0)
+		free(r.copies[--r.copied]);
+}
+
+/* A line that is too long is made again with shorter strings: cutting its end could leave half an
+ * escape, and JSON that nobody can read. */
+static bool
+emit(int level, const char *event, const struct field *fields)
+{
+	struct buf body = { 0 };
+	size_t limit = BODY_MAX;
+	bool done;
+
+	do {
+		buf_clear(&body);
+		render(&body, level, event, fields, limit);
+		limit /= 2;
+	} while (body.len > BODY_MAX && limit >= STRING_MIN);
+	done = deliver(level, buf_str(&body), body.len);
+	buf_free(&body);
+	return done;
+}
+
+void
+log_init(const struct log_conf *conf, const char *who)
+{
+	struct sockaddr_un syslog = { .sun_family = AF_UNIX };
+	const char *path;
+
+	path = conf->syslog_socket != NULL ? conf->syslog_socket : SYSLOG_SOCKET;
+	strlcpy(syslog.sun_path, path, sizeof(syslog.sun_path));
+	/* A socket that is still the right one is kept: after chroot there is no other. */
+	if (conf->to_stderr || strcmp(syslog.sun_path, out.syslog.sun_path) != 0)
+		syslog_close();
+	out.conf = *conf;
+	out.conf.syslog_socket = NULL;
+	out.syslog = syslog;
+	out.stderr_open = fcntl(STDERR_FILENO, F_GETFD) != -1;
+	log_rename(who);
+	tzset();
+	if (!conf->to_stderr) {
+		out.connect_at = 0;
+		syslog_connect(clock_ms());
+	}
+}
+
+void
+log_rename(const char *who)
+{
+	strlcpy(out.who, who, sizeof(out.who));
+	out.pid = getpid();
+}
+
+void
+log_event(int level, const char *event, const struct field *fields)
+{
+	uint_fast64_t lost;
+
+	level = LOG_PRI(level);
+	if (level == LOG_DEBUG && !out.conf.verbose)
+		return;
+	if (out.pid == 0)
+		out.pid = getpid();
+	if (!emit(level, event, fields)) {
+		atomic_fetch_add(&out.lost, 1);
+		return;
+	}
+	lost = atomic_exchange(&out.lost, 0);
+	if (lost > 0 && !emit(LOG_WARNING, "log.lost", FIELDS(F_U64("lines", lost))))
+		atomic_fetch_add(&out.lost, lost);
+}
+
+bool
+log_is_verbose(void)
+{
+	return out.conf.verbose;
+}
+
+void
+fatal(const char *fmt, ...)
+{
+	static const char text[] = "critical process.fatal reason=\"out of memory\"";
+	static const char json[] =
+	    "{\"level\":\"critical\",\"event\":\"process.fatal\",\"reason\":\"out of memory\"}";
+	static _Thread_local bool dying;
+	char reason[1024];
+	va_list ap;
+
+	/* The only thing on the way to the log that calls back here is memory that is not there. */
+	if (dying) {
+		if (out.conf.json)
+			deliver(LOG_CRIT, json, sizeof(json) - 1);
+		else
+			deliver(LOG_CRIT, text, sizeof(text) - 1);
+		abort();
+	}
+	dying = true;
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	log_event(LOG_CRIT, "process.fatal", FIELDS(F_STR("reason", reason)));
+	abort();
+}

@@ -1,0 +1,45 @@
+/*
+ * One line for each decision that matters, to standard error or syslog, as text or as a JSON object.
+ * Levels are syslog(3)'s.  Events are named "part.what", as in "gate.verdict" or "queue.accepted"; the fields
+ * "session" and "message" carry the ids that tie the lines of one mail together.
+ */
+#ifndef LIB_LOG_H
+#define LIB_LOG_H
+
+#include <stdbool.h>
+#include <syslog.h>
+
+#include "lib/field.h"
+
+struct log_conf {
+	bool to_stderr; /* else syslog, facility mail */
+	bool json;
+	bool verbose; /* LOG_DEBUG too */
+	const char *syslog_socket; /* NULL: /dev/log */
+};
+
+/* Opens what the sandbox will not let open later.  WHO is the role's name. */
+void log_init(const struct log_conf *, const char *who);
+/* After a fork: the same destination, another name and process id. */
+void log_rename(const char *who);
+/* From any thread.  Never blocks on syslog; a line that comes out longer than 8 KiB has its strings shortened and ends
+ * with the field cut=true. */
+void log_event(int level, const char *event, const struct field *);
+
+#define log_info(event, ...) log_event(LOG_INFO, event, FIELDS(__VA_ARGS__))
+#define log_notice(event, ...) log_event(LOG_NOTICE, event, FIELDS(__VA_ARGS__))
+#define log_warning(event, ...) log_event(LOG_WARNING, event, FIELDS(__VA_ARGS__))
+#define log_error(event, ...) log_event(LOG_ERR, event, FIELDS(__VA_ARGS__))
+/* Arguments are not evaluated unless verbose. */
+#define log_debug(event, ...)                                        \
+	do {                                                         \
+		if (log_is_verbose())                                \
+			log_event(LOG_DEBUG, event, FIELDS(__VA_ARGS__)); \
+	} while (0)
+bool log_is_verbose(void);
+
+/* A broken invariant inside this process: says so and aborts the process.  Never for data from disk, database, DNS,
+ * network or another role. */
+void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+#endif
