@@ -1,0 +1,105 @@
+/*
+ * The configuration: one file, read whole, checked whole, never changed afterwards.  Every role gets the same struct (the
+ * master parses before it forks); each uses the part that is its own module's.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "deliver/delivery.h"
+#include "deliver/domain.h"
+#include "deliver/lookup.h"
+#include "filters/gate.h"
+#include "lib/dns.h"
+#include "lib/ip.h"
+#include "lib/log.h"
+#include "queue/submit.h"
+
+struct buf;
+struct table;
+
+struct certificate {
+	char *name;  /* as in `tls "NAME"` */
+	char *chain; /* files */
+	char *key;
+};
+
+struct listener {
+	struct ip ip;
+	uint16_t port;
+	const struct certificate *certificate; /* `tls "NAME"`, or NULL */
+	bool implicit_tls;
+	bool submission;
+	const struct table *xclient_from;      /* peers whose XCLIENT is believed, or NULL */
+	const struct table *proxy_from;        /* peers that speak the PROXY protocol, or NULL */
+	bool gate;                             /* `gate`: also for authenticated and relay clients */
+};
+
+/* `limit NAME VALUE`; UINT64_MAX: off.  Sizes in octets, times in seconds. */
+enum limit {
+	LIMIT_CONNECTIONS,             /* of all clients at once */
+	LIMIT_CONNECTIONS_PER_ADDRESS,
+	LIMIT_CONNECTIONS_PER_NETWORK, /* /24, /64 */
+	LIMIT_RECIPIENTS,              /* a transaction */
+	LIMIT_SIZE,                    /* of a message */
+	LIMIT_ERRORS,                  /* a session: then 421 */
+	LIMIT_COMMANDS,                /* a session, those that bring no mail forward (RSET, NOOP, VRFY ...) */
+	LIMIT_MESSAGES,                /* a session */
+	LIMIT_HOPS,                    /* Received headers */
+	LIMIT_IDLE,                    /* seconds without a command */
+	LIMIT_LIFETIME,                /* seconds in the queue */
+	LIMIT_NOTICE_LIFETIME,
+	LIMIT_DELAY_NOTICE,
+	LIMIT_RETRY_FIRST,
+	LIMIT_RETRY_MOST,
+	LIMIT_DESTINATION,             /* messages under way to one destination */
+	LIMIT_LOCAL,                   /* local delivery processes */
+	LIMIT_COUNT
+};
+struct limit_spec {
+	const char *name;
+	enum { UNIT_COUNT, UNIT_SIZE, UNIT_TIME } unit;
+	uint64_t value;       /* default */
+	const char *meaning;  /* for `config show` and the manual */
+};
+extern const struct limit_spec limit_specs[LIMIT_COUNT];
+
+struct conf {
+	char *path;
+	char *host;
+	char *spool;
+	struct log_conf log;
+	struct dns_conf dns;
+	struct certificate *certificates;
+	unsigned certificates_n;
+	struct table **tables; /* the named ones */
+	unsigned tables_n;
+	struct listener *listeners;
+	unsigned listeners_n;
+	uint64_t limits[LIMIT_COUNT];
+	struct gate gate;
+	const struct table *relay_from; /* who may relay besides authenticated clients, or NULL */
+	/* what the roles are started with */
+	struct lookup_conf lookup;      /* domains and routes */
+	struct relay_conf relay;
+	struct local_conf local;
+	struct queue_conf queue;
+};
+
+/* Reads and checks.  NULL: ERRORS holds one line for each mistake, `FILE:LINE:COLUMN: what is wrong; what was expected`; at
+ * most 20 are collected.  Warnings are lines in WARNINGS, also on success. */
+struct conf *conf_load(const char *path, struct buf *errors, struct buf *warnings);
+/* The same from memory; PATH names it in messages. */
+struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *errors, struct buf *warnings);
+void conf_free(struct conf *);
+/* The effective configuration with all defaults; parses again to the same. */
+void conf_print(struct buf *, const struct conf *);
+/* Where the file is looked for without -f. */
+#define CONF_PATH "/etc/genkan/smtpd.conf"
+
+/* The words of the language, for the manual's check; NULL-terminated. */
+extern const char *const conf_keywords[];
+
+#endif

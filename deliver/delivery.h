@@ -1,0 +1,89 @@
+/*
+ * The queue's orders to those who deliver, and what they report back: messages of SUBJECT_DELIVERY between the queue and the
+ * relay roles, and between the queue and the local delivery processes.  Encoding and decoding only.
+ */
+#ifndef DELIVER_DELIVERY_H
+#define DELIVER_DELIVERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/peer.h"
+
+struct evbuffer;
+
+enum delivery_type {
+	DELIVERY_JOB = MESSAGE_TYPE(SUBJECT_DELIVERY, 1), /* queue to deliverer: struct job; large content by descriptor */
+	DELIVERY_RESULT,                                  /* back: one recipient; struct delivery_result */
+	DELIVERY_DONE,                                    /* back: all recipients of the job were reported */
+	DELIVERY_CANCEL,                                  /* queue to relay: drop it if it was not begun */
+	DELIVERY_START                                    /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, str account, str root */
+};
+
+/* RFC 6152, RFC 3030 */
+enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+
+struct job_recipient {
+	uint32_t index;      /* in the envelope */
+	const char *address; /* RCPT TO, or for local delivery the address for Delivered-To */
+	const char *original; /* ORCPT or NULL */
+	uint8_t notify;      /* RFC 3461 bits */
+	const char *path;    /* local: the mailbox */
+	uint8_t method;      /* local: enum mailbox_method */
+};
+
+struct job {
+	uint64_t id;          /* of this job; results carry it */
+	uint64_t message;
+	const char *sender;
+	const char *envid;    /* or NULL */
+	uint8_t body;         /* enum body_type */
+	uint8_t ret;
+	bool utf8;
+	uint64_t size;
+	const char *destination; /* relay: lookup.h; local: NULL */
+	unsigned recipients_n;
+	struct job_recipient *recipients;
+	const void *content;  /* inline, CONTENT_LEN octets; or NULL: it comes as a descriptor */
+	uint64_t content_len;
+};
+
+enum delivery_status {
+	DELIVERY_OK,
+	DELIVERY_TEMP,      /* this recipient or message: try later */
+	DELIVERY_PERM,      /* this recipient: never */
+	DELIVERY_TEMP_HOST  /* the destination as a whole: dead, refusing, too busy */
+};
+
+struct delivery_result {
+	uint64_t job;
+	uint32_t index;      /* of the recipient; UINT32_MAX: all that were not yet reported */
+	uint8_t status;      /* enum delivery_status */
+	const char *host;    /* who answered, "mx.example.net[192.0.2.1]", or "" */
+	const char *text;    /* its reply, "250 2.0.0 ok", or our own words in the same form */
+	const char *detail;  /* local: the file written; relay: TLS, if any; or "" */
+};
+
+/* Writes a DELIVERY_JOB to CH; CONTENT (may be NULL when FD >= 0) is drained into it; FD is closed. */
+void delivery_send_job(struct channel *, const struct job *, struct evbuffer *content, int fd);
+/* Pointers go into the message's bytes, but RECIPIENTS is allocated: free with delivery_free_job.  False: it is none. */
+bool delivery_read_job(struct message *, struct job *);
+void delivery_free_job(struct job *);
+void delivery_send_result(struct channel *, const struct delivery_result *);
+bool delivery_read_result(struct message *, struct delivery_result *);
+
+/* --- the roles (smtpd/roles.c) --- */
+struct relay_conf {
+	const char *host;       /* our name in EHLO */
+	uint32_t connect_timeout; /* seconds; others are RFC 5321 4.5.3.2's */
+	uint32_t idle_timeout;  /* a finished connection is kept so long for the next message */
+	uint32_t per_connection; /* messages on one connection; 0: no limit */
+};
+void relay_role_start(const struct relay_conf *);
+
+struct local_conf {
+	const char *host;       /* our name in Maildir file names */
+};
+void local_role_start(const struct local_conf *);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * The gate: one ordered list of rules, `[observe] ACTION [arguments] [at PHASE] [when CONDITION]`, read top to bottom.
+ * This is the whole of its meaning, without any input or output: the configuration builds it, gate_check() judges it at
+ * load time, gate_run() evaluates it over what is known of a caller.  The session (smtpd/) and smtpctl's explain drive the same code.
+ */
+#ifndef FILTERS_GATE_H
+#define FILTERS_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "filters/rdns.h"
+#include "lib/ip.h"
+
+struct buf;
+struct table;
+
+enum phase {
+	PHASE_CONNECT,
+	PHASE_GREETING, /* the banner is about to be sent */
+	PHASE_HELO,
+	PHASE_MAIL,
+	PHASE_RCPT,
+	PHASE_DATA,
+	PHASE_MESSAGE, /* the content is there, not yet acknowledged */
+	PHASE_COUNT
+};
+
+enum action {
+	ACTION_TRUST,    /* ends the gate for the session */
+	ACTION_PAUSE,    /* SECONDS before the banner; the longest that applies */
+	ACTION_TARPIT,   /* SECONDS before the reply of its phase; the longest that applies */
+	ACTION_MARK,     /* adds a header NAME: TEXT */
+	ACTION_TRAP,     /* remembers the caller as trapped for SECONDS */
+	ACTION_GREYLIST, /* 450 until the triplet has waited */
+	ACTION_TEMPFAIL, /* 450 TEXT */
+	ACTION_REJECT,   /* 550 TEXT */
+	ACTION_DROP,     /* 421 TEXT and close */
+	ACTION_COUNT
+};
+
+enum fact {
+	FACT_CLIENT,
+	FACT_RDNS,
+	FACT_S25R,
+	FACT_DNSBL,
+	FACT_RATE,
+	FACT_CONNECTIONS,
+	FACT_TRAPPED,
+	FACT_EARLY_TALKER,
+	FACT_HELO,
+	FACT_SENDER,
+	FACT_SPF,
+	FACT_RECIPIENT,
+	FACT_KNOWN_CORRESPONDENT,
+	FACT_LIST_MEMBER,
+	FACT_UNKNOWN_RECIPIENTS,
+	FACT_PIPELINING,
+	FACT_DKIM,
+	FACT_DMARC,
+	FACT_SIZE,
+	FACT_AUTHENTICATED,
+	FACT_TLS,
+	FACT_COUNT
+};
+#define FACT_BIT(f) (1u << (f))
+
+/* Results of SPF, DKIM, DMARC, by their usual names. */
+enum auth_result { AUTH_NONE, AUTH_NEUTRAL, AUTH_PASS, AUTH_FAIL, AUTH_SOFTFAIL, AUTH_POLICY, AUTH_TEMPERROR, AUTH_PERMERROR };
+
+struct place { /* in the configuration file */
+	unsigned line, column;
+};
+
+/* One question about a fact. */
+struct test {
+	enum fact fact;
+	struct place place;
+	const struct table *in; /* client, rdns, helo, sender, recipient: `in <table>` or `in { ... }`; or NULL */
+	int value;              /* rdns: enum rdns_status; spf, dkim, dmarc: enum auth_result; s25r: S25R_ANY, S25R_OWN, or a rule 0-6 */
+	char *zone;             /* dnsbl */
+	uint64_t more_than;     /* rate, connections, unknown-recipients, size */
+	uint32_t period;        /* rate: seconds */
+};
+#define S25R_ANY (-1)
+#define S25R_OWN (-2)
+
+struct condition {
+	enum { CONDITION_TEST, CONDITION_NOT, CONDITION_AND, CONDITION_OR } op;
+	struct condition *left, *right; /* NOT: left */
+	struct test test;
+};
+
+struct rule {
+	struct place place;
+	unsigned number; /* 1, 2, ... in the order of the file: the short id in replies */
+	bool observe;
+	enum action action;
+	bool at_given;
+	enum phase at;        /* given or the action's own: pause greeting; trust the earliest that its condition allows; others rcpt */
+	struct condition *when; /* NULL: always */
+	uint32_t seconds;     /* pause, tarpit; trap: for how long */
+	bool else_greylist;   /* tarpit ... else greylist */
+	uint32_t delay, window, lifetime; /* greylist; 0: the defaults */
+	char *text;           /* reply text, or the marked header's value; NULL: the default */
+	char *name;           /* mark: header name */
+};
+
+struct gate {
+	struct rule *rules;
+	unsigned n;
+	bool built_in; /* the default, because the file has no gate block */
+};
+
+/* Defaults of the greylist, in seconds (design: 2 min, 2 days, 36 days), and how many passed triplets make an identity trusted. */
+#define GREYLIST_DELAY 120
+#define GREYLIST_WINDOW (2 * 86400)
+#define GREYLIST_LIFETIME (36 * 86400)
+#define GREYLIST_TRUST_AFTER 3
+
+/* Fills in the phase of every rule that names none, and checks all of them.  NULL, or the first complaint without the file's name:
+ * `14:9: "spf" is not known at connect; the earliest phase is mail` (caller frees). */
+char *gate_check(struct gate *);
+void gate_free(struct gate *);
+/* The built-in default, checked; its text, with the reasons, is gate_default_text. */
+const char *gate_default_text(void);
+
+/* What is known of a caller.  The owner of the strings is who fills it in. */
+struct facts {
+	uint32_t known;  /* FACT_BIT()s of what was asked and answered, or is plain */
+	uint32_t failed; /* of those: DNS or the ledger gave no answer; counts as not matching, under `not` as well */
+	struct ip client;
+	enum rdns_status rdns;
+	const char *name;    /* verified, or NULL */
+	const char *claimed; /* unverified PTR, or NULL */
+	bool early_talker, pipelining, trapped, known_correspondent, list_member, authenticated, tls;
+	const char *helo, *sender, *recipient;
+	enum auth_result spf, dkim, dmarc;
+	const char *spf_domain;
+	uint64_t rate, connections, unknown_recipients, size;
+};
+
+/* What the rules of one phase say. */
+struct gate_result {
+	uint32_t missing;          /* FACT_BIT()s that must be learned before the rest can be judged; then nothing below is final */
+	const struct rule *verdict; /* the decisive rule: trust, greylist, tempfail, reject, drop; or NULL: go on */
+	const struct rule *wait;    /* pause or tarpit with the longest wait; or NULL */
+	uint64_t observed;          /* bit number-1 of each `observe` rule (the first 64) that would have acted */
+	uint64_t marks, traps;      /* likewise, of mark and trap rules that apply */
+};
+
+/* Evaluates the rules that act at PHASE. */
+void gate_run(const struct gate *, enum phase, const struct facts *, struct gate_result *);
+/* FACT_BIT()s that rules acting at phases up to LAST may ask and that can be known at phase FIRST: what to ask for in advance. */
+uint32_t gate_wants(const struct gate *, enum phase first, enum phase last);
+/* -1 unknown (a fact is missing), 0, 1: for explain. */
+int condition_eval(const struct condition *, const struct facts *, uint32_t *missing);
+
+const char *phase_name(enum phase);
+const char *action_name(enum action);
+const char *fact_name(enum fact);
+const char *auth_result_name(enum auth_result);
+/* The earliest phase at which a fact can be known. */
+enum phase fact_phase(enum fact);
+/* By name, -1 when there is none. */
+int phase_by_name(const char *);
+/* As it would stand in the file: `reject "no" at rcpt when s25r and not rdns pass`. */
+void rule_print(struct buf *, const struct rule *);
+void condition_print(struct buf *, const struct condition *);
+/* `greylist when s25r` in one word for replies and logs: "greylist#5" */
+void rule_tag(const struct rule *, char *out, unsigned size);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * The ledger: what we remember of callers.  One role opens the database (kv.h); the sessions, the queue and smtpctl
+ * ask it by message.  A ledger that is down or slow never becomes a refusal: requests then answer LEDGER_UNKNOWN.
+ */
+#ifndef FILTERS_LEDGER_H
+#define FILTERS_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "filters/gate.h"
+#include "lib/ip.h"
+
+struct ledger_request;
+
+/* In a role's start. */
+void ledger_client_init(void);
+void ledger_cancel(struct ledger_request *);
+
+/* --- the caller, at connect --- */
+struct ledger_caller {
+	bool unknown;   /* no answer: all below is false */
+	bool allowed;   /* by the operator: `grey allow` */
+	bool denied;    /* by the operator: `grey deny` */
+	bool passed;    /* sat through a pause or passed the greylist lately: is not made to wait again */
+	bool trapped;
+};
+struct ledger_request *ledger_ask_caller(const struct ip *, const char *name,
+    void (*)(const struct ledger_caller *, void *), void *arg);
+/* A caller sat through its pause (or tarpit) in order; remembered for a day. */
+void ledger_caller_passed(const struct ip *);
+void ledger_trap(const struct ip *, uint32_t seconds);
+
+/* --- the greylist, at rcpt --- */
+enum grey_state {
+	GREY_UNKNOWN, /* the ledger did not answer: let pass, and say so */
+	GREY_NEW,     /* never seen: wait */
+	GREY_EARLY,   /* seen, came back too soon: wait */
+	GREY_PASS,    /* waited, now or before */
+	GREY_TRUSTED, /* the identity has passed often enough, or the operator allowed it */
+	GREY_DENIED   /* by the operator */
+};
+struct grey_question {
+	const char *identity;  /* identity_of() */
+	const char *sender;    /* identity_sender() */
+	const char *recipient; /* lower case */
+	uint32_t delay, window, lifetime; /* seconds */
+	uint32_t trust_after;
+	bool observe;          /* look, remember nothing */
+};
+struct grey_answer {
+	enum grey_state state;
+	uint32_t left;   /* NEW, EARLY: seconds until it will pass */
+	uint32_t waited; /* PASS for the first time: seconds since the first try; else 0 */
+	bool first_pass; /* this is the first time that the triplet passes */
+	int64_t first;   /* when the triplet was first seen */
+};
+struct ledger_request *ledger_ask_grey(const struct grey_question *, void (*)(const struct grey_answer *, void *), void *arg);
+const char *grey_state_name(enum grey_state);
+
+/* --- what happened, for reports: one for each decision of the gate --- */
+struct gate_event {
+	uint64_t session;
+	int64_t time;
+	struct ip client;
+	const char *name;  /* verified, or NULL */
+	const char *helo, *sender, *recipient; /* as far as known; or NULL */
+	uint16_t rule;     /* number; 0: no rule spoke: let in */
+	uint16_t line;
+	enum action action; /* of the rule; ACTION_COUNT: let in */
+	enum phase phase;
+	bool observe;
+	uint32_t waited;   /* let in: how long the greylist had held it; pause, tarpit: seconds */
+	const char *evidence; /* "rdns=mismatch s25r=1 ..." */
+};
+void ledger_record(const struct gate_event *);
+
+/* Outgoing mail teaches: one of ours wrote to this address. */
+void ledger_correspondent(const char *ours, const char *theirs);
+struct ledger_request *ledger_ask_correspondent(const char *theirs, const char *ours, void (*)(bool known, void *), void *arg);
+
+/* --- the role itself (smtpd/roles.c) --- */
+struct ledger_conf {
+	const char *dir; /* as seen after chroot */
+};
+void ledger_role_start(const struct ledger_conf *);
+void ledger_role_stop(void);
+
+#endif

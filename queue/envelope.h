@@ -1,0 +1,66 @@
+/*
+ * A message as the queue knows it: the envelope and what became of each recipient.  The content is elsewhere (store.h).
+ */
+#ifndef QUEUE_ENVELOPE_H
+#define QUEUE_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "deliver/delivery.h" /* enum body_type */
+
+struct buf;
+struct cursor;
+
+enum recipient_state {
+	RECIPIENT_WAITING,   /* to be tried at DUE */
+	RECIPIENT_DELIVERED, /* in a mailbox, or taken by the next server */
+	RECIPIENT_FAILED,    /* for good; the sender was or will be told */
+	RECIPIENT_EXPANDED,  /* replaced by others of the same message (alias, list) */
+	RECIPIENT_REMOVED    /* by the operator: nobody is told */
+};
+
+/* RFC 3461 4.1 */
+enum notify { NOTIFY_DEFAULT = 0, NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+
+struct recipient {
+	char *address;  /* normalised forward-path, "local@domain" */
+	char *original; /* what the client named: xtext-decoded ORCPT, or the address that was expanded; or NULL */
+	char *reason;   /* last remote or local text, "451 4.7.1 ..."; or NULL */
+	char *host;     /* who said so: "mx.example.net[192.0.2.1]", or NULL for ourselves */
+	int64_t due;    /* not before this time (clock_now) */
+	uint32_t parent; /* index of the recipient whose expansion it is, or UINT32_MAX */
+	uint16_t attempts;
+	uint8_t state;   /* enum recipient_state */
+	uint8_t notify;  /* enum notify, or'ed */
+	bool delay_told; /* the one delay notice was sent */
+};
+
+struct envelope {
+	uint64_t id;
+	uint64_t session;   /* the SMTP session it came by; 0: made here */
+	int64_t time;       /* of acceptance */
+	int64_t expires;    /* gives up then */
+	char *sender;       /* reverse-path, "" for the null one */
+	char *origin;       /* where from, for people: "mail.example.org[192.0.2.1]", "local uid 1000", "notice" */
+	char *envid;        /* RFC 3461 ENVID, decoded, or NULL */
+	uint64_t size;      /* octets of content */
+	uint8_t body;       /* enum body_type */
+	uint8_t ret;        /* RFC 3461 RET: 0 unset, 1 FULL, 2 HDRS */
+	bool utf8;          /* SMTPUTF8 */
+	bool held;          /* by the operator: nothing is tried */
+	uint32_t recipients_n;
+	struct recipient *recipients;
+};
+
+struct envelope *envelope_new(void);
+/* Returns the index of the new recipient; ADDRESS and ORIGINAL are copied. */
+uint32_t envelope_add_recipient(struct envelope *, const char *address, const char *original, uint8_t notify);
+void envelope_free(struct envelope *);
+/* True when no recipient waits any more. */
+bool envelope_finished(const struct envelope *);
+void envelope_encode(struct buf *, const struct envelope *);
+/* NULL when the bytes are no envelope; the limits of RFC 5321 4.5.3.1 are checked. */
+struct envelope *envelope_decode(struct cursor *);
+
+#endif
