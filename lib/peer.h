@@ -69,6 +69,8 @@ void peer_each(enum role, void (*visit)(struct peer *, void *), void *arg);
 struct peer *peer_connect(enum role, unsigned instance, int fd);
 /* Drops it without a DOWN callback to its own subject handlers being skipped: all get DOWN. */
 void peer_disconnect(struct peer *);
+/* In a child of the master, right after the fork: the master's loop and connections are closed, its subjects forgotten. */
+void peer_forget_inherited(void);
 /* The loop of this process. */
 struct event_base *peer_base(void);
 void peer_set_base(struct event_base *);

@@ -1,0 +1,476 @@
+/*
+ * Framing, coalesced writes and descriptor passing over one stream socket (channel.h).
+ *
+ * Writes gather in one buffer and leave at the end of the loop's turn, so a role that handles fifty requests answers
+ * them with one system call.  A descriptor travels with the first octet of its message: the kernel never merges two
+ * sendmsg()s that carry descriptors, so the order of descriptors received is the order of the messages that are
+ * flagged to have one.
+ *
+ * Memory is freed at the end of the turn (a pending event), never inside the channel's own callback.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "lib/channel.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define HEADER_LEN 16
+#define FLAG_FD 1
+#define READ_FIRST (16 * 1024)
+#define KEEP_MAX (64 * 1024)
+#define DRAINED (64 * 1024)
+#define FDS_MAX 64 /* descriptors received and not yet claimed; a peer that sends more is broken */
+
+struct fd_at {
+	size_t at; /* octet of OUT with which it leaves */
+	int fd;
+};
+
+struct channel {
+	struct event_base *base;
+	int fd;
+	const struct channel_ops *ops;
+	void *arg;
+	struct event readable, writable, turn; /* TURN: sends, closes and frees at the end of the loop's turn */
+	struct buf in;
+	size_t in_used; /* octets of IN already handled */
+	struct buf out;
+	size_t out_sent;
+	size_t begun; /* offset of the message being written, or SIZE_MAX */
+	struct fd_at *fds_out;
+	size_t fds_out_n, fds_out_cap;
+	int fds_in[FDS_MAX];
+	size_t fds_in_n;
+	void (*drained)(struct channel *, void *);
+	void *drained_arg;
+	bool paused, resumed, broken, freed;
+};
+
+static void on_readable(evutil_socket_t, short, void *);
+static void on_writable(evutil_socket_t, short, void *);
+static void on_turn(evutil_socket_t, short, void *);
+
+struct channel *
+channel_new(struct event_base *base, int fd, const struct channel_ops *ops, void *arg)
+{
+	struct channel *ch = xcalloc(1, sizeof(*ch));
+
+	ch->base = base;
+	ch->fd = fd;
+	ch->ops = ops;
+	ch->arg = arg;
+	ch->begun = SIZE_MAX;
+	evutil_make_socket_nonblocking(fd);
+	event_assign(&ch->readable, base, fd, EV_READ | EV_PERSIST, on_readable, ch);
+	event_assign(&ch->writable, base, fd, EV_WRITE, on_writable, ch);
+	event_assign(&ch->turn, base, -1, 0, on_turn, ch);
+	event_add(&ch->readable, NULL);
+	return ch;
+}
+
+static void
+at_end_of_turn(struct channel *ch)
+{
+	event_active(&ch->turn, 0, 0);
+}
+
+void
+channel_free(struct channel *ch)
+{
+	if (ch == NULL || ch->freed)
+		return;
+	ch->freed = true;
+	event_del(&ch->readable);
+	event_del(&ch->writable);
+	at_end_of_turn(ch);
+}
+
+static void
+release(struct channel *ch)
+{
+	size_t i;
+
+	event_del(&ch->turn);
+	for (i = 0; i < ch->fds_in_n; i++)
+		close(ch->fds_in[i]);
+	for (i = 0; i < ch->fds_out_n; i++)
+		close(ch->fds_out[i].fd);
+	free(ch->fds_out);
+	buf_free(&ch->in);
+	buf_free(&ch->out);
+	close(ch->fd);
+	free(ch);
+}
+
+/* The other side is gone or talks nonsense: say so to the owner, once, at the end of the turn. */
+static void
+break_off(struct channel *ch)
+{
+	if (ch->broken || ch->freed)
+		return;
+	ch->broken = true;
+	event_del(&ch->readable);
+	event_del(&ch->writable);
+	at_end_of_turn(ch);
+}
+
+/* --- sending --- */
+
+struct buf *
+channel_begin(struct channel *ch, uint16_t type, uint64_t id)
+{
+	if (ch->begun != SIZE_MAX)
+		fatal("channel: a message begins inside another");
+	ch->begun = ch->out.len;
+	buf_add_u32(&ch->out, 0);
+	buf_add_u16(&ch->out, type);
+	buf_add_u16(&ch->out, 0);
+	buf_add_u64(&ch->out, id);
+	return &ch->out;
+}
+
+static void
+add_fd(struct channel *ch, int fd)
+{
+	if (ch->fds_out_n == ch->fds_out_cap) {
+		ch->fds_out_cap = ch->fds_out_cap ? ch->fds_out_cap * 2 : 4;
+		ch->fds_out = xreallocarray(ch->fds_out, ch->fds_out_cap, sizeof(*ch->fds_out));
+	}
+	ch->fds_out[ch->fds_out_n++] = (struct fd_at){ ch->begun, fd };
+	ch->out.data[ch->begun + 6] |= FLAG_FD;
+}
+
+void
+channel_end(struct channel *ch, int fd)
+{
+	size_t len = ch->out.len - ch->begun - HEADER_LEN;
+	unsigned i;
+
+	if (len > MESSAGE_MAX)
+		fatal("channel: a message of %zu octets", len);
+	for (i = 0; i < 4; i++)
+		ch->out.data[ch->begun + i] = (char)(len >> (8 * i) & 0xff);
+	if (fd >= 0)
+		add_fd(ch, fd);
+	ch->begun = SIZE_MAX;
+	if (!event_pending(&ch->writable, EV_WRITE, NULL))
+		at_end_of_turn(ch);
+}
+
+void
+channel_send(struct channel *ch, uint16_t type, uint64_t id)
+{
+	channel_begin(ch, type, id);
+	channel_end(ch, -1);
+}
+
+/* One sendmsg: up to the next octet that carries a descriptor, or from one on. */
+static ssize_t
+send_some(struct channel *ch)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = ch->out.data + ch->out_sent };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	bool with_fd = ch->fds_out_n > 0 && ch->fds_out[0].at == ch->out_sent;
+	size_t next = with_fd ? 1 : 0;
+	size_t end = ch->fds_out_n > next ? ch->fds_out[next].at : ch->out.len;
+	ssize_t n;
+
+	iov.iov_len = end - ch->out_sent;
+	if (with_fd) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.space);
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		memcpy(CMSG_DATA(&control.header), &ch->fds_out[0].fd, sizeof(int));
+	}
+	n = sendmsg(ch->fd, &msg, MSG_NOSIGNAL);
+	if (n > 0 && with_fd) {
+		close(ch->fds_out[0].fd);
+		ch->fds_out_n--;
+		memmove(ch->fds_out, ch->fds_out + 1, ch->fds_out_n * sizeof(*ch->fds_out));
+	}
+	return n;
+}
+
+/* Sends what it can.  0: all gone; 1: the socket is full; -1: the other side is gone. */
+static int
+send_all(struct channel *ch)
+{
+	ssize_t n;
+	size_t i;
+
+	while (ch->out_sent < ch->out.len) {
+		n = send_some(ch);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n < 0)
+			return -1;
+		ch->out_sent += (size_t)n;
+	}
+	if (ch->out_sent < ch->out.len && ch->out_sent < KEEP_MAX)
+		return 1;
+	/* drop what is sent; a buffer that was large once does not stay so */
+	for (i = 0; i < ch->fds_out_n; i++)
+		ch->fds_out[i].at -= ch->out_sent;
+	ch->out.len -= ch->out_sent;
+	memmove(ch->out.data, ch->out.data + ch->out_sent, ch->out.len);
+	ch->out_sent = 0;
+	if (ch->out.len == 0 && ch->out.cap > KEEP_MAX)
+		buf_free(&ch->out);
+	return ch->out.len > 0;
+}
+
+static void
+flush_out(struct channel *ch)
+{
+	void (*drained)(struct channel *, void *) = ch->drained;
+	int left;
+
+	if (ch->begun != SIZE_MAX)
+		fatal("channel: a message was begun and not ended");
+	if (ch->out.len == 0)
+		return;
+	left = send_all(ch);
+	if (left < 0) {
+		break_off(ch);
+		return;
+	}
+	if (left > 0)
+		event_add(&ch->writable, NULL);
+	if (drained != NULL && channel_backlog(ch) < DRAINED) {
+		ch->drained = NULL;
+		drained(ch, ch->drained_arg);
+	}
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	flush_out(arg);
+}
+
+size_t
+channel_backlog(const struct channel *ch)
+{
+	return ch->out.len - ch->out_sent;
+}
+
+void
+channel_on_drained(struct channel *ch, void (*drained)(struct channel *, void *), void *arg)
+{
+	ch->drained = drained;
+	ch->drained_arg = arg;
+	if (drained != NULL && !ch->freed)
+		at_end_of_turn(ch);
+}
+
+int
+channel_flush(struct channel *ch)
+{
+	struct pollfd p = { .fd = ch->fd, .events = POLLOUT };
+	int left;
+
+	while ((left = send_all(ch)) > 0)
+		(void)poll(&p, 1, -1);
+	return left;
+}
+
+/* --- receiving --- */
+
+static bool
+keep_fds(struct channel *ch, struct msghdr *msg)
+{
+	struct cmsghdr *c;
+	size_t n, i;
+	int fd;
+
+	for (c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (ch->fds_in_n == FDS_MAX) {
+				close(fd);
+				return false;
+			}
+			ch->fds_in[ch->fds_in_n++] = fd;
+		}
+	}
+	return (msg->msg_flags & MSG_CTRUNC) == 0;
+}
+
+static int
+claim_fd(struct channel *ch)
+{
+	int fd;
+
+	if (ch->fds_in_n == 0)
+		return -1;
+	fd = ch->fds_in[0];
+	ch->fds_in_n--;
+	memmove(ch->fds_in, ch->fds_in + 1, ch->fds_in_n * sizeof(int));
+	return fd;
+}
+
+int
+message_take_fd(struct message *m)
+{
+	int fd = m->fd;
+
+	m->fd = -1;
+	return fd;
+}
+
+void
+message_skip(struct message *m)
+{
+	m->body.pos = m->body.end;
+}
+
+/* Handles the message at the front of IN, if it is there whole.  1 handled, 0 not whole, -1 nonsense. */
+static int
+handle_one(struct channel *ch)
+{
+	struct cursor header = cursor_init(ch->in.data + ch->in_used, ch->in.len - ch->in_used);
+	struct message m = { .fd = -1 };
+	uint32_t len = cursor_u32(&header);
+	uint16_t flags;
+	bool ok;
+
+	m.type = cursor_u16(&header);
+	flags = cursor_u16(&header);
+	m.id = cursor_u64(&header);
+	if (header.bad)
+		return 0;
+	if (len > MESSAGE_MAX || (flags & ~FLAG_FD) != 0)
+		return -1;
+	if ((size_t)(header.end - header.pos) < len) {
+		buf_reserve(&ch->in, len + HEADER_LEN);
+		return 0;
+	}
+	if ((flags & FLAG_FD) && (m.fd = claim_fd(ch)) < 0)
+		return -1;
+	m.body = cursor_init(header.pos, len);
+	ch->in_used += HEADER_LEN + len;
+	ok = ch->ops->message(ch, &m, ch->arg) && cursor_done(&m.body);
+	if (m.fd >= 0)
+		close(m.fd);
+	return ok || ch->freed ? 1 : -1;
+}
+
+static void
+forget_handled(struct channel *ch)
+{
+	ch->in.len -= ch->in_used;
+	if (ch->in.len > 0)
+		memmove(ch->in.data, ch->in.data + ch->in_used, ch->in.len);
+	ch->in_used = 0;
+	if (ch->in.len == 0 && ch->in.cap > KEEP_MAX)
+		buf_free(&ch->in);
+}
+
+static void
+handle_all(struct channel *ch)
+{
+	int r = 1;
+
+	while (r == 1 && !ch->freed && !ch->broken && !ch->paused)
+		r = handle_one(ch);
+	forget_handled(ch);
+	if (r < 0) {
+		log_warning("channel.nonsense", F_STR("what", "a message that cannot be read; the channel is closed"));
+		break_off(ch);
+	}
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct channel *ch = arg;
+	char control[CMSG_SPACE(4 * sizeof(int))];
+	struct iovec iov;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	(void)what;
+	if (ch->in.cap - ch->in.len < READ_FIRST / 4)
+		buf_reserve(&ch->in, READ_FIRST);
+	iov.iov_base = ch->in.data + ch->in.len;
+	iov.iov_len = ch->in.cap - ch->in.len - 1;
+	n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 || !keep_fds(ch, &msg)) {
+		break_off(ch);
+		return;
+	}
+	ch->in.len += (size_t)n;
+	handle_all(ch);
+}
+
+void
+channel_pause(struct channel *ch, bool paused)
+{
+	if (ch->paused == paused || ch->freed || ch->broken)
+		return;
+	ch->paused = paused;
+	if (paused) {
+		event_del(&ch->readable);
+		return;
+	}
+	event_add(&ch->readable, NULL);
+	ch->resumed = true; /* whole messages may be waiting in IN already */
+	at_end_of_turn(ch);
+}
+
+int
+channel_fd(const struct channel *ch)
+{
+	return ch->fd;
+}
+
+/* --- the end of the loop's turn --- */
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)fd;
+	(void)what;
+	if (ch->resumed) {
+		ch->resumed = false;
+		handle_all(ch);
+	}
+	if (ch->freed && !ch->broken)
+		(void)send_all(ch); /* last words, as far as the socket takes them */
+	else if (!ch->freed && !ch->broken)
+		flush_out(ch);
+	if (ch->broken && !ch->freed) {
+		ch->freed = true;
+		ch->ops->closed(ch, ch->arg);
+	}
+	if (ch->freed)
+		release(ch);
+}

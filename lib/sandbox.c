@@ -1,0 +1,250 @@
+/*
+ * Confinement: seccomp by libseccomp, file system by Landlock (called directly: glibc has no wrappers).
+ *
+ * The filter is a list of what is allowed.  What is not on it fails with EPERM instead of killing the process: a library
+ * that tries something new after an upgrade then degrades where it can, and a log line tells; the calls that only an
+ * intruder would make (execve, ptrace, ...) do kill.
+ */
+#include <linux/landlock.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <seccomp.h>
+
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/sandbox.h"
+
+#define PATHS_MAX 16
+
+/* Landlock access rights by number: Debian 12's header ends at version 2, the kernel may know more. */
+#define FS_EXECUTE (1ULL << 0)
+#define FS_READ ((1ULL << 2) | (1ULL << 3))
+#define FS_ALL_V1 ((1ULL << 13) - 1)
+#define FS_REFER (1ULL << 13)
+#define FS_TRUNCATE (1ULL << 14)
+#define FS_FILE (FS_EXECUTE | (1ULL << 1) | (1ULL << 2) | FS_TRUNCATE)
+
+static struct {
+	const char *path;
+	bool write;
+} paths[PATHS_MAX];
+static unsigned paths_n;
+
+static void
+allow(const char *path, bool write)
+{
+	if (paths_n == PATHS_MAX)
+		fatal("sandbox: more than %d paths", PATHS_MAX);
+	paths[paths_n].path = xstrdup(path);
+	paths[paths_n++].write = write;
+}
+
+void
+sandbox_allow_read(const char *path)
+{
+	allow(path, false);
+}
+
+void
+sandbox_allow_write(const char *path)
+{
+	allow(path, true);
+}
+
+/* --- files --- */
+
+static uint64_t
+handled_rights(long version)
+{
+	uint64_t rights = FS_ALL_V1;
+
+	if (version >= 2)
+		rights |= FS_REFER;
+	if (version >= 3)
+		rights |= FS_TRUNCATE;
+	return rights;
+}
+
+static int
+add_path(int ruleset, const char *path, uint64_t rights)
+{
+	struct landlock_path_beneath_attr rule = { .allowed_access = rights };
+	int r;
+
+	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (rule.parent_fd < 0)
+		return 0; /* nothing is there, nothing is allowed */
+	r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+	if (r < 0 && errno == EINVAL) { /* a file takes fewer rights than a directory */
+		rule.allowed_access = rights & FS_FILE;
+		r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+	}
+	close(rule.parent_fd);
+	return r;
+}
+
+static int
+apply_landlock(uint32_t may)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	struct landlock_ruleset_attr attr = { .handled_access_fs = handled_rights(version) };
+	uint64_t read = FS_READ | ((may & MAY_EXEC) ? FS_EXECUTE : 0);
+	unsigned i;
+	int ruleset, r = 0;
+
+	if (version < 1) {
+		log_warning("sandbox.no_landlock", F_STR("what", "this kernel has no Landlock; seccomp and chroot remain"));
+		return 0;
+	}
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
+	if (ruleset < 0)
+		return -1;
+	for (i = 0; i < paths_n && r == 0; i++)
+		r = add_path(ruleset, paths[i].path,
+		    paths[i].write ? attr.handled_access_fs & ~FS_EXECUTE : read);
+	if (r == 0)
+		r = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
+	close(ruleset);
+	return r;
+}
+
+/* --- system calls --- */
+
+#define S(name) SCMP_SYS(name)
+#define END (-1000000)
+
+/* compute, and talk on descriptors that are there */
+static const int calls_base[] = { S(read), S(write), S(readv), S(writev), S(pread64), S(preadv), S(recvmsg), S(sendmsg),
+	S(recvfrom), S(sendto), S(sendmmsg), S(recvmmsg), S(close), S(epoll_create1), S(epoll_ctl), S(epoll_wait), S(epoll_pwait), S(epoll_pwait2),
+	S(poll), S(ppoll), S(eventfd2), S(timerfd_create), S(timerfd_settime), S(pipe2), S(clock_gettime), S(clock_getres),
+	S(clock_nanosleep), S(nanosleep), S(gettimeofday), S(time), S(getrandom), S(brk), S(munmap), S(mremap), S(madvise), S(futex),
+	S(rt_sigaction), S(rt_sigprocmask), S(rt_sigreturn), S(sigaltstack), S(exit), S(exit_group), S(getpid), S(gettid),
+	S(tgkill), S(restart_syscall), S(fcntl), S(ioctl), S(shutdown), S(getsockopt), S(setsockopt), S(getsockname), S(getpeername),
+	S(lseek), S(fstat), S(newfstatat), S(getuid), S(geteuid), S(getgid), S(getegid), S(getrlimit), S(sched_yield), S(uname),
+	S(rseq), S(set_robust_list), S(sysinfo), S(sched_getaffinity), S(getrusage), S(times), S(dup), END };
+static const int calls_accept[] = { S(accept), S(accept4), END };
+static const int calls_connect[] = { S(connect), S(bind), END };
+static const int calls_read[] = { S(stat), S(lstat), S(statx), S(access), S(faccessat), S(faccessat2), S(readlink), S(readlinkat),
+	S(getdents64), S(getcwd), S(chdir), S(fstatfs), S(statfs), S(flock), END };
+static const int calls_write[] = { S(mkdir), S(mkdirat), S(rename), S(renameat), S(renameat2), S(unlink), S(unlinkat), S(rmdir),
+	S(link), S(linkat), S(ftruncate), S(truncate), S(fallocate), S(fsync), S(fdatasync), S(syncfs), S(sync_file_range),
+	S(pwrite64), S(pwritev), S(pwritev2), S(chmod), S(fchmod), S(fchmodat), S(utimensat), S(umask), S(fadvise64), S(sync), END };
+static const int calls_thread[] = { S(set_tid_address), S(sched_setscheduler), S(sched_getparam), S(sched_getscheduler),
+	S(prctl), END };
+static const int calls_exec[] = { S(clone), S(fork), S(vfork), S(execve), S(wait4), S(waitid), S(kill), S(dup2), S(dup3),
+	S(setpgid), S(setsid), S(arch_prctl), S(pipe), S(prlimit64), END };
+static const int calls_fatal[] = { S(execve), S(execveat), S(ptrace), S(process_vm_readv), S(process_vm_writev), S(kexec_load),
+	S(init_module), S(finit_module), S(bpf), S(mount), S(umount2), S(pivot_root), S(setns), S(unshare), END };
+
+static const struct {
+	uint32_t may;
+	const int *calls;
+} groups[] = {
+	{ 0, calls_base },
+	{ MAY_ACCEPT, calls_accept },
+	{ MAY_CONNECT | MAY_UNIX, calls_connect },
+	{ MAY_READ | MAY_WRITE, calls_read },
+	{ MAY_WRITE, calls_write },
+	{ MAY_THREAD, calls_thread },
+	{ MAY_EXEC, calls_exec },
+};
+
+static int
+add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, uint32_t may)
+{
+	int r = 0;
+
+	for (; *calls != END && r >= 0; calls++) {
+		if (action != SCMP_ACT_ALLOW && *calls == S(execve) && (may & MAY_EXEC))
+			continue;
+		r = seccomp_rule_add(ctx, action, *calls, 0);
+		if (r == -EDOM || r == -EEXIST) /* unknown on this architecture */
+			r = 0;
+	}
+	return r;
+}
+
+static int
+allow_masked(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, uint64_t value)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value));
+}
+
+/* Calls that are right or wrong by their arguments. */
+static int
+add_conditional(scmp_filter_ctx ctx, uint32_t may)
+{
+	const uint64_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
+	int r = 0;
+
+	/* memory is never both data and program */
+	r |= allow_masked(ctx, S(mmap), 2, PROT_EXEC, 0);
+	r |= allow_masked(ctx, S(mprotect), 2, PROT_EXEC, 0);
+	/* limits may be read, not set */
+	r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(prlimit64), 1, SCMP_CMP(2, SCMP_CMP_EQ, 0));
+	if (may & MAY_CONNECT) {
+		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, AF_INET));
+		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, AF_INET6));
+	}
+	if (may & MAY_UNIX)
+		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, AF_UNIX));
+	if (may & MAY_WRITE) {
+		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(open), 0);
+		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(openat), 0);
+	} else if (may & MAY_READ) {
+		r |= allow_masked(ctx, S(open), 1, writing, 0);
+		r |= allow_masked(ctx, S(openat), 2, writing, 0);
+	}
+	if (may & (MAY_THREAD | MAY_EXEC)) /* glibc then takes clone, whose flags can be looked at */
+		r |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), S(clone3), 0);
+	if ((may & MAY_THREAD) && !(may & MAY_EXEC))
+		r |= allow_masked(ctx, S(clone), 0, CLONE_THREAD, CLONE_THREAD);
+	return r;
+}
+
+static int
+apply_seccomp(uint32_t may)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	size_t i;
+	int r = 0;
+
+	if (ctx == NULL)
+		return -1;
+	for (i = 0; i < sizeof(groups) / sizeof(groups[0]) && r >= 0; i++)
+		if (groups[i].may == 0 || (groups[i].may & may))
+			r = add_calls(ctx, SCMP_ACT_ALLOW, groups[i].calls, may);
+	if (r >= 0)
+		r = add_calls(ctx, SCMP_ACT_KILL_PROCESS, calls_fatal, may);
+	if (r >= 0)
+		r = add_conditional(ctx, may) == 0 ? seccomp_load(ctx) : -EINVAL;
+	seccomp_release(ctx);
+	if (r < 0) {
+		errno = -r;
+		return -1;
+	}
+	return 0;
+}
+
+int
+sandbox_apply(uint32_t may)
+{
+	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+
+	if (r == 0)
+		r = apply_landlock(may);
+	if (r == 0)
+		r = apply_seccomp(may);
+	if (r < 0)
+		log_error("sandbox.failed", F_STR("error", strerror(errno)));
+	return r;
+}
