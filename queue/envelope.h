@@ -57,10 +57,20 @@ struct envelope *envelope_new(void);
 /* Returns the index of the new recipient; ADDRESS and ORIGINAL are copied. */
 uint32_t envelope_add_recipient(struct envelope *, const char *address, const char *original, uint8_t notify);
 void envelope_free(struct envelope *);
+/* Replaces one of the texts of an envelope or recipient by a copy of VALUE, or by NULL. */
+void envelope_set(char **text, const char *value);
 /* True when no recipient waits any more. */
 bool envelope_finished(const struct envelope *);
+/* True when it can be stored and read back: id, sender, origin and at least one recipient are there, and nothing is longer
+ * than RFC 5321 4.5.3.1 and RFC 3461 allow. */
+bool envelope_ok(const struct envelope *);
+/* Of an envelope that is OK.  Texts for people (origin, reason, host) are cut at 4096 octets. */
 void envelope_encode(struct buf *, const struct envelope *);
-/* NULL when the bytes are no envelope; the limits of RFC 5321 4.5.3.1 are checked. */
+/* NULL, and a bad cursor, when the bytes are no envelope that envelope_ok() would pass. */
 struct envelope *envelope_decode(struct cursor *);
+/* What changes about a recipient after it was accepted: everything but address and original. */
+void envelope_encode_state(struct buf *, const struct recipient *);
+/* False leaves RECIPIENT as it was. */
+bool envelope_decode_state(struct cursor *, struct recipient *);
 
 #endif
