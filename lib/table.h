@@ -17,6 +17,9 @@ struct buf;
 /* NAME may be "" for a list written in place. */
 struct table *table_new(const char *name);
 void table_free(struct table *);
+/* The same for one whose name is "", so that a list written in place goes with its owner and a named table stays; NULL is
+ * none. */
+void table_free_in_place(const struct table *);
 const char *table_name(const struct table *);
 /* The file it comes from, or NULL. */
 const char *table_path(const struct table *);
@@ -25,6 +28,8 @@ const char *table_path(const struct table *);
 bool table_add(struct table *, const char *key, const char *value);
 /* Reads FILE now; NULL, or what is wrong: "/etc/x:12: ..." (caller frees). */
 char *table_load_file(struct table *, const char *path);
+/* Says which file it will be read from, without reading. */
+void table_set_path(struct table *, const char *path);
 /* Looks at the file's times and reads it anew when they changed; on error the old content stays and the error is
  * returned (caller frees). */
 char *table_refresh(struct table *);
@@ -41,5 +46,9 @@ bool table_match_name(const struct table *, const char *name);
 /* In order of addition. */
 void table_each(const struct table *, void (*visit)(const char *key, const char *value, void *), void *arg);
 size_t table_count(const struct table *);
+/* As it would stand in the configuration: <NAME>, or the list itself when it has no name. */
+void table_print(struct buf *, const struct table *);
+/* { KEY, KEY = "VALUE" ... } whether it has a name or not. */
+void table_print_content(struct buf *, const struct table *);
 
 #endif
