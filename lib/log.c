@@ -43,6 +43,7 @@ static struct {
 	struct log_conf conf;
 	char who[32];
 	pid_t pid;
+	bool started;
 	bool stderr_open;
 	struct sockaddr_un syslog;
 	pthread_mutex_t lock; /* of the two below */
@@ -300,7 +301,11 @@ log_init(const struct log_conf *conf, const char *who)
 	out.conf = *conf;
 	out.conf.syslog_socket = NULL;
 	out.syslog = syslog;
-	out.stderr_open = fcntl(STDERR_FILENO, F_GETFD) != -1;
+	/* Once: if it was closed at the start, whatever has its number later is no place for lines.
+	 */
+	if (!out.started)
+		out.stderr_open = fcntl(STDERR_FILENO, F_GETFD) != -1;
+	out.started = true;
 	log_rename(who);
 	tzset();
 	if (!conf->to_stderr) {
