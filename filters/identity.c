@@ -1,14 +1,16 @@
 /*
  * Two keys of the greylist: who calls, and for whom.
  *
- * The gate asks once per session and once per MAIL.  Pure functions over strings that others verified: NAME leads
- * forward to the client and back, SPF was authenticated and its record is no blanket pass.  Nothing here can fail.
- * What must never happen: that strangers share an identity, for one of them would pass on the other's waiting.  So
- * where a name does not clearly stand for one provider's pool, the network answers.
+ * The gate asks once per session and once per MAIL.  Pure functions over strings that others
+ * verified: NAME leads forward to the client and back, SPF was authenticated and its record is no
+ * blanket pass.  Nothing here can fail. What must never happen: that strangers share an identity,
+ * for one of them would pass on the other's waiting.  So where a name does not clearly stand for
+ * one provider's pool, the network answers.
  *
- * The sender's rules are postgrey's, to the letter where a letter decides ('_' is part of a word, as in \b of its
- * expressions), so that what a postgrey has learnt can be taken over.  In one point the order differs: the tag of BATV
- * goes first, because a tag of digits alone would otherwise already be "#" and no tag any more.
+ * The sender's rules are postgrey's, to the letter where a letter decides ('_' is part of a word,
+ * as in \b of its expressions), so that what a postgrey has learnt can be taken over.  In one point
+ * the order differs: the tag of BATV goes first, because a tag of digits alone would otherwise
+ * already be "#" and no tag any more.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,16 +37,16 @@ add_lower(struct buf *buf, const char *s, size_t len)
 }
 
 /*
- * "co.jp", "com.br", "asso.fr": registries below a country, told by their form, so that names of three labels such as
- * "example.co.jp" do not all become one caller.  A second label of three letters is one only when it is of these:
- * "gmx.de" and "ibm.ch" are providers.
+ * "co.jp", "com.br", "asso.fr": registries below a country, told by their form, so that names of
+ * three labels such as "example.co.jp" do not all become one caller.  A second label of three
+ * letters is one only when it is of these: "gmx.de" and "ibm.ch" are providers.
  */
 static bool
 is_registry(const char *second, size_t len)
 {
-	static const char *const words[] = { "asn", "asso", "biz", "com", "coop", "edu", "firm", "gen", "gob",
-		"gouv", "gov", "idv", "ind", "info", "int", "k12", "lkd", "ltd", "med", "mil", "name", "net", "ngo",
-		"nhs", "nom", "org", "plc", "police", "priv", "pro", "sch", "school" };
+	static const char *const words[] = { "asn", "asso", "biz", "com", "coop", "edu", "firm",
+		"gen", "gob", "gouv", "gov", "idv", "ind", "info", "int", "k12", "ltd", "med", "mil",
+		"mobi", "name", "net", "ngo", "nhs", "nom", "org", "plc", "priv", "pro", "rec", "sch" };
 	size_t i;
 
 	if (len <= 2)
@@ -57,8 +59,8 @@ is_registry(const char *second, size_t len)
 }
 
 /*
- * The pool that NAME, LEN octets, belongs to: all but its first label, when that can be a pool of one provider.  NULL
- * when it cannot.
+ * The pool that NAME, LEN octets, belongs to: all but its first label, when that can be a pool of
+ * one provider.  NULL when it cannot.
  */
 static const char *
 pool_of(const char *name, size_t len)
@@ -112,7 +114,8 @@ is_digit(char c)
 static bool
 is_word(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0;
+	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+	    (c & 0x80) != 0;
 }
 
 static bool
@@ -127,16 +130,20 @@ is_batv_tag(const char *s, const char *end)
 	return true;
 }
 
-/* "prvs=TAG=local" as the draft has it, and "prvs=local=TAG" as some write it: narrows [*S, *END) to the local part. */
+/*
+ * "prvs=TAG=local" as the draft has it, and "prvs=local=TAG" as some write it: narrows [*S, *END)
+ * to the local part.
+ */
 static void
 drop_batv(const char **s, const char **end)
 {
 	static const char prefix[] = "prvs=";
+	const size_t prefix_len = sizeof(prefix) - 1;
 	const char *first, *second;
 
-	if (*end - *s < (ptrdiff_t)sizeof(prefix) || strncasecmp(*s, prefix, sizeof(prefix) - 1) != 0)
+	if ((size_t)(*end - *s) < prefix_len || strncasecmp(*s, prefix, prefix_len) != 0)
 		return;
-	first = *s + sizeof(prefix) - 1;
+	first = *s + prefix_len;
 	second = memchr(first, '=', (size_t)(*end - first));
 	if (second == NULL)
 		return;

@@ -1,14 +1,15 @@
 /*
- * The six expressions of S25R, as published (gabacho-net.jp/en/anti-spam, rule 1 as of 2009-02-01), in one table.
+ * The six expressions of S25R, as published (gabacho-net.jp/en/anti-spam, rule 1 as of 2009-02-01),
+ * in one table.
  *
- * The gate asks for a caller's verified name; smtpctl asks for any name.  PCRE2 reads the POSIX expressions unchanged:
- * they use nothing in which the two differ once case is folded, as Postfix's regexp tables do, and '.' takes every
- * character.  They are compiled at the first question and stay.  No JIT: the roles that ask may not make memory
- * executable.
+ * The gate asks for a caller's verified name; smtpctl asks for any name.  PCRE2 reads the POSIX
+ * expressions unchanged: they use nothing in which the two differ once case is folded, as Postfix's
+ * regexp tables do, and '.' takes every character.  They are compiled at the first question and
+ * stay.  No JIT: the roles that ask may not make memory executable.
  *
- * A name comes from whoever owns the reverse zone.  So it is cut at 255 octets, and the matcher has a budget; an
- * expression that could not be decided within it does not accuse.  No name of 255 octets comes near the budget
- * (regress/unit/test_s25r.c).
+ * A name comes from whoever owns the reverse zone.  So it is cut at 255 octets, and the matcher has
+ * a budget; an expression that could not be decided within it does not accuse.  No name of 255
+ * octets comes near the budget (regress/unit/test_s25r.c).
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -57,7 +58,8 @@ compile_all(void)
 		compiled[i] = pcre2_compile((PCRE2_SPTR)expressions[i], PCRE2_ZERO_TERMINATED,
 		    PCRE2_CASELESS | PCRE2_DOTALL | PCRE2_NO_AUTO_CAPTURE, &error, &offset, NULL);
 		if (compiled[i] == NULL)
-			fatal("s25r: rule %d does not compile at %zu, error %d", i + 1, offset, error);
+			fatal("s25r: rule %d does not compile at %zu, error %d", i + 1, offset,
+			    error);
 	}
 }
 
@@ -85,8 +87,9 @@ s25r_matches_rule(const char *name, int rule)
 		return is_no_name(name) && rule == 0;
 	if (limits == NULL)
 		compile_all();
-	/* positive: matched (0 is "too little room for groups", which there are none of); negative: no, or over budget */
-	return pcre2_match(compiled[rule - 1], (PCRE2_SPTR)name, name_len(name), 0, 0, scratch, limits) >= 0;
+	/* negative: no match, or over budget */
+	return pcre2_match(compiled[rule - 1], (PCRE2_SPTR)name, name_len(name), 0, 0, scratch,
+	    limits) >= 0;
 }
 
 int

@@ -1,13 +1,14 @@
 /*
  * Addresses and networks as text, as bytes and as sockaddr.
  *
- * Everything that names a peer goes through here: listeners, the gate's tables, the resolver's questions, address
- * literals in HELO and in mail addresses.  Pure functions; what can fail is the reading of text, and then the result
- * is false and the output is not touched.
+ * Everything that names a peer goes through here: listeners, the gate's tables, the resolver's
+ * questions, address literals in HELO and in mail addresses.  Pure functions; what can fail is the
+ * reading of text, and then the result is false and the output is not touched.
  *
- * One address must have one form, or a table that names 192.0.2.1 would not know a caller who arrives as
- * ::ffff:192.0.2.1.  So mapped addresses become IPv4 in the only places where an address is made, and the bytes that
- * a family does not use are 0, which lets keys and comparisons take all 16.
+ * One address must have one form, or a table that names 192.0.2.1 would not know a caller who
+ * arrives as ::ffff:192.0.2.1.  So mapped addresses become IPv4 in the only places where an address
+ * is made, and the bytes that a family does not use are 0, which lets keys and comparisons take all
+ * 16.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -166,8 +167,8 @@ longest_zeros(const uint16_t *group, int *start, int *len)
 }
 
 /*
- * inet_ntop(3) is not used for IPv6: the C library writes ::2:3 as ::0.2.0.3, others do not, and this text is a key
- * in files that may move between machines.
+ * inet_ntop(3) is not used for IPv6: the C library writes ::2:3 as ::0.2.0.3, others do not, and
+ * this text is a key in files that may move between machines.
  */
 static void
 format_v6(const uint8_t *bytes, char *out, size_t size)
@@ -223,8 +224,8 @@ ip_literal(const struct ip *ip, char *out, size_t size)
 }
 
 /*
- * Snum 3("." Snum) of RFC 5321 4.1.3: one to three decimal digits each.  Leading zeros are decimal there, while
- * inet_pton(3) refuses them because other readers take them for octal.
+ * Snum 3("." Snum) of RFC 5321 4.1.3: one to three decimal digits each.  Leading zeros are decimal
+ * there, while inet_pton(3) refuses them because other readers take them for octal.
  */
 static bool
 parse_snums(const char *s, const char *end, uint8_t bytes[4])
@@ -246,8 +247,9 @@ parse_snums(const char *s, const char *end, uint8_t bytes[4])
 }
 
 /*
- * IPv6-addr of RFC 5321 4.1.3.  Two differences from inet_pton(3): leading zeros in an IPv4 tail, and "::" for a
- * single group, which RFC 5321 does not have but RFC 4291 does; both are taken, neither can be misread.
+ * IPv6-addr of RFC 5321 4.1.3.  Two differences from inet_pton(3): leading zeros in an IPv4 tail,
+ * and "::" for a single group, which RFC 5321 does not have but RFC 4291 does; both are taken,
+ * neither can be misread.
  */
 static bool
 parse_literal_v6(const char *s, size_t len, struct ip *ip)
@@ -310,13 +312,14 @@ struct ipnet
 ip_network(const struct ip *ip, uint8_t bits)
 {
 	struct ipnet net = { .ip = *ip, .bits = bits };
-	unsigned i;
+	unsigned whole;
 
 	if (net.bits > family_bits(ip->family))
 		net.bits = (uint8_t)family_bits(ip->family);
-	for (i = 0; i < sizeof(net.ip.bytes); i++) {
-		if (i >= net.bits / 8u)
-			net.ip.bytes[i] &= i == net.bits / 8u ? (uint8_t)(0xff00 >> net.bits % 8) : 0;
+	whole = net.bits / 8;
+	if (whole < sizeof(net.ip.bytes)) {
+		net.ip.bytes[whole] &= (uint8_t)(0xff00 >> net.bits % 8);
+		memset(net.ip.bytes + whole + 1, 0, sizeof(net.ip.bytes) - whole - 1);
 	}
 	return net;
 }

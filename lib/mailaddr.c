@@ -1,15 +1,17 @@
 /*
  * The grammar of RFC 5321 4.1.2 from Path down, one function for each production that needs one.
  *
- * Called for MAIL, RCPT, VRFY and HELO, by smtpctl, and for every address in configuration and tables, so that an
- * address that is equal anywhere is equal everywhere.  A failure says in words what is wrong and leaves nothing
- * allocated.  What must never happen: two readings of one address.  So there is no repair: no comments, no white
- * space, no stray dots, no controls, no eight-bit bytes that are not UTF-8.  '%' and '!' are ordinary characters of a
- * local part; nobody after this parser gives them a meaning, which is what makes "user%victim.example@ours.example"
- * no way to relay.
+ * Called for MAIL, RCPT, VRFY and HELO, by smtpctl, and for every address in configuration and
+ * tables, so that an address that is equal anywhere is equal everywhere.  A failure says in words
+ * what is wrong and leaves nothing allocated.  What must never happen: two readings of one address.
+ * So there is no repair: no comments, no white space, no stray dots, no controls, no eight-bit
+ * bytes that are not UTF-8.  '%' and '!' are ordinary characters of a local part; nobody after this
+ * parser gives them a meaning, which is what makes "user%victim.example@ours.example" no way to
+ * relay.
  *
- * Stricter than the letter in one point: the C1 controls (U+0080 to U+009F), which RFC 6531 lets pass as UTF-8, are
- * refused like other controls, for terminals obey them and logs are read on terminals.
+ * Stricter than the letter in one point: the C1 controls (U+0080 to U+009F), which RFC 6531 lets
+ * pass as UTF-8, are refused like other controls, for terminals obey them and logs are read on
+ * terminals.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -86,7 +88,10 @@ utf8_len(const char *s, const char *end)
 	return 0;
 }
 
-/* Octets of the character at the position when it is non-ASCII and may be here; 0 and the reason otherwise. */
+/*
+ * Octets of the character at the position when it is non-ASCII and may be here; 0 and the reason
+ * otherwise.
+ */
 static size_t
 scan_utf8(struct scan *scan)
 {
@@ -115,7 +120,8 @@ scan_dot_string(struct scan *scan, struct buf *local)
 		else if (*scan->pos == '.' && scan->pos > start && scan->pos[-1] != '.')
 			scan->pos++;
 		else if (*scan->pos == '.')
-			return fail(scan, "the part before '@' has a dot at its start or two in a row");
+			return fail(scan,
+			    "the part before '@' has a dot at its start or two in a row");
 		else if ((*scan->pos & 0x80) == 0)
 			break;
 		else if ((len = scan_utf8(scan)) > 0)
@@ -131,7 +137,10 @@ scan_dot_string(struct scan *scan, struct buf *local)
 	return true;
 }
 
-/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE; LOCAL gets the content without quotes and backslashes. */
+/*
+ * Quoted-string = DQUOTE *QcontentSMTP DQUOTE; LOCAL gets the content without quotes and
+ * backslashes.
+ */
 static bool
 scan_quoted_string(struct scan *scan, struct buf *local)
 {
@@ -166,7 +175,8 @@ why_no_label(const struct scan *scan)
 		return "the domain has a dot at its start or two in a row";
 	if (scan->pos < scan->end && *scan->pos != '>')
 		return "the domain has a character that is not allowed";
-	return scan->pos[-1] == '.' ? "the domain ends in a dot" : "the address has no domain behind '@'";
+	return scan->pos[-1] == '.' ? "the domain ends in a dot" :
+	    "the address has no domain behind '@'";
 }
 
 /* sub-domain = Let-dig [Ldh-str], or with RFC 6531 also a U-label. */
@@ -193,7 +203,9 @@ scan_label(struct scan *scan)
 		return fail(scan, why_no_label(scan));
 	if (*start == '-' || scan->pos[-1] == '-')
 		return fail(scan, "a label of the domain begins or ends with a hyphen");
-	/* a U-label's limit holds for its A-label, which can be shorter; whoever looks it up knows */
+	/*
+	 * a U-label's limit holds for its A-label, which can be shorter; whoever looks it up knows
+	 */
 	if (ascii && scan->pos - start > LABEL_MAX)
 		return fail(scan, "a label of the domain is longer than 63 characters");
 	return true;
@@ -219,8 +231,11 @@ scan_domain(struct scan *scan, struct buf *domain)
 	return true;
 }
 
-/* address-literal; DOMAIN gets it in the form of ip_literal(), so that every spelling of an address is one domain.
- * No General-address-literal has ever been registered with IANA, so there is nothing to take. */
+/*
+ * address-literal; DOMAIN gets it in the form of ip_literal(), so that every spelling of an address
+ * is one domain. No General-address-literal has ever been registered with IANA, so there is nothing
+ * to take.
+ */
 static bool
 scan_literal(struct scan *scan, struct buf *domain)
 {
@@ -255,7 +270,10 @@ fail_no_at(struct scan *scan)
 	return fail(scan, "the part before '@' has a character that is only allowed in quotes");
 }
 
-/* Mailbox = Local-part "@" ( Domain / address-literal ), or the postmaster of this server where FLAGS allow it. */
+/*
+ * Mailbox = Local-part "@" ( Domain / address-literal ), or the postmaster of this server where
+ * FLAGS allow it.
+ */
 static bool
 scan_mailbox(struct scan *scan, struct buf *local, struct buf *domain)
 {
@@ -352,7 +370,8 @@ scan_path(struct scan *scan, struct buf *local, struct buf *domain)
 }
 
 size_t
-mailaddr_parse_path(const char *s, size_t len, unsigned flags, struct mailaddr *out, const char **why)
+mailaddr_parse_path(const char *s, size_t len, unsigned flags, struct mailaddr *out,
+    const char **why)
 {
 	struct scan scan = { .pos = s, .end = s + len, .flags = flags };
 	struct buf local = { 0 }, domain = { 0 };

@@ -10,14 +10,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* RFC 5321 4.5.3.1.1-3, in octets */
-#define MAILADDR_LOCAL_MAX 64
+/*
+ * In octets.  RFC 5321 4.5.3.1 asks to take at least 64, 255 and 256, and more where it costs
+ * nothing: a local part may fill its path, because forwarders (SRS) and lists (VERP) write longer
+ * ones than 64 and their mail would be lost.
+ */
+#define MAILADDR_PATH_MAX 256 /* with the brackets and a source route */
 #define MAILADDR_DOMAIN_MAX 255
-#define MAILADDR_PATH_MAX 256
+#define MAILADDR_LOCAL_MAX (MAILADDR_PATH_MAX - 4) /* "<" "@x>" */
 
 struct mailaddr {
 	char *local;  /* unquoted content; "" for the null path */
-	char *domain; /* lower case; "[192.0.2.1]" for a literal; "" for the null path and for <postmaster> */
+	char *domain; /* lower case; "[192.0.2.1]" or "[IPv6:...]" (ip_literal) for a literal; "" for
+		       * the null path and for <postmaster> */
 };
 
 enum mailaddr_flags {
@@ -32,7 +37,7 @@ enum mailaddr_flags {
  * mailaddr_free).  On failure returns 0 and *WHY says what is wrong, in words for an SMTP reply.
  */
 size_t mailaddr_parse_path(const char *s, size_t len, unsigned flags, struct mailaddr *out, const char **why);
-/* A bare "a@b" that fills all of S. */
+/* A bare "a@b" that fills all of S; with the flags also "" and "postmaster". */
 bool mailaddr_parse(const char *s, size_t len, unsigned flags, struct mailaddr *out, const char **why);
 /* Domain or address literal that fills all of S, as in HELO (RFC 5321 4.1.2 Domain / address-literal). */
 bool mailaddr_domain_ok(const char *s, size_t len, unsigned flags);
