@@ -230,7 +230,8 @@ send_all(struct channel *ch)
 	for (i = 0; i < ch->fds_out_n; i++)
 		ch->fds_out[i].at -= ch->out_sent;
 	ch->out.len -= ch->out_sent;
-	memmove(ch->out.data, ch->out.data + ch->out_sent, ch->out.len);
+	if (ch->out.len > 0)
+		memmove(ch->out.data, ch->out.data + ch->out_sent, ch->out.len);
 	ch->out_sent = 0;
 	if (ch->out.len == 0 && ch->out.cap > KEEP_MAX)
 		buf_free(&ch->out);
