@@ -19,7 +19,9 @@ struct resolver_query *resolver_ask(const char *name, uint16_t type, dns_callbac
 void resolver_cancel(struct resolver_query *);
 
 /* The resolver role itself (smtpd/roles.c); CONF is a struct dns_conf. */
+/* Before the sandbox: reads resolv.conf when CONF names no server. */
 void resolver_role_prepare(const struct dns_conf *);
-void resolver_role_start(void);
+/* Needs no file any more. */
+void resolver_role_start(const struct dns_conf *);
 
 #endif
