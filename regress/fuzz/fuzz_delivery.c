@@ -1,0 +1,87 @@
+/*
+ * Fuzz target: jobs and results as a broken peer could send them.  Whatever decodes must have all its strings inside
+ * the message and all its enums in range.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/delivery.h"
+#include "deliver/domain.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static const char *first, *last; /* the message */
+
+static void
+require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void
+check_string(const char *s)
+{
+	if (s != NULL)
+		require(s >= first && s + strlen(s) < last);
+}
+
+static void
+check_job(struct message *m)
+{
+	struct job job;
+	unsigned i;
+
+	if (!delivery_read_job(m, &job)) {
+		require(job.recipients == NULL);
+		return;
+	}
+	check_string(job.sender);
+	check_string(job.envid);
+	check_string(job.destination);
+	require(job.body <= BODY_BINARYMIME && job.recipients_n > 0);
+	for (i = 0; i < job.recipients_n; i++) {
+		check_string(job.recipients[i].address);
+		check_string(job.recipients[i].original);
+		check_string(job.recipients[i].path);
+		require(job.recipients[i].method <= MAILBOX_PIPE);
+	}
+	require((job.content == NULL) == (m->fd >= 0));
+	require(job.content_len <= (size_t)(last - first));
+	delivery_free_job(&job);
+}
+
+static void
+check_result(struct message *m)
+{
+	struct delivery_result result;
+
+	if (!delivery_read_result(m, &result))
+		return;
+	require(result.status <= DELIVERY_TEMP_HOST);
+	check_string(result.host);
+	check_string(result.text);
+	check_string(result.detail);
+}
+
+/* The first octet: 1, a result instead of a job; 2, a descriptor came with it. */
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct message m = { .fd = -1 };
+
+	if (size == 0)
+		return 0;
+	first = (const char *)data + 1;
+	last = (const char *)data + size;
+	m.type = (data[0] & 1) ? DELIVERY_RESULT : DELIVERY_JOB;
+	m.fd = (data[0] & 2) ? 0 : -1;
+	m.body = cursor_init(first, size - 1);
+	if (m.type == DELIVERY_JOB)
+		check_job(&m);
+	else
+		check_result(&m);
+	return 0;
+}
