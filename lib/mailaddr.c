@@ -27,6 +27,7 @@
 #define LITERAL_TEXT_MAX 64
 
 struct scan {
+	const char *start;
 	const char *pos;
 	const char *end;
 	unsigned flags;
@@ -175,7 +176,7 @@ why_no_label(const struct scan *scan)
 		return "the domain has a dot at its start or two in a row";
 	if (scan->pos < scan->end && *scan->pos != '>')
 		return "the domain has a character that is not allowed";
-	return scan->pos[-1] == '.' ? "the domain ends in a dot" :
+	return scan->pos > scan->start && scan->pos[-1] == '.' ? "the domain ends in a dot" :
 	    "the address has no domain behind '@'";
 }
 
@@ -296,12 +297,14 @@ static bool
 scan_route(struct scan *scan)
 {
 	struct buf ignored = { 0 };
-	bool ok;
+	bool ok, more;
 
 	do {
 		scan->pos++;
 		ok = scan_domain(scan, &ignored);
-	} while (ok && at(scan, ',') && scan->pos + 1 < scan->end && *++scan->pos == '@');
+		more = ok && scan->end - scan->pos > 1 && scan->pos[0] == ',' && scan->pos[1] == '@';
+		scan->pos += more;
+	} while (more);
 	buf_free(&ignored);
 	if (!ok)
 		return false;
@@ -346,8 +349,6 @@ finish(struct scan *scan, bool ok, struct buf *local, struct buf *domain, struct
 static bool
 scan_path(struct scan *scan, struct buf *local, struct buf *domain)
 {
-	const char *start = scan->pos;
-
 	if (!at(scan, '<'))
 		return fail(scan, "the address is not in angle brackets");
 	scan->pos++;
@@ -355,8 +356,11 @@ scan_path(struct scan *scan, struct buf *local, struct buf *domain)
 		scan->pos++;
 		return (scan->flags & MAILADDR_NULL) != 0 || fail(scan, "the address is empty");
 	}
-	if (at(scan, '@') && !scan_route(scan))
-		return false;
+	if (at(scan, '@')) {
+		if (!scan_route(scan))
+			return false;
+		scan->flags &= ~(unsigned)MAILADDR_POSTMASTER;
+	}
 	if (!scan_mailbox(scan, local, domain))
 		return false;
 	if (scan->pos == scan->end)
@@ -364,7 +368,7 @@ scan_path(struct scan *scan, struct buf *local, struct buf *domain)
 	if (!at(scan, '>'))
 		return fail(scan, why_not_over(scan));
 	scan->pos++;
-	if (scan->pos - start > MAILADDR_PATH_MAX)
+	if (scan->pos - scan->start > MAILADDR_PATH_MAX)
 		return fail(scan, "the address is longer than 256 characters");
 	return true;
 }
@@ -373,7 +377,7 @@ size_t
 mailaddr_parse_path(const char *s, size_t len, unsigned flags, struct mailaddr *out,
     const char **why)
 {
-	struct scan scan = { .pos = s, .end = s + len, .flags = flags };
+	struct scan scan = { .start = s, .pos = s, .end = s + len, .flags = flags };
 	struct buf local = { 0 }, domain = { 0 };
 	bool ok = scan_path(&scan, &local, &domain);
 
@@ -383,7 +387,7 @@ mailaddr_parse_path(const char *s, size_t len, unsigned flags, struct mailaddr *
 bool
 mailaddr_parse(const char *s, size_t len, unsigned flags, struct mailaddr *out, const char **why)
 {
-	struct scan scan = { .pos = s, .end = s + len, .flags = flags };
+	struct scan scan = { .start = s, .pos = s, .end = s + len, .flags = flags };
 	struct buf local = { 0 }, domain = { 0 };
 	bool ok;
 
@@ -401,7 +405,7 @@ mailaddr_parse(const char *s, size_t len, unsigned flags, struct mailaddr *out, 
 bool
 mailaddr_domain_ok(const char *s, size_t len, unsigned flags)
 {
-	struct scan scan = { .pos = s, .end = s + len, .flags = flags };
+	struct scan scan = { .start = s, .pos = s, .end = s + len, .flags = flags };
 	struct buf domain = { 0 };
 	bool ok = scan_host(&scan, &domain) && scan.pos == scan.end;
 
