@@ -49,6 +49,7 @@ struct envelope {
 	uint8_t ret;        /* RFC 3461 RET: 0 unset, 1 FULL, 2 HDRS */
 	bool utf8;          /* SMTPUTF8 */
 	bool held;          /* by the operator: nothing is tried */
+	bool ours;          /* from one of ours: an authenticated client, one that may relay, or a program here */
 	uint32_t recipients_n;
 	struct recipient *recipients;
 };
