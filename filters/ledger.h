@@ -46,6 +46,7 @@ struct grey_question {
 	const char *recipient; /* lower case */
 	uint32_t delay, window, lifetime; /* seconds */
 	uint32_t trust_after;
+	uint16_t rule, line;   /* of the greylist rule that asks: the report counts by it */
 	bool observe;          /* look, remember nothing */
 };
 struct grey_answer {
