@@ -6,10 +6,10 @@
 #include <sys/queue.h>
 
 #include "lib/ctl.h"
+#include "lib/ctl_wire.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define WORDS_MAX 64
 #define OBJECTS_MAX 16
 #define BUSY (256 * 1024)
 
@@ -18,6 +18,7 @@ struct ctl {
 	struct peer *peer; /* NULL: gone */
 	uint64_t id;
 	uint32_t uid;
+	bool paused;       /* this caller reads slowly */
 	void (*drained)(struct ctl *, void *);
 	void *drained_arg;
 };
@@ -43,16 +44,13 @@ find_handler(const char *object)
 static bool
 request(struct peer *peer, struct message *m)
 {
-	const char *words[WORDS_MAX];
-	uint32_t uid = cursor_u32(&m->body), n = cursor_u32(&m->body), i;
+	const char *words[CTL_WORDS_MAX];
+	uint32_t uid = cursor_u32(&m->body);
+	unsigned n = ctl_words_read(&m->body, words, CTL_WORDS_MAX);
 	ctl_handler handler;
 	struct ctl *c;
 
-	if (n == 0 || n > WORDS_MAX)
-		return false;
-	for (i = 0; i < n; i++)
-		words[i] = cursor_str(&m->body);
-	if (!cursor_done(&m->body))
+	if (n == 0 || !cursor_done(&m->body))
 		return false;
 	c = xcalloc(1, sizeof(*c));
 	*c = (struct ctl){ .peer = peer, .id = m->id, .uid = uid };
@@ -65,24 +63,7 @@ request(struct peer *peer, struct message *m)
 	return true;
 }
 
-static bool
-ctl_message(struct peer *peer, struct message *m)
-{
-	struct ctl *c;
-
-	if (peer->role != ROLE_CONTROL)
-		return false;
-	if (m->type == CTL_REQUEST)
-		return request(peer, m);
-	if (m->type != CTL_CANCEL)
-		return false;
-	TAILQ_FOREACH(c, &open_requests, entry)
-		if (c->peer == peer && c->id == m->id)
-			c->peer = NULL;
-	return true;
-}
-
-/* Who waits for room to write waits no more: there is nobody to write to. */
+/* Who waits for room to write waits no more: there is some, or nobody to write to. */
 static void
 release_waiting(struct ctl *c)
 {
@@ -94,16 +75,71 @@ release_waiting(struct ctl *c)
 }
 
 static void
+cancel(struct ctl *c)
+{
+	c->peer = NULL;
+	release_waiting(c);
+}
+
+static void
+pause_answer(struct ctl *c)
+{
+	c->paused = true;
+}
+
+static void
+resume_answer(struct ctl *c)
+{
+	c->paused = false;
+	if (c->drained != NULL)
+		ctl_on_drained(c, c->drained, c->drained_arg);
+}
+
+static struct ctl *
+find_request(const struct peer *peer, uint64_t id)
+{
+	struct ctl *c;
+
+	TAILQ_FOREACH(c, &open_requests, entry)
+		if (c->peer == peer && c->id == id)
+			return c;
+	return NULL;
+}
+
+/* A request that has ended meanwhile is not known any more; that is no mistake of anybody's. */
+static bool
+ctl_message(struct peer *peer, struct message *m)
+{
+	static const struct {
+		enum ctl_type type;
+		void (*act)(struct ctl *);
+	} acts[] = { { CTL_CANCEL, cancel }, { CTL_PAUSE, pause_answer }, { CTL_RESUME, resume_answer } };
+	struct ctl *c;
+	size_t i;
+
+	if (peer->role != ROLE_CONTROL)
+		return false;
+	if (m->type == CTL_REQUEST)
+		return request(peer, m);
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+		if (acts[i].type != m->type)
+			continue;
+		if ((c = find_request(peer, m->id)) != NULL)
+			acts[i].act(c);
+		return true;
+	}
+	return false;
+}
+
+static void
 ctl_peer_down(struct peer *peer)
 {
 	struct ctl *c, *next;
 
 	for (c = TAILQ_FIRST(&open_requests); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (c->peer != peer)
-			continue;
-		c->peer = NULL;
-		release_waiting(c);
+		if (c->peer == peer)
+			cancel(c);
 	}
 }
 
@@ -144,12 +180,8 @@ ctl_text(struct ctl *c, const void *text, size_t len)
 void
 ctl_end(struct ctl *c, int status, const char *why)
 {
-	struct buf *b;
-
 	if (c->peer != NULL) {
-		b = channel_begin(c->peer->channel, CTL_END, c->id);
-		buf_add_u8(b, (uint8_t)status);
-		buf_add_str(b, why);
+		ctl_end_write(channel_begin(c->peer->channel, CTL_END, c->id), status, why);
 		channel_end(c->peer->channel, -1);
 	}
 	TAILQ_REMOVE(&open_requests, c, entry);
@@ -171,10 +203,11 @@ ctl_gone(const struct ctl *c)
 bool
 ctl_busy(struct ctl *c)
 {
-	return c->peer != NULL && channel_backlog(c->peer->channel) > BUSY;
+	return c->peer != NULL && (c->paused || channel_backlog(c->peer->channel) > BUSY);
 }
 
-/* The channel to the control role is shared by all requests: when it has drained, all who wait go on. */
+/* The channel to the control role is shared by all requests: when it has drained, all who wait for no more than that
+ * go on. */
 static void
 on_drained(struct channel *ch, void *arg)
 {
@@ -183,7 +216,7 @@ on_drained(struct channel *ch, void *arg)
 	(void)arg;
 	for (c = TAILQ_FIRST(&open_requests); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (c->peer != NULL && c->peer->channel == ch)
+		if (c->peer != NULL && c->peer->channel == ch && !c->paused)
 			release_waiting(c);
 	}
 }
@@ -195,6 +228,6 @@ ctl_on_drained(struct ctl *c, void (*drained)(struct ctl *, void *), void *arg)
 	c->drained_arg = arg;
 	if (c->peer == NULL)
 		release_waiting(c);
-	else
+	else if (!c->paused)
 		channel_on_drained(c->peer->channel, on_drained, NULL);
 }

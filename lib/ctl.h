@@ -18,7 +18,12 @@ enum ctl_type {
 	CTL_RECORD,                                     /* fields */
 	CTL_TEXT,                                       /* blob */
 	CTL_END,                                        /* u8 exit status (0, 1, 2), string: what is wrong, or "" */
-	CTL_CANCEL                                      /* the caller went away */
+	CTL_CANCEL,                                     /* the caller went away */
+	CTL_PAUSE,                                      /* the caller reads slowly: send no more of this answer */
+	CTL_RESUME,                                     /* until now */
+	/* between the caller of `submit` and the control role only */
+	CTL_CONTENT,                                    /* blob */
+	CTL_CONTENT_END
 };
 
 /* One request being answered.  Lives until ctl_end, or until the caller went away: then ctl_gone is true and output
@@ -36,7 +41,8 @@ void ctl_end(struct ctl *, int status, const char *why);
 /* Who asks. */
 uint32_t ctl_uid(const struct ctl *);
 bool ctl_gone(const struct ctl *);
-/* True while the caller reads slower than we produce: wait for DRAINED (called once) before going on. */
+/* True while the caller reads slower than we produce: wait for DRAINED (called once, also when the caller went away)
+ * before going on. */
 bool ctl_busy(struct ctl *);
 void ctl_on_drained(struct ctl *, void (*drained)(struct ctl *, void *), void *arg);
 
