@@ -1,0 +1,91 @@
+/*
+ * What the ledger keeps, as keys and values of its tables: one encoder for each kind of key, one decoder for whatever
+ * is found on disk.  Pure; the store (ledger_store.h) reads and writes.
+ *
+ * Parts of a key are length-prefixed, so that no value from outside can look like the end of one part and the beginning of
+ * another.  Keys that a scan should meet in an order begin with a big-endian number.
+ */
+#ifndef FILTERS_LEDGER_ITEM_H
+#define FILTERS_LEDGER_ITEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filters/grey.h"
+#include "filters/operator.h"
+#include "filters/report.h"
+
+struct buf;
+
+enum ledger_table {
+	TABLE_GREY,          /* triplets and identities */
+	TABLE_CALLER,        /* who passed lately, who is trapped */
+	TABLE_CORRESPONDENT, /* to whom one of ours wrote */
+	TABLE_OPERATOR,
+	TABLE_COUNTER,
+	TABLE_EVENT,         /* the last decisions, by number */
+	TABLE_COUNT
+};
+
+enum ledger_item_type {
+	ITEM_TRIPLET,
+	ITEM_IDENTITY,
+	ITEM_PASSED,
+	ITEM_TRAP,
+	ITEM_CORRESPONDENT,
+	ITEM_OPERATOR,
+	ITEM_COUNTS,
+	ITEM_WAITS,
+	ITEM_EVENT
+};
+
+/* Strings point into the key and value that were decoded, but for the operator's entry. */
+struct ledger_item {
+	enum ledger_item_type type;
+	const char *identity, *sender, *recipient; /* TRIPLET; IDENTITY: the first */
+	struct grey_record triplet;
+	struct grey_identity trust; /* IDENTITY */
+	struct ip client;           /* PASSED, TRAP */
+	const char *theirs, *ours;  /* CORRESPONDENT */
+	int64_t until;              /* PASSED, TRAP, CORRESPONDENT */
+	struct operator_entry operator_entry;
+	struct report_key key;      /* COUNTS; WAITS: the hour */
+	struct report_counts counts;
+	struct report_waits waits;
+	uint64_t number;            /* EVENT */
+	struct gate_event event;
+};
+
+void ledger_key_triplet(struct buf *, const char *identity, const char *sender, const char *recipient);
+void ledger_key_identity(struct buf *, const char *identity);
+/* With what all keys of an identity's triplets begin. */
+void ledger_key_triplets_of(struct buf *, const char *identity);
+/* ITEM_PASSED or ITEM_TRAP */
+void ledger_key_caller(struct buf *, enum ledger_item_type, const struct ip *);
+/* Both in lower case. */
+void ledger_key_correspondent(struct buf *, const char *theirs, const char *ours);
+void ledger_key_counts(struct buf *, const struct report_key *);
+void ledger_key_waits(struct buf *, uint32_t hour);
+/* With what the keys of counters from that hour on begin; 'C' for counts, 'W' for waits. */
+void ledger_key_hour(struct buf *, char kind, uint32_t hour);
+void ledger_key_event(struct buf *, uint64_t number);
+
+/* The value of PASSED, TRAP and CORRESPONDENT. */
+void ledger_until_encode(struct buf *, int64_t until);
+bool ledger_until_decode(const void *, size_t, int64_t *until);
+void ledger_event_value(struct buf *, const struct gate_event *);
+
+/* False when the octets are nothing that this version writes into TABLE. */
+bool ledger_item_decode(enum ledger_table, const void *key, size_t key_len, const void *value, size_t len,
+    struct ledger_item *);
+void ledger_item_clear(struct ledger_item *);
+/* When the purge may drop it; INT64_MAX: never by age. */
+int64_t ledger_item_expires(const struct ledger_item *);
+/* "waiting", "trusted", "allowed" ... as `grey list state=` selects. */
+const char *ledger_item_state(const struct ledger_item *, int64_t now);
+
+/* Hours that counters are kept. */
+#define LEDGER_HOURS_KEPT (62 * 24)
+
+#endif

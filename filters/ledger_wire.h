@@ -1,0 +1,48 @@
+/*
+ * The ledger's messages, both directions: one encoder and one decoder each, used by the role (ledger.c) and by who asks it
+ * (ledger_client.c).  A message's id is the request's; what is only told has id 0.
+ */
+#ifndef FILTERS_LEDGER_WIRE_H
+#define FILTERS_LEDGER_WIRE_H
+
+#include <stdbool.h>
+
+#include "filters/ledger.h"
+#include "lib/peer.h"
+
+struct buf;
+struct cursor;
+
+enum ledger_type {
+	LEDGER_ASK_CALLER = MESSAGE_TYPE(SUBJECT_LEDGER, 1), /* ip, optional name */
+	LEDGER_CALLER,            /* struct ledger_caller */
+	LEDGER_ASK_GREY,          /* struct grey_question */
+	LEDGER_GREY,              /* struct grey_answer */
+	LEDGER_ASK_CORRESPONDENT, /* string theirs, string ours */
+	LEDGER_CORRESPONDENT,     /* u8 known */
+	LEDGER_TELL_PASSED,       /* ip */
+	LEDGER_TELL_TRAP,         /* ip, u32 seconds */
+	LEDGER_TELL_EVENT,        /* struct gate_event */
+	LEDGER_TELL_WROTE         /* string ours, string theirs */
+};
+
+/* No text of a message or of a stored event is longer; what is gets cut. */
+#define LEDGER_TEXT_MAX 1000
+
+void ledger_encode_ip(struct buf *, const struct ip *);
+void ledger_decode_ip(struct cursor *, struct ip *);
+/* A string that may be NULL, which is not the same as "". */
+void ledger_encode_text(struct buf *, const char *);
+const char *ledger_decode_text(struct cursor *);
+
+/* The decoders make the cursor bad for what does not decode or is out of range; strings point into the message. */
+void ledger_encode_caller(struct buf *, const struct ledger_caller *);
+void ledger_decode_caller(struct cursor *, struct ledger_caller *);
+void ledger_encode_question(struct buf *, const struct grey_question *);
+void ledger_decode_question(struct cursor *, struct grey_question *);
+void ledger_encode_answer(struct buf *, const struct grey_answer *);
+void ledger_decode_answer(struct cursor *, struct grey_answer *);
+void ledger_encode_event(struct buf *, const struct gate_event *);
+void ledger_decode_event(struct cursor *, struct gate_event *);
+
+#endif
