@@ -22,7 +22,8 @@
 #define ADDRESS_MAX (2 * MAILADDR_LOCAL_MAX + 2 + 1 + MAILADDR_DOMAIN_MAX)
 #define ORIGINAL_MAX 1000 /* RFC 3461 4.2: 500 characters of xtext; an expansion may be named by a longer word */
 #define ENVID_MAX 1000    /* RFC 3461 4.4: 100 */
-#define PEOPLE_MAX 4096   /* origin, reason, host: words for people, cut when longer */
+#define PEOPLE_MAX 1024   /* origin, reason, host: words for people, cut when longer */
+#define RECIPIENTS_MAX 100000 /* so that an envelope is never more than 400 MB, nor a record */
 /* A recipient's fixed part and its four empty strings: what the shortest takes. */
 #define RECIPIENT_MIN (RECIPIENT_FIXED + 4 * 5)
 #define RECIPIENT_FIXED (8 + 4 + 2 + 1 + 1 + 1)
@@ -167,7 +168,7 @@ envelope_ok(const struct envelope *env)
 		return false;
 	if ((env->envid != NULL && strlen(env->envid) > ENVID_MAX) || env->body > BODY_BINARYMIME || env->ret > 2)
 		return false;
-	if (env->recipients_n == 0)
+	if (env->recipients_n == 0 || env->recipients_n > RECIPIENTS_MAX)
 		return false;
 	for (i = 0; i < env->recipients_n; i++)
 		if (!recipient_ok(env, i))

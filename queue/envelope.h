@@ -34,6 +34,7 @@ struct recipient {
 	uint8_t state;   /* enum recipient_state */
 	uint8_t notify;  /* enum notify, or'ed */
 	bool delay_told; /* the one delay notice was sent */
+	bool counted;    /* the store's own: it waited when the store last looked */
 };
 
 struct envelope {
@@ -62,10 +63,10 @@ void envelope_free(struct envelope *);
 void envelope_set(char **text, const char *value);
 /* True when no recipient waits any more. */
 bool envelope_finished(const struct envelope *);
-/* True when it can be stored and read back: id, sender, origin and at least one recipient are there, and nothing is longer
- * than RFC 5321 4.5.3.1 and RFC 3461 allow. */
+/* True when it can be stored and read back: id, sender, origin and at least one recipient are there, no more than 100,000 of
+ * them, and nothing is longer than RFC 5321 4.5.3.1 and RFC 3461 allow. */
 bool envelope_ok(const struct envelope *);
-/* Of an envelope that is OK.  Texts for people (origin, reason, host) are cut at 4096 octets. */
+/* Of an envelope that is OK.  Texts for people (origin, reason, host) are cut at 1024 octets. */
 void envelope_encode(struct buf *, const struct envelope *);
 /* NULL, and a bad cursor, when the bytes are no envelope that envelope_ok() would pass. */
 struct envelope *envelope_decode(struct cursor *);
