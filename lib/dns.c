@@ -34,9 +34,9 @@
 /* Questions that may wait for each one that may run. */
 #define WAITING_FACTOR 100
 #define DNS_DNSKEY 48
-/* How long until DNSSEC is tried again. */
-#define RECHECK_FIRST_S 30
-#define RECHECK_MAX_S 900
+/* How long until DNSSEC is tried again, in timeouts: 30 s at first, then twice as long each time, up to 16 min. */
+#define RECHECK_FIRST 3
+#define RECHECK_MAX 96
 
 /* https://data.iana.org/root-anchors/root-anchors.xml: KSK-2017 and KSK-2024 */
 static const char *const root_anchors[] = {
@@ -95,7 +95,7 @@ struct dns_engine {
 	struct dns_answer *check_answer;
 	uint64_t probe_ms;              /* when the last round began */
 	uint64_t success_ms;            /* the last answer that came from outside */
-	unsigned recheck_s;
+	unsigned recheck;               /* in timeouts */
 	bool asking;                    /* inside dns_upstream_ask: what comes now comes from the cache */
 
 	struct question_tree questions;
@@ -423,15 +423,16 @@ check_ended(int fd, short what, void *arg)
 	engine->candidate = NULL;
 	if (answer != NULL && answer->secure) {
 		log_info("dns.validating", F_STR("anchor", engine->check_name[0] != '\0' ? engine->check_name : "."));
-		engine->recheck_s = RECHECK_FIRST_S;
+		engine->recheck = RECHECK_FIRST;
 		use_upstream(engine, candidate, true);
 	} else {
 		dns_upstream_free(candidate);
 		log_warning("dns.unvalidated", F_STR("why", answer == NULL ? "no answer in time" :
 		    answer->why != NULL ? answer->why : "the anchor's keys are not signed"),
-		    F_U64("again_in_s", engine->recheck_s));
-		timer_in(engine->recheck_timer, engine->recheck_s * 1000);
-		engine->recheck_s = engine->recheck_s * 2 > RECHECK_MAX_S ? RECHECK_MAX_S : engine->recheck_s * 2;
+		    F_U64("again_in_s", engine->recheck * engine->timeout_ms / 1000));
+		timer_in(engine->recheck_timer, engine->recheck * engine->timeout_ms);
+		if (engine->recheck < RECHECK_MAX)
+			engine->recheck *= 2;
 		if (engine->way_out != OUT_UP)
 			go_unvalidated(engine);
 	}
@@ -551,7 +552,7 @@ dns_engine_new(struct event_base *base, const struct dns_conf *conf, char **why)
 	engine->timeout_ms = conf->timeout_ms != 0 ? conf->timeout_ms : TIMEOUT_MS;
 	engine->interval_ms = engine->timeout_ms / 10 > 0 ? engine->timeout_ms / 10 : 1;
 	engine->running_max = conf->running_max != 0 ? conf->running_max : RUNNING_MAX;
-	engine->recheck_s = RECHECK_FIRST_S;
+	engine->recheck = RECHECK_FIRST;
 	RB_INIT(&engine->questions);
 	TAILQ_INIT(&engine->waiting);
 	TAILQ_INIT(&engine->running);
