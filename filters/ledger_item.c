@@ -28,9 +28,20 @@ enum key_kind {
 };
 
 void
+ledger_key_first(struct buf *b, enum ledger_item_type type)
+{
+	static const uint8_t kinds[] = { [ITEM_TRIPLET] = KEY_TRIPLET, [ITEM_IDENTITY] = KEY_IDENTITY,
+		[ITEM_PASSED] = KEY_PASSED, [ITEM_TRAP] = KEY_TRAP, [ITEM_COUNTS] = KEY_COUNTS, [ITEM_WAITS] = KEY_WAITS,
+		[ITEM_EVENT] = 0 };
+
+	if (kinds[type] != 0)
+		buf_add_u8(b, kinds[type]);
+}
+
+void
 ledger_key_triplets_of(struct buf *b, const char *identity)
 {
-	buf_add_u8(b, KEY_TRIPLET);
+	ledger_key_first(b, ITEM_TRIPLET);
 	buf_add_str(b, identity);
 }
 
@@ -45,14 +56,14 @@ ledger_key_triplet(struct buf *b, const char *identity, const char *sender, cons
 void
 ledger_key_identity(struct buf *b, const char *identity)
 {
-	buf_add_u8(b, KEY_IDENTITY);
+	ledger_key_first(b, ITEM_IDENTITY);
 	buf_add_str(b, identity);
 }
 
 void
 ledger_key_caller(struct buf *b, enum ledger_item_type type, const struct ip *ip)
 {
-	buf_add_u8(b, type == ITEM_TRAP ? KEY_TRAP : KEY_PASSED);
+	ledger_key_first(b, type);
 	ledger_encode_ip(b, ip);
 }
 
@@ -64,11 +75,11 @@ ledger_key_correspondent(struct buf *b, const char *theirs, const char *ours)
 }
 
 void
-ledger_key_hour(struct buf *b, char kind, uint32_t hour)
+ledger_key_hour(struct buf *b, enum ledger_item_type type, uint32_t hour)
 {
 	uint32_t be = htobe32(hour);
 
-	buf_addc(b, kind);
+	ledger_key_first(b, type);
 	buf_add(b, &be, sizeof(be));
 }
 
@@ -78,14 +89,14 @@ ledger_key_counts(struct buf *b, const struct report_key *k)
 	uint8_t key[REPORT_KEY_LEN];
 
 	report_key_encode(key, k);
-	buf_add_u8(b, KEY_COUNTS);
+	ledger_key_first(b, ITEM_COUNTS);
 	buf_add(b, key, sizeof(key));
 }
 
 void
 ledger_key_waits(struct buf *b, uint32_t hour)
 {
-	ledger_key_hour(b, KEY_WAITS, hour);
+	ledger_key_hour(b, ITEM_WAITS, hour);
 }
 
 void

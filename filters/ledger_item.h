@@ -57,6 +57,8 @@ struct ledger_item {
 	struct gate_event event;
 };
 
+/* With what all keys of a type begin: where a scan for it starts. */
+void ledger_key_first(struct buf *, enum ledger_item_type);
 void ledger_key_triplet(struct buf *, const char *identity, const char *sender, const char *recipient);
 void ledger_key_identity(struct buf *, const char *identity);
 /* With what all keys of an identity's triplets begin. */
@@ -67,8 +69,8 @@ void ledger_key_caller(struct buf *, enum ledger_item_type, const struct ip *);
 void ledger_key_correspondent(struct buf *, const char *theirs, const char *ours);
 void ledger_key_counts(struct buf *, const struct report_key *);
 void ledger_key_waits(struct buf *, uint32_t hour);
-/* With what the keys of counters from that hour on begin; 'C' for counts, 'W' for waits. */
-void ledger_key_hour(struct buf *, char kind, uint32_t hour);
+/* With what the keys of ITEM_COUNTS or ITEM_WAITS of that hour begin. */
+void ledger_key_hour(struct buf *, enum ledger_item_type, uint32_t hour);
 void ledger_key_event(struct buf *, uint64_t number);
 
 /* The value of PASSED, TRAP and CORRESPONDENT. */

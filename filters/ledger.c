@@ -1,0 +1,336 @@
+/*
+ * The ledger's process (ledger.h): the only opener of the database.
+ *
+ * Sessions, the queue and the relays ask by message; smtpctl's requests come through the control role.  Every message is
+ * answered in the turn in which it came, from memory and a few reads of the store; the disk is flushed beside the loop, and
+ * the purge goes in small steps.  What can fail is the store.  It then mends itself or is opened again from here, and until it
+ * is, the answers are "unknown".  What must never happen: that a broken database stops or refuses mail.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "filters/ledger_role.h"
+#include "filters/ledger_walk.h"
+#include "filters/ledger_wire.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/role.h"
+
+#define TICK_SECONDS 10
+/* Counters go to the store so long after they changed. */
+#define FLUSH_SECONDS 1
+/* A store that could not be opened is tried again after so many ticks. */
+#define REOPEN_TICKS 3
+#define PURGE_SECONDS (6 * 3600)
+#define PURGE_FIRST 600
+#define PURGE_PAUSE_MS 50
+#define CORRESPONDENT_SECONDS (180 * 86400)
+
+static struct ledger ledger;
+
+static struct {
+	char *dir;
+	struct event tick, flush;
+	unsigned ticks;
+	bool purging;
+	unsigned purge_table; /* index into purge_tables */
+	uint64_t purge_seen, purge_dropped;
+	int64_t purged; /* when the last one began */
+} here;
+
+/*
+ * The purge: drops what is too old to count, table by table.  Decisions do not depend on it.
+ */
+
+static void purge_next(void);
+
+static const enum ledger_table purge_tables[] = { TABLE_GREY, TABLE_CALLER, TABLE_CORRESPONDENT, TABLE_COUNTER };
+
+static enum kv_step
+purge_visit(const struct ledger_item *item, void *arg)
+{
+	(void)arg;
+	here.purge_seen++;
+	if (here.purged <= ledger_item_expires(item))
+		return KV_NEXT;
+	here.purge_dropped++;
+	return KV_DELETE;
+}
+
+static void
+purge_done(int rc, void *arg)
+{
+	(void)arg;
+	if (rc == -1)
+		here.purging = false;
+	else
+		purge_next();
+}
+
+static void
+purge_operators(void)
+{
+	const struct operator_entry *e, *next;
+	int64_t now;
+
+	now = clock_now();
+	for (e = operator_list_next(ledger.operators, NULL); e != NULL; e = next) {
+		next = operator_list_next(ledger.operators, e);
+		if (e->expires == 0 || now <= e->expires)
+			continue;
+		log_info("ledger.entry-expired", F_STR("kind", operator_kind_name(e->kind)), F_STR("entry", e->text));
+		if (ledger_delete_operator(ledger.store, e->kind, e->text) != -1)
+			(void)operator_list_remove(ledger.operators, e->kind, e->text);
+	}
+}
+
+static void
+purge_next(void)
+{
+	struct ledger_walk w = { .store = ledger.store, .pause_ms = PURGE_PAUSE_MS, .visit = purge_visit,
+		.done = purge_done };
+
+	if (here.purge_table == sizeof(purge_tables) / sizeof(purge_tables[0])) {
+		here.purging = false;
+		ledger.changed = ledger.changed || here.purge_dropped > 0;
+		log_info("ledger.purged", F_U64("seen", here.purge_seen), F_U64("dropped", here.purge_dropped));
+		return;
+	}
+	w.table = purge_tables[here.purge_table++];
+	ledger_walk(&w);
+}
+
+static void
+purge_if_due(void)
+{
+	int64_t now;
+
+	now = clock_now();
+	/* a clock that went back makes it due as well */
+	if (here.purging || ledger.store == NULL || (now - here.purged < PURGE_SECONDS && now >= here.purged))
+		return;
+	here.purged = now;
+	here.purging = true;
+	here.purge_table = 0;
+	here.purge_seen = here.purge_dropped = 0;
+	purge_operators();
+	purge_next();
+}
+
+/*
+ * The store and its timers
+ */
+
+static void
+open_store(void)
+{
+	char *why = NULL;
+
+	ledger.store = ledger_store_open(here.dir, &why);
+	if (ledger.store == NULL)
+		log_error("ledger.down", F_STR("dir", here.dir), F_STR("text", why),
+		    F_STR("effect", "callers are let in as if unknown to the ledger"));
+	else if (why != NULL)
+		log_error("ledger.damaged", F_STR("dir", here.dir), F_STR("text", why));
+	free(why);
+	if (ledger.store != NULL)
+		ledger_load_operators(&ledger);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	here.ticks++;
+	if (ledger.store == NULL && here.ticks % REOPEN_TICKS == 0)
+		open_store();
+	if (ledger.changed && ledger.store != NULL && ledger_store_sync(ledger.store) == 0)
+		ledger.changed = false;
+	purge_if_due();
+}
+
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (ledger_count_flush(ledger.count, ledger.store) == -1)
+		log_debug("ledger.unflushed", F_STR("what", "counters"));
+}
+
+static void
+flush_soon(void)
+{
+	static const struct timeval soon = { FLUSH_SECONDS, 0 };
+
+	if (!evtimer_pending(&here.flush, NULL))
+		evtimer_add(&here.flush, &soon);
+}
+
+/*
+ * Messages
+ */
+
+static bool
+ask_caller(struct peer *peer, struct message *m)
+{
+	struct ledger_caller a;
+	struct ip ip;
+	const char *name;
+
+	ledger_decode_ip(&m->body, &ip);
+	name = ledger_decode_text(&m->body);
+	if (!cursor_done(&m->body))
+		return false;
+	ledger_judge_caller(&ledger, &ip, name, clock_now(), &a);
+	ledger_encode_caller(channel_begin(peer->channel, LEDGER_CALLER, m->id), &a);
+	channel_end(peer->channel, -1);
+	return true;
+}
+
+static bool
+ask_grey(struct peer *peer, struct message *m)
+{
+	struct grey_question q;
+	struct grey_answer a;
+
+	ledger_decode_question(&m->body, &q);
+	if (!cursor_done(&m->body))
+		return false;
+	ledger_decide(&ledger, &q, clock_now(), &a);
+	flush_soon();
+	ledger_encode_answer(channel_begin(peer->channel, LEDGER_GREY, m->id), &a);
+	channel_end(peer->channel, -1);
+	return true;
+}
+
+static bool
+ask_correspondent(struct peer *peer, struct message *m)
+{
+	const char *theirs, *ours;
+
+	theirs = cursor_str(&m->body);
+	ours = cursor_str(&m->body);
+	if (!cursor_done(&m->body))
+		return false;
+	buf_add_u8(channel_begin(peer->channel, LEDGER_CORRESPONDENT, m->id),
+	    ledger_get_correspondent(ledger.store, theirs, ours, clock_now()) == 1);
+	channel_end(peer->channel, -1);
+	return true;
+}
+
+static bool
+told_passed(struct peer *peer, struct message *m)
+{
+	struct ip ip;
+
+	(void)peer;
+	ledger_decode_ip(&m->body, &ip);
+	if (!cursor_done(&m->body) || ip.family == 0)
+		return false;
+	(void)ledger_put_caller(ledger.store, ITEM_PASSED, &ip, clock_now() + LEDGER_PASSED_SECONDS);
+	return true;
+}
+
+static bool
+told_trap(struct peer *peer, struct message *m)
+{
+	struct ip ip;
+	uint32_t seconds;
+
+	(void)peer;
+	ledger_decode_ip(&m->body, &ip);
+	seconds = cursor_u32(&m->body);
+	if (!cursor_done(&m->body) || ip.family == 0)
+		return false;
+	(void)ledger_put_caller(ledger.store, ITEM_TRAP, &ip, clock_now() + seconds);
+	return true;
+}
+
+static bool
+told_event(struct peer *peer, struct message *m)
+{
+	struct gate_event e;
+
+	(void)peer;
+	ledger_decode_event(&m->body, &e);
+	if (!cursor_done(&m->body))
+		return false;
+	ledger_take_event(&ledger, &e);
+	flush_soon();
+	return true;
+}
+
+static bool
+told_wrote(struct peer *peer, struct message *m)
+{
+	const char *ours, *theirs;
+
+	(void)peer;
+	ours = cursor_str(&m->body);
+	theirs = cursor_str(&m->body);
+	if (!cursor_done(&m->body))
+		return false;
+	(void)ledger_put_correspondent(ledger.store, theirs, ours, clock_now() + CORRESPONDENT_SECONDS);
+	return true;
+}
+
+static bool
+on_message(struct peer *peer, struct message *m)
+{
+	static const struct {
+		uint16_t type;
+		bool (*handler)(struct peer *, struct message *);
+		bool changes;
+	} handlers[] = {
+		{ LEDGER_ASK_CALLER, ask_caller, false },
+		{ LEDGER_ASK_GREY, ask_grey, false },
+		{ LEDGER_ASK_CORRESPONDENT, ask_correspondent, false },
+		{ LEDGER_TELL_PASSED, told_passed, true },
+		{ LEDGER_TELL_TRAP, told_trap, true },
+		{ LEDGER_TELL_EVENT, told_event, true },
+		{ LEDGER_TELL_WROTE, told_wrote, true },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		if (handlers[i].type != m->type)
+			continue;
+		ledger.changed = ledger.changed || handlers[i].changes;
+		return handlers[i].handler(peer, m);
+	}
+	return false;
+}
+
+void
+ledger_role_start(const struct ledger_conf *conf)
+{
+	static const struct subject_ops ops = { .message = on_message };
+	static const struct timeval tick = { TICK_SECONDS, 0 };
+
+	here.dir = xstrdup(conf->dir);
+	here.purged = clock_now() - PURGE_SECONDS + PURGE_FIRST;
+	ledger.operators = operator_list_new();
+	ledger.count = ledger_count_new();
+	open_store();
+	event_assign(&here.tick, peer_base(), -1, EV_PERSIST, on_tick, NULL);
+	event_add(&here.tick, &tick);
+	evtimer_assign(&here.flush, peer_base(), on_flush, NULL);
+	peer_register(SUBJECT_LEDGER, &ops);
+	ledger_ctl_init(&ledger);
+}
+
+void
+ledger_role_stop(void)
+{
+	(void)ledger_count_flush(ledger.count, ledger.store);
+	ledger_store_close(ledger.store);
+	role_exit(0);
+}

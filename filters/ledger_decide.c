@@ -1,0 +1,128 @@
+/*
+ * What the ledger answers (ledger_role.h): the operator's word first, then what is remembered.
+ *
+ * The role calls this for each message and the tests call it without one.  A store that gives no answer, or that cannot keep
+ * what it must for the next try, makes the answer "unknown", which lets mail in: a caller that is told to come back and is not
+ * remembered would be told so for ever.
+ */
+#include <string.h>
+
+#include "filters/ledger_role.h"
+#include "lib/buf.h"
+#include "lib/log.h"
+
+void
+ledger_judge_caller(struct ledger *l, const struct ip *ip, const char *name, int64_t now, struct ledger_caller *a)
+{
+	enum operator_word word;
+	int passed, trapped;
+
+	memset(a, 0, sizeof(*a));
+	word = operator_on_caller(l->operators, ip, name, now);
+	a->allowed = word == OPERATOR_ALLOW;
+	a->denied = word == OPERATOR_DENY;
+	passed = ledger_get_caller(l->store, ITEM_PASSED, ip, now);
+	trapped = ledger_get_caller(l->store, ITEM_TRAP, ip, now);
+	a->passed = passed == 1;
+	a->trapped = trapped == 1;
+	/* the operator's word is in memory and holds without the store */
+	a->unknown = (passed == -1 || trapped == -1) && word == OPERATOR_SILENT;
+}
+
+/* The triplet of Q passed for the first time: counts for its identity. */
+static void
+credit_identity(struct ledger *l, const struct grey_question *q, struct grey_identity *id, int64_t now)
+{
+	grey_identity_passed(id, q, now, true);
+	if (ledger_put_identity(l->store, q->identity, id) == 1 && id->count == q->trust_after)
+		log_info("ledger.trusted", F_STR("identity", q->identity), F_U64("triplets", id->count));
+}
+
+static void
+decide_triplet(struct ledger *l, const struct grey_question *q, struct grey_identity *id, int64_t now,
+    struct grey_answer *a)
+{
+	struct grey_record r;
+
+	if (ledger_get_triplet(l->store, q, &r) == -1) {
+		a->state = GREY_UNKNOWN;
+		return;
+	}
+	grey_decide(&r, q, now, a);
+	if (q->observe)
+		return;
+	l->changed = true;
+	if (ledger_put_triplet(l->store, q, &r) == -1) {
+		memset(a, 0, sizeof(*a));
+		a->state = GREY_UNKNOWN;
+		return;
+	}
+	if (a->state == GREY_NEW)
+		ledger_count_held(l->count, l->store, q, now);
+	if (a->first_pass && r.count > 1) {
+		ledger_count_returned(l->count, l->store, &r);
+		credit_identity(l, q, id, now);
+	}
+}
+
+void
+ledger_decide(struct ledger *l, const struct grey_question *q, int64_t now, struct grey_answer *a)
+{
+	struct grey_identity id;
+
+	memset(a, 0, sizeof(*a));
+	switch (operator_on_mail(l->operators, q->identity, q->sender, q->recipient, now)) {
+	case OPERATOR_ALLOW:
+		a->state = GREY_TRUSTED;
+		return;
+	case OPERATOR_DENY:
+		a->state = GREY_DENIED;
+		return;
+	case OPERATOR_SILENT:
+		break;
+	}
+	if (ledger_get_identity(l->store, q->identity, &id) == -1) {
+		a->state = GREY_UNKNOWN;
+		return;
+	}
+	if (!grey_identity_trusted(&id, q, now)) {
+		decide_triplet(l, q, &id, now, a);
+		return;
+	}
+	a->state = GREY_TRUSTED;
+	if (!q->observe && grey_identity_stale(&id, now)) {
+		grey_identity_passed(&id, q, now, false);
+		(void)ledger_put_identity(l->store, q->identity, &id);
+		l->changed = true;
+	}
+}
+
+void
+ledger_take_event(struct ledger *l, const struct gate_event *e)
+{
+	l->changed = true;
+	ledger_count_event(l->count, l->store, e);
+	(void)ledger_put_event(l->store, e);
+	/* Who came back and was let in need not sit through the next pause either. */
+	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
+		(void)ledger_put_caller(l->store, ITEM_PASSED, &e->client, e->time + LEDGER_PASSED_SECONDS);
+}
+
+static enum kv_step
+load_entry(const struct ledger_item *item, void *arg)
+{
+	struct ledger *l = arg;
+
+	operator_list_put(l->operators, &item->operator_entry);
+	return KV_NEXT;
+}
+
+void
+ledger_load_operators(struct ledger *l)
+{
+	struct buf position = { 0 };
+
+	while (ledger_scan(l->store, TABLE_OPERATOR, &position, 1000, load_entry, l) == 1000)
+		;
+	buf_free(&position);
+}
