@@ -366,7 +366,8 @@ handle_one(struct channel *ch)
 	if (len > MESSAGE_MAX || (flags & ~FLAG_FD) != 0)
 		return -1;
 	if ((size_t)(header.end - header.pos) < len) {
-		buf_reserve(&ch->in, len + HEADER_LEN);
+		if (ch->in.cap - ch->in_used <= len + HEADER_LEN)
+			buf_reserve(&ch->in, len + HEADER_LEN);
 		return 0;
 	}
 	if ((flags & FLAG_FD) && (m.fd = claim_fd(ch)) < 0)

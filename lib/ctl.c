@@ -156,6 +156,13 @@ ctl_register(const char *object, ctl_handler handler)
 }
 
 void
+ctl_forget(void)
+{
+	objects_n = 0;
+	TAILQ_INIT(&open_requests);
+}
+
+void
 ctl_record(struct ctl *c, const struct field *fields)
 {
 	if (c->peer == NULL)

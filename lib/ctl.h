@@ -33,6 +33,8 @@ struct ctl;
 /* Handles "OBJECT VERB ...": WORDS[0] is the object; WORDS has N strings, valid during the call. */
 typedef void (*ctl_handler)(struct ctl *, unsigned n, const char *const *words);
 void ctl_register(const char *object, ctl_handler);
+/* In a child, right after the fork: the master's handlers are not ours. */
+void ctl_forget(void);
 
 void ctl_record(struct ctl *, const struct field *);
 void ctl_text(struct ctl *, const void *, size_t);

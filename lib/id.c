@@ -8,6 +8,7 @@
  * the kernel has booted, and that is fatal.
  */
 #include <sys/random.h>
+#include <unistd.h>
 #include <sys/types.h>
 
 #include "lib/clock.h"
@@ -35,16 +36,25 @@ digit_value(char c)
 	return -1;
 }
 
+/*
+ * The lower half: 12 bits of the process, which differ between roles that live at one time, and 20 that count from a
+ * random start.  So two ids are the same only if a process makes a million in one second.
+ */
 uint64_t
 id_new(void)
 {
+	static uint32_t counter;
+	static pid_t counts_for;
+	pid_t pid = getpid();
 	uint64_t id;
-	uint32_t random;
 
-	do {
-		if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+	if (counts_for != pid) {
+		if (getrandom(&counter, sizeof(counter), 0) != (ssize_t)sizeof(counter))
 			fatal("getrandom: %m");
-		id = (uint64_t)(uint32_t)clock_now() << 32 | random;
+		counts_for = pid;
+	}
+	do {
+		id = (uint64_t)(uint32_t)clock_now() << 32 | ((uint32_t)pid & 0xfff) << 20 | (counter++ & 0xfffff);
 	} while (id == 0);
 	return id;
 }

@@ -35,6 +35,7 @@ enum role_type {
 	ROLE_STOP                                     /* master to child */
 };
 
+#define CORES_MOST 16
 #define BACKOFF_MOST 60
 #define STABLE_MS 60000
 #define STOP_SECONDS 20
@@ -494,12 +495,18 @@ make_folders(char **why)
 	return 0;
 }
 
-static unsigned
-instances(const struct role_spec *s)
+unsigned
+role_cores(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return !s->per_core || cores < 1 ? 1 : cores > 16 ? 16 : (unsigned)cores;
+	return cores < 1 ? 1 : cores > CORES_MOST ? CORES_MOST : (unsigned)cores;
+}
+
+static unsigned
+instances(const struct role_spec *s)
+{
+	return s->per_core ? role_cores() : 1;
 }
 
 static void
@@ -582,6 +589,17 @@ role_spawn(const struct role_spec *spec, unsigned instance, uid_t uid, gid_t gid
 	e = xcalloc(1, sizeof(*e));
 	*e = (struct extra){ .next = master.extras, .pid = pid, .instance = instance, .role = spec->role };
 	master.extras = e;
+}
+
+void
+role_refuse(enum role role, unsigned instance, enum role to)
+{
+	int pair[2];
+
+	if (!make_pair(pair))
+		return;
+	tell_connect(peer_find(to, 0), role, instance, pair[0]);
+	close(pair[1]);
 }
 
 void

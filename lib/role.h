@@ -35,6 +35,8 @@ struct role_spec {
 
 /* The name of a role, for logs and process titles. */
 const char *role_name(enum role);
+/* How many processes a row makes that is `per_core`. */
+unsigned role_cores(void);
 /* FOLDER of the spool as this role sees it: "/" when it is chrooted there, "SPOOL/FOLDER" when not.  The caller frees. */
 char *role_path(const char *spool, const char *folder);
 
@@ -59,6 +61,8 @@ void role_master_stop(void);
  * fork fails TO sees the peer come and go. */
 void role_spawn(const struct role_spec *, unsigned instance, uid_t, gid_t, const char *account, enum role to,
     const void *conf);
+/* Instead of role_spawn: TO sees the peer come and go at once. */
+void role_refuse(enum role, unsigned instance, enum role to);
 /* Ends this process; never returns. */
 void role_exit(int status) __attribute__((noreturn));
 /* For `smtpctl stats` and tests: PID is 0 while it waits to be restarted; STARTS counts. */

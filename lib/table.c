@@ -40,6 +40,7 @@ struct content {
 	struct entry **order;
 	size_t n, cap;
 	bool v4[33], v6[LENGTHS_V6]; /* the lengths that networks in here have */
+	bool names;                  /* some keys are no networks */
 };
 
 struct table {
@@ -148,6 +149,8 @@ content_add(struct content *content, const char *key, const char *value)
 		content->v4[net.bits] = true;
 	else if (net.ip.family == AF_INET6)
 		content->v6[net.bits] = true;
+	else
+		content->names = true;
 	return true;
 }
 
@@ -210,6 +213,12 @@ table_set_path(struct table *table, const char *path)
 {
 	free(table->path);
 	table->path = xstrdup(path);
+}
+
+bool
+table_has_names(const struct table *table)
+{
+	return table->content.names;
 }
 
 bool

@@ -39,6 +39,8 @@ const char *table_get(const struct table *, const char *key);
 /* A network that contains IP, or, when NAME is given, that name or a domain above it ("example.net" and ".example.net"
  * both match mail.example.net). */
 bool table_match_client(const struct table *, const struct ip *, const char *name);
+/* Some keys are no networks: table_match_client can then depend on the name. */
+bool table_has_names(const struct table *);
 /* The address itself, "local@", "@domain", "domain" or a domain above it. */
 bool table_match_address(const struct table *, const char *address);
 /* A name or a domain above it. */

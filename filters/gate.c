@@ -1,0 +1,258 @@
+/*
+ * The meaning of a gate: rules over facts, without input or output (gate.h).
+ *
+ * A test has four outcomes.  Besides yes and no, a fact may not be known yet, and then whoever drives the gate finds it out
+ * and judges again; or it may have failed (DNS or the ledger gave no answer), and then it never matches, also not under
+ * `not`: trouble of our own is nobody's fault.  Called by the doorman for every phase of every session, so nothing here
+ * allocates.
+ */
+#include <stddef.h>
+
+#include "filters/gate.h"
+#include "filters/s25r.h"
+#include "lib/table.h"
+
+enum outcome { NO, YES, FAILED, MISSING };
+
+static enum outcome
+yes(bool b)
+{
+	return b ? YES : NO;
+}
+
+/* Networks are known when the caller rings; names of the table need his own, verified. */
+static enum outcome
+test_client(const struct test *t, const struct facts *f, uint32_t *missing)
+{
+	if (table_match_client(t->in, &f->client, NULL))
+		return YES;
+	if (!table_has_names(t->in))
+		return NO;
+	if (!(f->known & FACT_BIT(FACT_RDNS))) {
+		*missing |= FACT_BIT(FACT_RDNS);
+		return MISSING;
+	}
+	return yes(table_match_client(t->in, &f->client, f->name));
+}
+
+static enum outcome
+test_rdns(const struct test *t, const struct facts *f)
+{
+	if (t->in != NULL)
+		return yes(f->name != NULL && table_match_name(t->in, f->name));
+	return yes(f->rdns == (enum rdns_status)t->value);
+}
+
+static enum outcome
+test_s25r(const struct test *t, const struct facts *f)
+{
+	if (t->value == S25R_OWN)
+		return yes(f->name != NULL && s25r_own_address(f->name, &f->client));
+	if (t->value == S25R_ANY)
+		return yes(s25r_match(f->name) != S25R_PASS);
+	return yes(s25r_matches_rule(f->name, t->value));
+}
+
+static enum outcome
+test_auth(const struct test *t, enum auth_result result)
+{
+	return yes(result == (enum auth_result)t->value);
+}
+
+static enum outcome
+test_address(const struct test *t, const char *address)
+{
+	return yes(address != NULL && table_match_address(t->in, address));
+}
+
+/* The fact is known and did not fail. */
+static enum outcome
+test_known(const struct test *t, const struct facts *f)
+{
+	switch (t->fact) {
+	case FACT_RDNS:
+		return test_rdns(t, f);
+	case FACT_S25R:
+		return test_s25r(t, f);
+	case FACT_RATE:
+		return yes(f->rate > t->more_than);
+	case FACT_CONNECTIONS:
+		return yes(f->connections > t->more_than);
+	case FACT_UNKNOWN_RECIPIENTS:
+		return yes(f->unknown_recipients > t->more_than);
+	case FACT_SIZE:
+		return yes(f->size > t->more_than);
+	case FACT_TRAPPED:
+		return yes(f->trapped);
+	case FACT_EARLY_TALKER:
+		return yes(f->early_talker);
+	case FACT_PIPELINING:
+		return yes(f->pipelining);
+	case FACT_KNOWN_CORRESPONDENT:
+		return yes(f->known_correspondent);
+	case FACT_LIST_MEMBER:
+		return yes(f->list_member);
+	case FACT_AUTHENTICATED:
+		return yes(f->authenticated);
+	case FACT_TLS:
+		return yes(f->tls);
+	case FACT_HELO:
+		return yes(f->helo != NULL && table_match_name(t->in, f->helo));
+	case FACT_SENDER:
+		return test_address(t, f->sender);
+	case FACT_RECIPIENT:
+		return test_address(t, f->recipient);
+	case FACT_SPF:
+		return test_auth(t, f->spf);
+	case FACT_DKIM:
+		return test_auth(t, f->dkim);
+	case FACT_DMARC:
+		return test_auth(t, f->dmarc);
+	default:
+		return FAILED;
+	}
+}
+
+static enum outcome
+test_eval(const struct test *t, const struct facts *f, uint32_t *missing)
+{
+	if (t->fact == FACT_CLIENT)
+		return test_client(t, f, missing);
+	if (!(f->known & FACT_BIT(t->fact))) {
+		*missing |= FACT_BIT(t->fact);
+		return MISSING;
+	}
+	return f->failed & FACT_BIT(t->fact) ? FAILED : test_known(t, f);
+}
+
+/* AND and OR in one: DECIDES is the value that settles it alone; what is open keeps it open. */
+static enum outcome
+join(enum outcome a, enum outcome b, enum outcome decides)
+{
+	if (a == decides || b == decides)
+		return decides;
+	if (a == MISSING || b == MISSING)
+		return MISSING;
+	if (a == FAILED || b == FAILED)
+		return FAILED;
+	return decides == YES ? NO : YES;
+}
+
+static enum outcome
+eval(const struct condition *c, const struct facts *f, uint32_t *missing)
+{
+	enum outcome a, b;
+
+	if (c == NULL)
+		return YES;
+	switch (c->op) {
+	case CONDITION_TEST:
+		return test_eval(&c->test, f, missing);
+	case CONDITION_NOT:
+		a = eval(c->left, f, missing);
+		return a == YES ? NO : a == NO ? YES : a;
+	case CONDITION_AND:
+		a = eval(c->left, f, missing);
+		if (a == NO)
+			return NO; /* and the right side asks for nothing */
+		b = eval(c->right, f, missing);
+		return join(a, b, NO);
+	default:
+		a = eval(c->left, f, missing);
+		if (a == YES)
+			return YES;
+		b = eval(c->right, f, missing);
+		return join(a, b, YES);
+	}
+}
+
+int
+condition_eval(const struct condition *c, const struct facts *f, uint32_t *missing)
+{
+	enum outcome o = eval(c, f, missing);
+
+	return o == MISSING ? -1 : o == YES;
+}
+
+static bool
+waits(const struct rule *r)
+{
+	return r->action == ACTION_PAUSE || r->action == ACTION_TARPIT;
+}
+
+/* A rule that matches and is no verdict. */
+static void
+note(const struct rule *r, unsigned i, struct gate_result *out)
+{
+	uint64_t bit = i < 64 ? UINT64_C(1) << i : 0;
+
+	if (r->observe)
+		out->observed |= bit;
+	else if (r->action == ACTION_MARK)
+		out->marks |= bit;
+	else if (r->action == ACTION_TRAP)
+		out->traps |= bit;
+	else if (waits(r) && (out->wait == NULL || r->seconds > out->wait->seconds))
+		out->wait = r;
+}
+
+static bool
+decisive(const struct rule *r)
+{
+	return !r->observe && !waits(r) && r->action != ACTION_MARK && r->action != ACTION_TRAP;
+}
+
+void
+gate_run(const struct gate *gate, enum phase phase, const struct facts *f, struct gate_result *out)
+{
+	bool open = false; /* a rule above could not be judged yet: what follows asks for its facts, and decides nothing */
+	unsigned i;
+	int r;
+
+	*out = (struct gate_result){ 0 };
+	for (i = 0; i < gate->n; i++) {
+		const struct rule *rule = &gate->rules[i];
+
+		if (rule->at != phase)
+			continue;
+		r = condition_eval(rule->when, f, &out->missing);
+		if (r < 0)
+			open = true;
+		if (r != 1)
+			continue;
+		if (!decisive(rule)) {
+			note(rule, i, out);
+			continue;
+		}
+		if (!open)
+			out->verdict = rule;
+		return;
+	}
+}
+
+static uint32_t
+facts_of(const struct condition *c)
+{
+	if (c == NULL)
+		return 0;
+	if (c->op != CONDITION_TEST)
+		return facts_of(c->left) | facts_of(c->right);
+	if (c->test.fact == FACT_CLIENT && table_has_names(c->test.in))
+		return FACT_BIT(FACT_CLIENT) | FACT_BIT(FACT_RDNS);
+	return FACT_BIT(c->test.fact);
+}
+
+uint32_t
+gate_wants(const struct gate *gate, enum phase first, enum phase last)
+{
+	uint32_t wants = 0, mask = 0;
+	unsigned i;
+
+	for (i = 0; i < gate->n; i++)
+		if (gate->rules[i].at <= last)
+			wants |= facts_of(gate->rules[i].when);
+	for (i = 0; i < FACT_COUNT; i++)
+		if (fact_phase((enum fact)i) <= first)
+			mask |= FACT_BIT(i);
+	return wants & mask;
+}

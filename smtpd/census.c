@@ -1,0 +1,108 @@
+/*
+ * The shared counters (census.h).  Each worker writes only its own column, so plain relaxed atomics are enough; a sum
+ * over the columns may be a moment old, never wrong for long.
+ */
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "smtpd/census.h"
+
+#define SLOTS 65536
+
+struct column {
+	_Atomic uint32_t all;
+	_Atomic uint16_t slots[SLOTS];
+};
+
+static struct column *columns;
+static unsigned columns_n, mine;
+static uint64_t key;
+
+void
+census_init(unsigned workers)
+{
+	columns_n = workers;
+	columns = mmap(NULL, workers * sizeof(struct column), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (columns == MAP_FAILED)
+		fatal("census: no shared memory");
+	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+		fatal("census: no random numbers");
+}
+
+void
+census_join(unsigned worker)
+{
+	unsigned i;
+
+	mine = worker;
+	atomic_store(&columns[mine].all, 0);
+	for (i = 0; i < SLOTS; i++) /* do not touch pages that were never used */
+		if (atomic_load_explicit(&columns[mine].slots[i], memory_order_relaxed) != 0)
+			atomic_store_explicit(&columns[mine].slots[i], 0, memory_order_relaxed);
+}
+
+static unsigned
+slot_of(const struct ip *ip, unsigned bits)
+{
+	struct ipnet net = ip_network(ip, (uint8_t)bits);
+	uint64_t h = key ^ bits;
+	unsigned i;
+
+	for (i = 0; i < sizeof(net.ip.bytes); i++) {
+		h ^= net.ip.bytes[i];
+		h *= 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
+	return (unsigned)(h >> 32) % SLOTS;
+}
+
+static unsigned
+slot_address(const struct ip *ip)
+{
+	return slot_of(ip, ip->family == AF_INET ? 32 : 128);
+}
+
+static unsigned
+slot_network(const struct ip *ip)
+{
+	return slot_of(ip, ip->family == AF_INET ? 24 : 64);
+}
+
+static uint32_t
+sum(unsigned slot)
+{
+	uint32_t n = 0;
+	unsigned i;
+
+	for (i = 0; i < columns_n; i++)
+		n += atomic_load_explicit(&columns[i].slots[slot], memory_order_relaxed);
+	return n;
+}
+
+struct census_count
+census_enter(const struct ip *ip)
+{
+	struct census_count c = { 0, 0, 0 };
+	unsigned address = slot_address(ip), network = slot_network(ip), i;
+
+	atomic_fetch_add_explicit(&columns[mine].all, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&columns[mine].slots[address], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&columns[mine].slots[network], 1, memory_order_relaxed);
+	for (i = 0; i < columns_n; i++)
+		c.all += atomic_load_explicit(&columns[i].all, memory_order_relaxed);
+	c.address = sum(address);
+	c.network = sum(network);
+	return c;
+}
+
+void
+census_leave(const struct ip *ip)
+{
+	atomic_fetch_sub_explicit(&columns[mine].all, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&columns[mine].slots[slot_address(ip)], 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&columns[mine].slots[slot_network(ip)], 1, memory_order_relaxed);
+}

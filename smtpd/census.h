@@ -1,0 +1,25 @@
+/*
+ * How many connections there are from each address and network, over all session workers: counters in memory that is
+ * shared by fork, one column a worker, so that a worker that dies takes its counts with it when its column is cleared.
+ * Addresses fall into slots by a keyed hash; two that share one are counted together, which a limit survives.
+ */
+#ifndef SMTPD_CENSUS_H
+#define SMTPD_CENSUS_H
+
+#include <stdint.h>
+
+#include "lib/ip.h"
+
+/* In the master, before any fork. */
+void census_init(unsigned workers);
+/* In a worker, at its start: clears what its predecessor left. */
+void census_join(unsigned worker);
+
+struct census_count {
+	uint32_t all, address, network;
+};
+/* Counts one more, and tells how many there are now, this one included. */
+struct census_count census_enter(const struct ip *);
+void census_leave(const struct ip *);
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * RCPT TO (RFC 5321 4.1.1.3): is there such a mailbox, may this client send to it, and what does the gate say?
+ *
+ * In this order, so that nobody is greylisted for an address that does not exist, and nobody but ours relays: an address
+ * whose domain is not ours is refused unless the client is one of `relay { from }` or authenticated.  There is one
+ * parser and one normal form, so no spelling of an address means something else further on; "%" and "!" are letters.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conf/conf.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "lib/mailaddr.h"
+#include "lib/mem.h"
+#include "smtpd/command.h"
+#include "smtpd/params.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+static bool
+may_relay(const struct session *s)
+{
+	return s->relay_client || s->login != NULL;
+}
+
+static void
+finished(struct session *s)
+{
+	free(s->tx->recipient);
+	s->tx->recipient = NULL;
+	session_resume(s);
+}
+
+static void
+refuse(struct session *s, int code, const char *status, const char *text)
+{
+	log_info("rcpt.refused", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+	    F_STR("helo", s->helo), F_STR("from", s->tx->env->sender), F_STR("to", s->tx->recipient),
+	    F_U64("code", (unsigned)code), F_STR("why", text));
+	s->tx->refused++;
+	session_reply(s, code, status, "<%s>: %s", s->tx->recipient, text);
+	if (code >= 500)
+		session_error(s);
+}
+
+static void
+on_judged(struct session *s, const struct door_answer *a)
+{
+	if (a->code != 0) {
+		s->tx->refused++;
+		session_reply(s, a->code, a->status, "<%s>: %s", s->tx->recipient, a->text);
+		if (a->close)
+			session_finish(s, "gate");
+	} else {
+		envelope_add_recipient(s->tx->env, s->tx->recipient, NULL, s->tx->notify);
+		session_state(s, STATE_RCPT);
+		session_reply(s, 250, "2.1.5", "recipient ok");
+	}
+	finished(s);
+}
+
+static void
+on_lookup(enum recipient_verdict verdict, const char *why, void *arg)
+{
+	struct session *s = arg;
+
+	s->tx->lookup = NULL;
+	if (verdict == RECIPIENT_OURS || (verdict == RECIPIENT_FOREIGN && may_relay(s))) {
+		door_pass(s, PHASE_RCPT, on_judged);
+		return;
+	}
+	if (verdict == RECIPIENT_UNKNOWN) {
+		s->door.facts.unknown_recipients++;
+		refuse(s, 550, "5.1.1", why != NULL && *why != '\0' ? why : "no such user here");
+	} else if (verdict == RECIPIENT_FOREIGN) {
+		refuse(s, 550, "5.7.1", "we do not relay to this domain for you");
+	} else {
+		refuse(s, 451, "4.3.0", why != NULL && *why != '\0' ? why : "cannot tell now; please try again later");
+	}
+	finished(s);
+}
+
+/* <postmaster> without a domain is ours (RFC 5321 4.5.1). */
+static char *
+normal_form(const struct mailaddr *a)
+{
+	if (*a->domain == '\0')
+		return xasprintf("%s@%s", a->local, session_conf()->host);
+	return mailaddr_format(a);
+}
+
+/* No parameters are offered for RCPT yet. */
+static bool
+parameters_ok(struct session *s, const char *text, size_t len)
+{
+	struct param params[PARAMS_MAX];
+	int n = params_parse(text, len, params);
+
+	if (n == 0)
+		return true;
+	if (n < 0)
+		session_reply(s, 501, "5.5.4", "parameters are KEYWORD=VALUE with a space before each");
+	else
+		session_reply(s, 555, "5.5.4", "%.*s is not offered here", (int)params[0].keyword_len, params[0].keyword);
+	return false;
+}
+
+void
+cmd_rcpt(struct session *s, const char *arg, size_t len)
+{
+	struct mailaddr to;
+	const char *why = "TO:<address> expected";
+	size_t skip = 3, used = 0;
+
+	if (s->tx->env->recipients_n >= session_conf()->limits[LIMIT_RECIPIENTS]) {
+		session_reply(s, 452, "4.5.3", "too many recipients for one message; send it again to the others");
+		return;
+	}
+	if (len >= 3 && strncasecmp(arg, "TO:", 3) == 0) {
+		while (skip < len && arg[skip] == ' ')
+			skip++;
+		used = mailaddr_parse_path(arg + skip, len - skip, MAILADDR_POSTMASTER, &to, &why);
+	}
+	if (used == 0) {
+		session_reply(s, 501, "5.1.3", "%s", why);
+		session_error(s);
+		return;
+	}
+	if (!parameters_ok(s, arg + skip + used, len - skip - used)) {
+		mailaddr_free(&to);
+		session_error(s);
+		return;
+	}
+	s->tx->recipient = normal_form(&to);
+	mailaddr_free(&to);
+	session_wait(s);
+	s->tx->lookup = lookup_recipient(s->tx->recipient, on_lookup, s);
+}

@@ -1,0 +1,132 @@
+/*
+ * One line of a client: find its row, refuse what the table refuses, hand over the rest (command.h).
+ */
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conf/conf.h"
+#include "smtpd/command.h"
+#include "smtpd/session.h"
+
+#define HELLO STATE_BIT(STATE_HELLO)
+#define READY STATE_BIT(STATE_READY)
+#define MAIL STATE_BIT(STATE_MAIL)
+#define RCPT STATE_BIT(STATE_RCPT)
+#define REFUSED STATE_BIT(STATE_REFUSED)
+#define GREETED (HELLO | READY | MAIL | RCPT)
+#define ANY (GREETED | REFUSED)
+
+static const struct command commands[] = {
+	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT },
+	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT },
+	{ "MAIL", cmd_mail, READY, "HELO or EHLO first, and one MAIL a transaction", COMMAND_ARGUMENT },
+	{ "RCPT", cmd_rcpt, MAIL | RCPT, "MAIL first", COMMAND_ARGUMENT },
+	{ "DATA", cmd_data, MAIL | RCPT, "MAIL and RCPT first", COMMAND_LAST | COMMAND_NO_ARGUMENT },
+	{ "RSET", cmd_rset, ANY, NULL, COMMAND_JUNK | COMMAND_NO_ARGUMENT },
+	{ "NOOP", cmd_noop, ANY, NULL, COMMAND_JUNK | COMMAND_LAST },
+	{ "VRFY", cmd_vrfy, GREETED, NULL, COMMAND_JUNK | COMMAND_LAST | COMMAND_ARGUMENT },
+	{ "HELP", cmd_help, ANY, NULL, COMMAND_JUNK },
+	{ "QUIT", cmd_quit, ANY, NULL, COMMAND_LAST | COMMAND_NO_ARGUMENT },
+	{ "XCLIENT", cmd_xclient, HELLO | READY, "not inside a transaction", COMMAND_LAST | COMMAND_ARGUMENT },
+	{ "EXPN", NULL, ANY, NULL, COMMAND_UNKNOWN },
+	{ "STARTTLS", NULL, ANY, NULL, COMMAND_UNKNOWN },
+	{ "AUTH", NULL, ANY, NULL, COMMAND_UNKNOWN },
+	{ "BDAT", NULL, ANY, NULL, COMMAND_UNKNOWN },
+	{ "ETRN", NULL, ANY, NULL, COMMAND_UNKNOWN },
+	{ "TURN", NULL, ANY, NULL, COMMAND_UNKNOWN },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static unsigned long counts[COMMANDS];
+
+void
+command_each(void (*visit)(const char *, unsigned long, void *), void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < COMMANDS; i++)
+		visit(commands[i].verb, counts[i], arg);
+}
+
+static const struct command *
+find(const char *line, size_t len)
+{
+	size_t i, verb = 0;
+
+	while (verb < len && isalpha((unsigned char)line[verb]))
+		verb++;
+	if (verb < len && line[verb] != ' ')
+		return NULL;
+	for (i = 0; i < COMMANDS; i++)
+		if (strlen(commands[i].verb) == verb && strncasecmp(line, commands[i].verb, verb) == 0) {
+			counts[i]++;
+			return &commands[i];
+		}
+	return NULL;
+}
+
+/* Commands that bring no mail forward are free, up to a number. */
+static bool
+too_much_junk(struct session *s, const struct command *c)
+{
+	if (!(c->flags & COMMAND_JUNK) || ++s->junk <= session_conf()->limits[LIMIT_COMMANDS])
+		return false;
+	session_reply(s, 421, "4.7.0", "%s too many commands that bring no mail; good-bye", session_conf()->host);
+	session_finish(s, "junk");
+	return true;
+}
+
+/* True when the table refuses: said and counted. */
+static bool
+refused(struct session *s, const struct command *c, size_t arg_len)
+{
+	if (s->state == STATE_REFUSED && !(c->states & REFUSED))
+		session_reply(s, 503, "5.7.1", "this server refused you in its greeting; QUIT is all that is left");
+	else if (c->flags & COMMAND_UNKNOWN)
+		session_reply(s, 502, "5.5.1", "%s is not offered here", c->verb);
+	else if (!(c->states & STATE_BIT(s->state)))
+		session_reply(s, 503, "5.5.1", "%s", c->order != NULL ? c->order : "not now");
+	else if ((c->flags & COMMAND_NO_ARGUMENT) && arg_len > 0)
+		session_reply(s, 501, "5.5.4", "%s takes no argument", c->verb);
+	else if ((c->flags & COMMAND_ARGUMENT) && arg_len == 0)
+		session_reply(s, 501, "5.5.4", "%s needs an argument", c->verb);
+	else
+		return false;
+	session_error(s);
+	return true;
+}
+
+/* Trailing white space is tolerated (RFC 5321 4.1.1). */
+static size_t
+trim(const char *line, size_t len)
+{
+	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
+		len--;
+	return len;
+}
+
+void
+command_line(struct session *s, const char *line, size_t len)
+{
+	const struct command *c;
+	size_t verb;
+
+	len = trim(line, len);
+	c = find(line, len);
+	if (c == NULL || (c->handle == cmd_xclient && !xclient_allowed(s))) {
+		session_reply(s, 500, "5.5.2", "command not recognized");
+		session_error(s);
+		return;
+	}
+	verb = strlen(c->verb);
+	while (verb < len && line[verb] == ' ')
+		verb++;
+	if (refused(s, c, len - verb) || too_much_junk(s, c))
+		return;
+	/* RFC 2920 3.1: whoever sends on behind these, or without having seen PIPELINING offered, did not wait */
+	if (s->rest > 0 && ((c->flags & COMMAND_LAST) || !s->esmtp) && c->handle != cmd_quit)
+		s->early_data = true;
+	c->handle(s, line + verb, len - verb);
+}

@@ -1,0 +1,560 @@
+/*
+ * One caller's way through the gate (doorman.h).
+ *
+ * The rules are pure (gate_run); here is what they need from the world.  Facts that rules up to the banner ask for are
+ * asked for when the caller rings, all at once, and arrive while he waits.  A later phase asks for what it misses and is
+ * judged again when the answer is there.  Whatever fails to answer is a fact that is known to have failed: no rule matches
+ * it, nobody is refused for it.
+ *
+ * The answers of a phase come in this order: the wait (pause, tarpit), then the verdict, then, if the verdict is to
+ * greylist, the ledger's word.  An `observe` rule is logged and counted and does nothing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "filters/gate.h"
+#include "filters/identity.h"
+#include "filters/rdns.h"
+#include "filters/s25r.h"
+#include "lib/clock.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/table.h"
+#include "smtpd/doorman.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+/* What is asked of others; everything else the session knows by itself, or this version does not evaluate. */
+#define ASKED_RDNS (FACT_BIT(FACT_RDNS) | FACT_BIT(FACT_S25R))
+#define ASKED_CALLER FACT_BIT(FACT_TRAPPED)
+#define PLAIN (FACT_BIT(FACT_CLIENT) | FACT_BIT(FACT_AUTHENTICATED) | FACT_BIT(FACT_TLS))
+
+static void judge(struct session *);
+
+static const struct gate *
+gate(void)
+{
+	return &session_conf()->gate;
+}
+
+/* --- evidence --- */
+
+char *
+door_evidence(const struct session *s)
+{
+	const struct facts *f = &s->door.facts;
+	struct buf b = { 0 };
+
+	if (f->known & FACT_BIT(FACT_RDNS)) {
+		buf_addf(&b, "rdns=%s", rdns_status_name(f->rdns));
+		if (f->name != NULL)
+			buf_addf(&b, " name=%s", f->name);
+		else if (f->claimed != NULL)
+			buf_addf(&b, " claimed=%s", f->claimed);
+		if (s25r_match(f->name) != S25R_PASS && f->rdns != RDNS_TEMPERROR)
+			buf_addf(&b, " s25r=%d%s", s25r_match(f->name),
+			    f->name != NULL && s25r_own_address(f->name, &f->client) ? " own-address" : "");
+	}
+	if (f->early_talker)
+		buf_adds(&b, " early-talker");
+	if (f->pipelining)
+		buf_adds(&b, " pipelining");
+	if (s->door.waited > 0)
+		buf_addf(&b, " waited=%us", s->door.waited);
+	if (s->door.grey_waited > 0)
+		buf_addf(&b, " greylisted=%us", s->door.grey_waited);
+	return buf_take(&b);
+}
+
+/* One line in the log and one entry in the ledger for each thing that a rule did, or would have done. */
+static void
+tell(struct session *s, const struct rule *r, const char *what, uint32_t waited)
+{
+	const struct facts *f = &s->door.facts;
+	char *evidence = door_evidence(s), tag[32];
+	struct gate_event e = { .session = s->id, .time = clock_now(), .client = s->ip, .name = f->name, .helo = s->helo,
+		.sender = f->sender, .recipient = f->recipient, .rule = (uint16_t)r->number,
+		.line = (uint16_t)r->place.line, .action = r->action, .phase = s->door.phase, .observe = r->observe,
+		.waited = waited, .evidence = evidence };
+
+	rule_tag(r, tag, sizeof(tag));
+	log_info("gate.verdict", F_STR("session", id_text(s->id).s), F_STR("rule", tag), F_U64("line", r->place.line),
+	    F_STR("phase", phase_name(s->door.phase)), F_STR("client", ip_text(&s->ip).s), F_STR("helo", s->helo),
+	    F_STR("from", f->sender), F_STR("to", f->recipient), F_STR("what", what), F_U64("waited", waited),
+	    F_STR("evidence", evidence), F_BOOL("observe", r->observe));
+	ledger_record(&e);
+	free(evidence);
+}
+
+static void
+tell_each(struct session *s, uint64_t rules, const char *what)
+{
+	unsigned i;
+
+	for (i = 0; i < gate()->n && i < 64; i++)
+		if (rules & (UINT64_C(1) << i))
+			tell(s, &gate()->rules[i], what, 0);
+}
+
+/* --- facts --- */
+
+static void
+learned(struct session *s, uint32_t facts, bool failed)
+{
+	s->door.asked &= ~facts;
+	s->door.facts.known |= facts;
+	if (failed)
+		s->door.facts.failed |= facts;
+	judge(s);
+}
+
+static void
+on_rdns(const struct rdns *r, void *arg)
+{
+	struct session *s = arg;
+	struct doorman *d = &s->door;
+
+	d->rdns = NULL;
+	d->facts.rdns = r->status;
+	free(d->name);
+	free(d->claimed);
+	d->name = r->name != NULL ? xstrdup(r->name) : NULL;
+	d->claimed = r->claimed != NULL ? xstrdup(r->claimed) : NULL;
+	d->facts.name = d->name;
+	d->facts.claimed = d->claimed;
+	if (r->status == RDNS_TEMPERROR)
+		log_notice("dns.temperror", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+		    F_STR("why", r->why));
+	/* "temperror" is an answer to `rdns`; to `s25r` it is none */
+	if (r->status == RDNS_TEMPERROR)
+		d->facts.failed |= FACT_BIT(FACT_S25R);
+	learned(s, ASKED_RDNS, false);
+}
+
+static void
+on_caller(const struct ledger_caller *c, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.caller = NULL;
+	s->door.caller_passed = c->passed;
+	s->door.caller_allowed = c->allowed;
+	s->door.caller_denied = c->denied;
+	s->door.facts.trapped = c->trapped;
+	learned(s, ASKED_CALLER, c->unknown);
+}
+
+static void
+on_correspondent(bool known, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.correspondent = NULL;
+	s->door.facts.known_correspondent = known;
+	learned(s, FACT_BIT(FACT_KNOWN_CORRESPONDENT), false);
+}
+
+/* Asks for MISSING facts.  What nobody can answer is known to have failed, at once. */
+static void
+ask(struct session *s, uint32_t missing)
+{
+	struct doorman *d = &s->door;
+	struct facts *f = &d->facts;
+	uint32_t mine = missing & ~f->known & ~d->asked;
+
+	if (mine & ASKED_RDNS) {
+		d->asked |= ASKED_RDNS;
+		d->rdns = rdns_ask(&s->ip, on_rdns, s);
+	}
+	if (mine & ASKED_CALLER) {
+		d->asked |= ASKED_CALLER;
+		d->caller = ledger_ask_caller(&s->ip, NULL, on_caller, s);
+	}
+	if ((mine & FACT_BIT(FACT_KNOWN_CORRESPONDENT)) && f->sender != NULL && f->recipient != NULL) {
+		d->asked |= FACT_BIT(FACT_KNOWN_CORRESPONDENT);
+		d->correspondent = ledger_ask_correspondent(f->sender, f->recipient, on_correspondent, s);
+	}
+	mine &= ~d->asked;
+	f->known |= mine;
+	f->failed |= mine;
+}
+
+/* What the session knows by itself once a phase is reached. */
+static void
+take_plain_facts(struct session *s, enum phase phase)
+{
+	struct facts *f = &s->door.facts;
+	const struct transaction *tx = s->tx;
+
+	if (phase >= PHASE_HELO) {
+		f->helo = s->helo;
+		f->known |= FACT_BIT(FACT_HELO);
+	}
+	if (phase >= PHASE_MAIL && tx != NULL) {
+		f->sender = tx->env->sender;
+		f->known |= FACT_BIT(FACT_SENDER);
+	}
+	f->recipient = phase == PHASE_RCPT && tx != NULL ? tx->recipient : NULL;
+	if (phase == PHASE_RCPT)
+		f->known |= FACT_BIT(FACT_RECIPIENT) | FACT_BIT(FACT_UNKNOWN_RECIPIENTS);
+	if (phase == PHASE_RCPT) /* these are anew for each recipient */
+		f->known &= ~FACT_BIT(FACT_KNOWN_CORRESPONDENT), f->failed &= ~FACT_BIT(FACT_KNOWN_CORRESPONDENT);
+	if (phase >= PHASE_DATA) {
+		f->pipelining = s->early_data;
+		f->known |= FACT_BIT(FACT_PIPELINING);
+	}
+	if (phase == PHASE_MESSAGE && tx != NULL) {
+		f->size = tx->reader.size;
+		f->known |= FACT_BIT(FACT_SIZE);
+	}
+	f->authenticated = s->login != NULL;
+}
+
+/* --- answers --- */
+
+static void
+answer(struct session *s, int code, const char *status, const char *text, bool close)
+{
+	struct door_answer a = { code, status, text, close };
+	door_callback done = s->door.done;
+
+	s->door.done = NULL;
+	if (done != NULL)
+		done(s, &a);
+}
+
+static void
+go_on(struct session *s)
+{
+	answer(s, 0, NULL, NULL, false);
+}
+
+static const struct {
+	int code;
+	const char *status;
+	const char *text;
+	bool close;
+} words[ACTION_COUNT] = {
+	[ACTION_TEMPFAIL] = { 450, "4.7.1", "please try again later", false },
+	[ACTION_REJECT] = { 550, "5.7.1", "refused by local policy; if you are a person, write to postmaster", false },
+	[ACTION_DROP] = { 421, "4.7.0", "refused by local policy; good-bye", true },
+};
+
+static void
+answer_refusal(struct session *s, const struct rule *r)
+{
+	char tag[32];
+	char *text;
+
+	rule_tag(r, tag, sizeof(tag));
+	text = xasprintf("%s (%s %s)", r->text != NULL ? r->text : words[r->action].text, tag, id_text(s->id).s);
+	tell(s, r, text, 0);
+	answer(s, words[r->action].code, words[r->action].status, text, words[r->action].close);
+	free(text);
+}
+
+/* Rounded up to whole minutes: the sender's administrator reads it, and a spammer learns nothing exact. */
+static char *
+grey_text(struct session *s, const struct rule *r, const struct grey_answer *g)
+{
+	unsigned minutes = (g->left + 59) / 60;
+	char tag[32];
+
+	rule_tag(r, tag, sizeof(tag));
+	if (r->text != NULL)
+		return xasprintf("%s (%s %s)", r->text, tag, id_text(s->id).s);
+	return xasprintf("greylisted: we do not know you yet; please try again in %u minute%s (%s %s)", minutes,
+	    minutes == 1 ? "" : "s", tag, id_text(s->id).s);
+}
+
+static void
+on_grey(const struct grey_answer *g, void *arg)
+{
+	struct session *s = arg;
+	const struct rule *r = s->door.rule;
+	char *text;
+
+	s->door.grey = NULL;
+	log_info("greylist", F_STR("session", id_text(s->id).s), F_STR("state", grey_state_name(g->state)),
+	    F_STR("from", s->door.facts.sender), F_STR("to", s->door.facts.recipient), F_U64("left", g->left),
+	    F_U64("waited", g->waited));
+	switch (g->state) {
+	case GREY_NEW:
+	case GREY_EARLY:
+		text = grey_text(s, r, g);
+		tell(s, r, text, g->left);
+		answer(s, 450, "4.7.1", text, false);
+		free(text);
+		break;
+	case GREY_DENIED:
+		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
+		break;
+	default:
+		if (g->first_pass)
+			s->door.grey_waited = g->waited;
+		go_on(s);
+	}
+}
+
+static void
+ask_greylist(struct session *s, const struct rule *r)
+{
+	const struct facts *f = &s->door.facts;
+	char *identity = identity_of(&f->client, f->name, f->spf == AUTH_PASS ? f->spf_domain : NULL);
+	char *sender = identity_sender(f->sender != NULL ? f->sender : "");
+	struct grey_question q = { .identity = identity, .sender = sender,
+		.recipient = f->recipient != NULL ? f->recipient : "", .delay = r->delay ? r->delay : GREYLIST_DELAY,
+		.window = r->window ? r->window : GREYLIST_WINDOW,
+		.lifetime = r->lifetime ? r->lifetime : GREYLIST_LIFETIME, .trust_after = GREYLIST_TRUST_AFTER };
+
+	s->door.rule = r;
+	s->door.grey = ledger_ask_grey(&q, on_grey, s);
+	free(identity);
+	free(sender);
+}
+
+static void
+act(struct session *s, const struct rule *r)
+{
+	switch (r->action) {
+	case ACTION_TRUST:
+		tell(s, r, "trusted", 0);
+		s->door.open = true;
+		go_on(s);
+		break;
+	case ACTION_GREYLIST:
+		ask_greylist(s, r);
+		break;
+	default:
+		answer_refusal(s, r);
+	}
+}
+
+/* --- the phases --- */
+
+/* Seconds to wait before the answer of this phase; a pause is waited only once by one who passed lately. */
+static uint64_t
+wait_left(struct session *s, const struct rule *wait)
+{
+	uint64_t ms = (uint64_t)wait->seconds * 1000, gone = clock_ms() - s->door.since_ms;
+
+	if (wait->action == ACTION_TARPIT)
+		return ms;
+	if (s->door.caller_passed || s->door.caller_allowed)
+		return 0;
+	return ms > gone ? ms - gone : 0;
+}
+
+/* Begins the wait that the rules of this phase ask for; false when there is none (left). */
+static bool
+begin_wait(struct session *s, const struct rule *wait)
+{
+	uint64_t ms;
+
+	if (wait == NULL || s->door.served)
+		return false;
+	s->door.rule = wait;
+	ms = wait_left(s, wait);
+	if (ms == 0)
+		return false;
+	s->door.waiting = true;
+	session_set_timer(s, ms);
+	return true;
+}
+
+/* The pause is judged before it is over, when nobody can know yet whether the caller talks in it. */
+static void
+run(struct session *s, struct gate_result *r)
+{
+	struct facts f = s->door.facts;
+
+	if (s->door.phase == PHASE_GREETING && !s->door.served)
+		f.known |= FACT_BIT(FACT_EARLY_TALKER);
+	gate_run(gate(), s->door.phase, &f, r);
+}
+
+/* Rules that act beside the verdict. */
+static void
+note_others(struct session *s, const struct gate_result *r)
+{
+	tell_each(s, r->observed, "would have acted");
+	s->door.marks |= r->marks;
+	tell_each(s, r->traps, "trapped");
+	if (r->traps != 0)
+		ledger_trap(&s->ip, gate()->rules[__builtin_ctzll(r->traps)].seconds);
+}
+
+/* A phase is judged from its beginning each time that something was learned, until nothing is missing. */
+static void
+judge(struct session *s)
+{
+	struct doorman *d = &s->door;
+	struct gate_result r;
+
+	if (d->done == NULL || d->waiting || d->grey != NULL)
+		return;
+	run(s, &r);
+	if (r.missing != 0) {
+		ask(s, r.missing);
+		if (r.missing & d->asked)
+			return;
+		run(s, &r);
+	}
+	if (r.wait != NULL && (d->asked & ASKED_CALLER))
+		return; /* whether he must wait again is not known yet */
+	if (begin_wait(s, r.wait))
+		return;
+	if (d->phase == PHASE_GREETING && !d->served) {
+		d->served = true; /* now it is known whether he talked */
+		d->facts.known |= FACT_BIT(FACT_EARLY_TALKER);
+		judge(s);
+		return;
+	}
+	note_others(s, &r);
+	if (r.verdict == NULL)
+		go_on(s);
+	else
+		act(s, r.verdict);
+}
+
+void
+door_pass(struct session *s, enum phase phase, door_callback done)
+{
+	struct doorman *d = &s->door;
+
+	d->done = done;
+	d->phase = (uint8_t)phase;
+	d->served = d->waiting = false;
+	if (d->open) {
+		go_on(s);
+		return;
+	}
+	take_plain_facts(s, phase);
+	judge(s);
+}
+
+/* The wait is over. */
+void
+door_timer(struct session *s)
+{
+	struct doorman *d = &s->door;
+
+	if (!d->waiting)
+		return;
+	d->waiting = false;
+	d->served = true;
+	d->waited = (uint16_t)(d->waited + d->rule->seconds);
+	if (d->rule->action == ACTION_TARPIT)
+		tell(s, d->rule, "waited", d->rule->seconds);
+	if (d->phase == PHASE_GREETING) {
+		d->facts.known |= FACT_BIT(FACT_EARLY_TALKER);
+		if (!d->facts.early_talker && d->rule->seconds > 0)
+			ledger_caller_passed(&s->ip);
+	}
+	judge(s);
+}
+
+void
+door_early(struct session *s)
+{
+	if (!s->door.facts.early_talker)
+		log_info("gate.early_talker", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+		    F_U64("ms", clock_ms() - s->door.since_ms));
+	s->door.facts.early_talker = true;
+}
+
+static void
+on_greeting(struct session *s, const struct door_answer *a)
+{
+	if (a->code == 0)
+		session_greet(s, 0, NULL, NULL);
+	else /* RFC 5321 3.1: 554 in the banner's place; 421 and 450 when it is for now */
+		session_greet(s, a->code == 550 ? 554 : a->code, a->status, a->text);
+	if (a->close)
+		session_finish(s, "gate");
+}
+
+static void
+on_connect_judged(struct session *s, const struct door_answer *a)
+{
+	if (a->code != 0)
+		on_greeting(s, a);
+	else
+		door_pass(s, PHASE_GREETING, on_greeting);
+}
+
+void
+door_set_name(struct session *s, enum rdns_status status, const char *name)
+{
+	struct doorman *d = &s->door;
+
+	d->name = name != NULL ? xstrdup(name) : NULL;
+	d->facts.name = d->name;
+	d->facts.rdns = status;
+	d->facts.known |= ASKED_RDNS;
+	if (status == RDNS_TEMPERROR)
+		d->facts.failed |= FACT_BIT(FACT_S25R);
+}
+
+void
+door_open(struct session *s)
+{
+	struct doorman *d = &s->door;
+	uint32_t wants;
+
+	d->since_ms = clock_ms();
+	d->facts.client = s->ip;
+	d->facts.known |= PLAIN;
+	if ((s->relay_client || s->login != NULL) && !s->listener->gate)
+		d->open = true;
+	if (!d->open) {
+		wants = gate_wants(gate(), PHASE_CONNECT, PHASE_RCPT);
+		if (gate_wants(gate(), PHASE_CONNECT, PHASE_GREETING) != 0)
+			wants |= ASKED_CALLER; /* whoever passed lately does not wait again */
+		ask(s, wants & (ASKED_RDNS | ASKED_CALLER));
+	}
+	session_wait(s);
+	door_pass(s, PHASE_CONNECT, on_connect_judged);
+}
+
+void
+door_close(struct session *s)
+{
+	struct doorman *d = &s->door;
+
+	/* who hangs up while he is kept waiting was stopped by that rule */
+	if (d->waiting && s->state != STATE_CLOSING)
+		tell(s, d->rule, "hung up", (uint32_t)((clock_ms() - d->since_ms) / 1000));
+	if (d->rdns != NULL)
+		rdns_cancel(d->rdns);
+	if (d->caller != NULL)
+		ledger_cancel(d->caller);
+	if (d->grey != NULL)
+		ledger_cancel(d->grey);
+	if (d->correspondent != NULL)
+		ledger_cancel(d->correspondent);
+	free(d->name);
+	free(d->claimed);
+	*d = (struct doorman){ .since_ms = d->since_ms };
+}
+
+void
+door_let_in(struct session *s)
+{
+	const struct facts *f = &s->door.facts;
+	char *evidence;
+	struct gate_event e;
+
+	if (s->door.open)
+		return;
+	evidence = door_evidence(s);
+	e = (struct gate_event){ .session = s->id, .time = clock_now(), .client = s->ip, .name = f->name,
+		.helo = s->helo, .sender = s->tx->env->sender,
+		.recipient = s->tx->env->recipients_n > 0 ? s->tx->env->recipients[0].address : NULL,
+		.action = ACTION_COUNT, .phase = PHASE_MESSAGE, .waited = s->door.grey_waited, .evidence = evidence };
+	ledger_record(&e);
+	free(evidence);
+}

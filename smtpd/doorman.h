@@ -1,0 +1,63 @@
+/*
+ * The doorman: leads one session through the gate (filters/gate.h).  He gathers the facts that the rules ask for, while the
+ * caller waits anyway; keeps him waiting as they say; asks the ledger; and gives one answer for each phase, with the
+ * evidence in the log and the rule in the reply.
+ */
+#ifndef SMTPD_DOORMAN_H
+#define SMTPD_DOORMAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "filters/gate.h"
+#include "filters/ledger.h"
+
+struct session;
+struct rdns_query;
+
+/* What a phase came to. */
+struct door_answer {
+	int code;           /* 0: go on */
+	const char *status;
+	const char *text;
+	bool close;         /* and good-bye */
+};
+typedef void (*door_callback)(struct session *, const struct door_answer *);
+
+struct doorman {
+	struct facts facts;
+	uint32_t asked;     /* FACT_BIT()s under way */
+	uint8_t phase;      /* enum phase: being judged */
+	bool open;          /* trusted: no more questions */
+	bool waiting;       /* the timer runs: pause or tarpit */
+	bool served;        /* the wait of this phase is over */
+	bool caller_asked, caller_passed, caller_allowed, caller_denied;
+	uint16_t waited;    /* seconds of pause and tarpit that the caller sat through */
+	uint32_t grey_waited; /* seconds that the greylist had held this mail */
+	uint64_t since_ms;  /* the caller rang */
+	uint64_t marks;     /* bit number-1 of the mark rules that applied */
+	char *name, *claimed; /* behind facts.name and facts.claimed */
+	const struct rule *rule;    /* the one that makes the caller wait or greylists him */
+	door_callback done;
+	struct rdns_query *rdns;
+	struct ledger_request *caller, *grey, *correspondent;
+};
+
+/* A caller rings: in the end session_greet is called. */
+void door_open(struct session *);
+/* XCLIENT told the name: no DNS question is asked for it.  Before door_open. */
+void door_set_name(struct session *, enum rdns_status, const char *name);
+/* Judges PHASE; the answer comes by DONE, at once or later. */
+void door_pass(struct session *, enum phase, door_callback done);
+/* The session's timer went off. */
+void door_timer(struct session *);
+/* Octets came before the banner. */
+void door_early(struct session *);
+/* The caller left, or the session ends: no question of his is answered any more. */
+void door_close(struct session *);
+/* A message was accepted: says so to the ledger, for the reports. */
+void door_let_in(struct session *);
+/* "rdns=pass name=... s25r=1 ..."; for logs and X-Genkan; the caller frees. */
+char *door_evidence(const struct session *);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * smtpd: reads the configuration, binds what needs root, makes the roles, and watches over them.
+ *
+ *	smtpd [-dnv] [-f FILE]
+ *
+ * As root it drops privileges in every role; as anybody else all roles run as that user, without chroot, still behind
+ * the sandbox.
+ */
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "conf/conf.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/role.h"
+#include "smtpd/roles.h"
+
+#define RUN_USER "_smtpd"
+#define QUEUE_USER "_smtpq"
+
+extern char **environ;
+
+static struct role_master master = { .table = role_table, .run_user = RUN_USER, .queue_user = QUEUE_USER,
+	.forked = roles_forked };
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: smtpd [-dnv] [-f file]\n"
+	                "  -d  stay in the foreground, log to standard error\n"
+	                "  -n  check the configuration and exit\n"
+	                "  -v  log more\n"
+	                "  -f  the configuration, instead of " CONF_PATH "\n");
+	exit(2);
+}
+
+static struct conf *
+load(const char *path)
+{
+	struct buf errors = { 0 }, warnings = { 0 };
+	struct conf *conf = conf_load(path, &errors, &warnings);
+
+	fputs(buf_str(&warnings), stderr);
+	fputs(buf_str(&errors), stderr);
+	buf_free(&warnings);
+	buf_free(&errors);
+	return conf;
+}
+
+static void
+die(const char *what, char *why)
+{
+	fprintf(stderr, "smtpd: %s%s%s\n", what, *what != '\0' ? ": " : "", why);
+	log_error("master.failed", F_STR("why", why));
+	exit(1);
+}
+
+/* Many connections are many descriptors: as many as we may have. */
+static void
+raise_limits(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+static void
+into_background(void)
+{
+	pid_t pid = fork();
+	int fd;
+
+	if (pid < 0)
+		die("fork", strerror(errno));
+	if (pid > 0)
+		_exit(0);
+	setsid();
+	fd = open("/dev/null", O_RDWR);
+	if (fd >= 0) {
+		dup2(fd, 0);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		if (fd > 2)
+			close(fd);
+	}
+}
+
+static void
+make_spool(const char *spool)
+{
+	if (mkdir(spool, 0755) < 0 && errno != EEXIST)
+		die(spool, strerror(errno));
+}
+
+static void
+all_ended(void)
+{
+	log_info("master.ended");
+	event_base_loopbreak(peer_base());
+}
+
+static void
+on_end_signal(evutil_socket_t sig, short what, void *arg)
+{
+	(void)what;
+	(void)arg;
+	log_info("master.ending", F_U64("signal", (uint64_t)sig));
+	role_master_stop();
+}
+
+static void
+catch_signals(void)
+{
+	static const int ends[] = { SIGTERM, SIGINT };
+	size_t i;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		event_add(evsignal_new(peer_base(), ends[i], on_end_signal, NULL), NULL);
+}
+
+/* Runs until a signal ends it. */
+static void
+run(const struct conf *conf)
+{
+	char *why = NULL;
+
+	raise_limits();
+	make_spool(conf->spool);
+	if (roles_prepare(conf, &why) < 0)
+		die("", why);
+	peer_set_base(event_base_new());
+	catch_signals();
+	roles_serve(conf);
+	master.table_n = role_table_n;
+	master.conf = conf;
+	master.spool = conf->spool;
+	master.ended = all_ended;
+	if (role_master_start(&master, &why) < 0)
+		die("", why);
+	log_info("master.started", F_STR("host", conf->host), F_STR("configuration", conf->path));
+	setproctitle("master %s", conf->path);
+	event_base_dispatch(peer_base());
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *path = CONF_PATH;
+	bool foreground = false, check = false, verbose = false;
+	struct conf *conf;
+	int c;
+
+	setproctitle_init(argc, argv, environ);
+	while ((c = getopt(argc, argv, "dnvf:")) != -1) {
+		switch (c) {
+		case 'd': foreground = true; break;
+		case 'n': check = true; break;
+		case 'v': verbose = true; break;
+		case 'f': path = optarg; break;
+		default: usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+	conf = load(path);
+	if (conf == NULL)
+		return 1;
+	if (check) {
+		fprintf(stderr, "configuration OK\n");
+		conf_free(conf);
+		return 0;
+	}
+	umask(022);
+	clock_init();
+	conf->log.verbose |= verbose;
+	conf->log.to_stderr |= foreground;
+	log_init(&conf->log, role_name(ROLE_MASTER));
+	if (!foreground)
+		into_background();
+	log_rename(role_name(ROLE_MASTER));
+	run(conf);
+	return 0;
+}

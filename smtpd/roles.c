@@ -1,0 +1,351 @@
+/*
+ * Who runs as whom, sees what, and talks with whom: the rows, and the few lines between a row and its module.
+ *
+ * Everything that a role may do is in its row and its prepare function.  The master, who is root, does one thing on
+ * request: it makes a process that delivers as a user.  The queue asks for it, and could be lying if it was taken over; so
+ * the account and the directory are checked against passwd and the configuration before anything is forked.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "deliver/mailbox_root.h"
+#include "filters/ledger.h"
+#include "lib/ctl.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/resolver.h"
+#include "smtpd/census.h"
+#include "smtpd/command.h"
+#include "smtpd/control.h"
+#include "smtpd/listen.h"
+#include "smtpd/roles.h"
+#include "smtpd/session.h"
+
+#define LOCAL_MOST 4096 /* numbers of local processes: an upper bound for the queue's own limit */
+
+static const struct conf *conf;
+static int control_fd = -1;
+
+/* --- session --- */
+
+static void
+session_ctl(struct ctl *c, unsigned n, const char *const *words)
+{
+	(void)n;
+	listen_pause(strcmp(words[0], "pause") == 0);
+	ctl_end(c, 0, NULL);
+}
+
+static void
+add_count(const char *verb, unsigned long count, void *arg)
+{
+	char key[32], *p;
+
+	strlcpy(key, verb, sizeof(key));
+	for (p = key; *p != '\0'; p++)
+		*p |= 0x20;
+	if (count > 0)
+		ctl_record(arg, FIELDS(F_STR("command", key), F_U64("count", count)));
+}
+
+static void
+session_stats(struct ctl *c, unsigned n, const char *const *words)
+{
+	(void)n;
+	(void)words;
+	ctl_record(c, FIELDS(F_U64("sessions", session_count()), F_BOOL("paused", listen_paused())));
+	command_each(add_count, c);
+	ctl_end(c, 0, NULL);
+}
+
+static void
+session_start(const void *unused, unsigned instance)
+{
+	(void)unused;
+	census_join(instance);
+	resolver_client_init();
+	ledger_client_init();
+	lookup_client_init();
+	submit_client_init();
+	session_init(conf);
+	ctl_register("pause", session_ctl);
+	ctl_register("resume", session_ctl);
+	ctl_register("stats", session_stats);
+	listen_start(conf);
+}
+
+static void
+session_left(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned looks;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (session_count() == 0 || ++looks > 50) /* five seconds for last words */
+		role_exit(0);
+}
+
+static void
+session_stop(void)
+{
+	struct event *look = event_new(peer_base(), -1, EV_PERSIST, session_left, NULL);
+
+	listen_pause(true);
+	session_end_all("this server is shutting down; please try again later");
+	event_add(look, &(struct timeval){ 0, 100000 });
+}
+
+/* --- the others: from the row to the module --- */
+
+static void
+resolver_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	resolver_role_prepare(&conf->dns);
+}
+
+static void
+resolver_start(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	resolver_role_start(&conf->dns);
+}
+
+static void
+ledger_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	if (geteuid() == 0)
+		sandbox_allow_write("/");
+	else
+		sandbox_allow_write(xasprintf("%s/ledger", conf->spool));
+}
+
+static void
+ledger_start(const void *unused, unsigned instance)
+{
+	static struct ledger_conf c;
+
+	(void)unused;
+	(void)instance;
+	c.dir = role_path(conf->spool, "ledger");
+	ledger_role_start(&c);
+}
+
+static void
+lookup_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	lookup_role_prepare(&conf->lookup);
+	sandbox_allow_read("/");
+}
+
+static void
+lookup_start(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	lookup_role_start(&conf->lookup);
+}
+
+static void
+queue_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	if (geteuid() == 0)
+		sandbox_allow_write("/");
+	else
+		sandbox_allow_write(xasprintf("%s/queue", conf->spool));
+}
+
+static void
+queue_start(const void *unused, unsigned instance)
+{
+	static struct queue_conf c;
+
+	(void)unused;
+	(void)instance;
+	c = conf->queue;
+	c.dir = role_path(conf->spool, "queue");
+	lookup_client_init();
+	ledger_client_init();
+	queue_role_start(&c);
+}
+
+static void
+relay_start(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	resolver_client_init();
+	relay_role_start(&conf->relay);
+}
+
+static void
+control_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	control_role_prepare();
+}
+
+static void
+control_start(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	submit_client_init();
+	control_role_start(control_fd, conf);
+}
+
+static void
+local_prepare(const void *root, unsigned instance)
+{
+	(void)instance;
+	sandbox_allow_write(root);
+}
+
+static void
+local_start(const void *root, unsigned instance)
+{
+	(void)root;
+	(void)instance;
+	local_role_start(&conf->local);
+}
+
+const struct role_spec role_table[] = {
+	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, false, 0, resolver_prepare, resolver_start, NULL },
+	{ ROLE_LEDGER, USER_SMTPD, "ledger", MAY_READ | MAY_WRITE, false, 0, ledger_prepare, ledger_start,
+	    ledger_role_stop },
+	{ ROLE_LOOKUP, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_UNIX, false, 0, lookup_prepare, lookup_start, NULL },
+	{ ROLE_RELAY, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, true, ROLE_BIT(ROLE_RESOLVER), NULL, relay_start, NULL },
+	{ ROLE_QUEUE, USER_SMTPQ, "queue", MAY_READ | MAY_WRITE | MAY_THREAD, false,
+	    ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_RELAY), queue_prepare, queue_start,
+	    queue_role_stop },
+	{ ROLE_SESSION, USER_SMTPD, ROLE_EMPTY, MAY_ACCEPT, true,
+	    ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE), NULL,
+	    session_start, session_stop },
+	{ ROLE_CONTROL, USER_SMTPD, ROLE_NO_CHROOT, MAY_ACCEPT | MAY_READ, false,
+	    ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) |
+	        ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY),
+	    control_prepare, control_start, NULL },
+};
+const unsigned role_table_n = sizeof(role_table) / sizeof(role_table[0]);
+
+const struct role_spec role_local = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0,
+	local_prepare, local_start, NULL };
+
+/* --- the master --- */
+
+/* ROOT is the account's home, or the directory of virtual mailboxes that the configuration names, and then its owner's. */
+static bool
+may_deliver(uid_t uid, gid_t gid, const char *account, const char *root)
+{
+	struct passwd *pw = *account != '\0' ? getpwnam(account) : NULL;
+	struct mailbox_root r;
+	unsigned i;
+	char *why;
+	bool ok;
+
+	if (geteuid() != 0)
+		return true; /* everybody is who started us; the sandbox keeps to ROOT */
+	if (pw != NULL && pw->pw_uid == uid && pw->pw_gid == gid && uid != 0 && strcmp(pw->pw_dir, root) == 0)
+		return true;
+	for (i = 0; i < conf->lookup.domains_n; i++) {
+		if (conf->lookup.domains[i].kind != DOMAIN_LOCAL)
+			continue;
+		why = mailbox_root_find(&conf->lookup.domains[i], pw != NULL ? pw->pw_dir : NULL, true, &r);
+		if (why != NULL) {
+			free(why);
+			continue;
+		}
+		ok = r.uid == uid && r.gid == gid && strcmp(r.path, root) == 0;
+		free(r.path);
+		free(r.account);
+		if (ok)
+			return true;
+	}
+	return false;
+}
+
+static bool
+on_delivery(struct peer *peer, struct message *m)
+{
+	uint32_t instance = cursor_u32(&m->body), uid = cursor_u32(&m->body), gid = cursor_u32(&m->body);
+	const char *account = cursor_str(&m->body), *root = cursor_str(&m->body);
+
+	if (peer->role != ROLE_QUEUE || m->type != DELIVERY_START || !cursor_done(&m->body) || instance >= LOCAL_MOST)
+		return false;
+	if (!may_deliver(uid, gid, account, root)) {
+		log_error("role.refused", F_STR("what", "the queue asked for a delivery process that the configuration "
+		    "does not explain"), F_U64("uid", uid), F_STR("account", account), F_STR("root", root));
+		role_refuse(ROLE_LOCAL, instance, ROLE_QUEUE);
+		return true;
+	}
+	role_spawn(&role_local, instance, uid, gid, *account != '\0' ? account : NULL, ROLE_QUEUE, root);
+	return true;
+}
+
+static const struct subject_ops delivery_ops = { .message = on_delivery };
+
+static void
+add_role(const struct role_spec *spec, unsigned instance, pid_t pid, unsigned starts, void *arg)
+{
+	ctl_record(arg, FIELDS(F_STR("process", role_name(spec->role)), F_U64("number", instance), F_I64("pid", pid),
+	    F_U64("starts", starts)));
+}
+
+static void
+master_stats(struct ctl *c, unsigned n, const char *const *words)
+{
+	(void)n;
+	(void)words;
+	role_each(add_role, c);
+	ctl_end(c, 0, NULL);
+}
+
+void
+roles_serve(const struct conf *c)
+{
+	conf = c;
+	peer_register(SUBJECT_DELIVERY, &delivery_ops);
+	ctl_register("stats", master_stats);
+}
+
+int
+roles_prepare(const struct conf *c, char **why)
+{
+	char *path = xasprintf("%s/control", c->spool);
+	int r;
+
+	conf = c;
+	census_init(role_cores());
+	r = listen_bind(c, why);
+	if (r == 0) {
+		control_fd = control_listen(path, why);
+		r = control_fd < 0 ? -1 : 0;
+	}
+	free(path);
+	return r;
+}
+
+void
+roles_forked(const struct role_spec *spec)
+{
+	ctl_forget();
+	if (spec->role != ROLE_SESSION)
+		listen_close();
+	if (spec->role != ROLE_CONTROL && control_fd >= 0)
+		close(control_fd);
+}

@@ -1,0 +1,24 @@
+/*
+ * The table of processes (design: one binary, one table of roles).
+ */
+#ifndef SMTPD_ROLES_H
+#define SMTPD_ROLES_H
+
+#include "lib/role.h"
+
+struct conf;
+
+/* In the order of starting; ROLE_LOCAL's row is apart: its processes are made when mail is due. */
+extern const struct role_spec role_table[];
+extern const unsigned role_table_n;
+extern const struct role_spec role_local;
+
+/* In the master, before the roles start: what they inherit (listening sockets, shared counters). 0, or -1 with *WHY (caller
+ * frees). */
+int roles_prepare(const struct conf *, char **why);
+/* Serves the children's requests to the master: local delivery processes, statistics. */
+void roles_serve(const struct conf *);
+/* In each child: closes what it may not hold. */
+void roles_forked(const struct role_spec *);
+
+#endif

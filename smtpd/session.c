@@ -1,0 +1,602 @@
+/*
+ * The life of a connection: reading, working off lines, writing, waiting, ending (session.h).
+ *
+ * Called by the loop with octets or the end of a wait, and by answers from other roles through session_resume().  What a
+ * client sends can end its own session, nothing more.  A session is freed at the end of the loop's turn, from
+ * one list, because callbacks further up the stack may still hold it.
+ *
+ * Buffers exist only while they hold something: ten thousand callers that wait cost ten thousand small structs.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+#include "conf/conf.h"
+#include "lib/clock.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/peer.h"
+#include "lib/table.h"
+#include "smtpd/census.h"
+#include "smtpd/command.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+#define LINE_LIMIT 4096       /* a command line; RFC 5321 4.5.3.1.4 asks for 512 and what extensions add */
+#define IN_LIMIT (64 * 1024)  /* octets read ahead of a command that waits */
+#define DOOR_LIMIT 1024       /* octets kept of one who talks before the banner */
+#define LINGER_MS 2000        /* for our last words to arrive */
+
+static const struct conf *conf;
+static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
+static TAILQ_HEAD(, session) ended = TAILQ_HEAD_INITIALIZER(ended);
+static unsigned sessions_n;
+static struct event *reaper;
+static char scratch[128 * 1024]; /* what one read brings; used within one call, by one session at a time */
+
+static void on_event(evutil_socket_t, short, void *);
+static void work(struct session *, const char *, size_t);
+static void flush(struct session *);
+
+const struct conf *
+session_conf(void)
+{
+	return conf;
+}
+
+unsigned
+session_count(void)
+{
+	return sessions_n;
+}
+
+/* --- states --- */
+
+static const struct {
+	const char *name;
+	unsigned next; /* STATE_BIT()s */
+} states[] = {
+	[STATE_DOOR] = { "door", STATE_BIT(STATE_HELLO) | STATE_BIT(STATE_REFUSED) | STATE_BIT(STATE_CLOSING) },
+	[STATE_HELLO] = { "hello", STATE_BIT(STATE_READY) | STATE_BIT(STATE_DOOR) | STATE_BIT(STATE_CLOSING) },
+	[STATE_READY] = { "ready", STATE_BIT(STATE_READY) | STATE_BIT(STATE_MAIL) | STATE_BIT(STATE_DOOR) |
+	        STATE_BIT(STATE_CLOSING) },
+	[STATE_MAIL] = { "mail", STATE_BIT(STATE_READY) | STATE_BIT(STATE_RCPT) | STATE_BIT(STATE_CLOSING) },
+	[STATE_RCPT] = { "rcpt", STATE_BIT(STATE_READY) | STATE_BIT(STATE_RCPT) | STATE_BIT(STATE_DATA) |
+	        STATE_BIT(STATE_CLOSING) },
+	[STATE_DATA] = { "data", STATE_BIT(STATE_READY) | STATE_BIT(STATE_CLOSING) },
+	[STATE_REFUSED] = { "refused", STATE_BIT(STATE_CLOSING) },
+	[STATE_CLOSING] = { "closing", 0 },
+};
+
+const char *
+session_state_name(unsigned state)
+{
+	return states[state].name;
+}
+
+void
+session_state(struct session *s, enum session_state next)
+{
+	if (!(states[s->state].next & STATE_BIT(next)))
+		fatal("session: from %s to %s", states[s->state].name, states[next].name);
+	s->state = (uint8_t)next;
+}
+
+/* --- beginning and end --- */
+
+static void
+reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	while ((s = TAILQ_FIRST(&ended)) != NULL) {
+		TAILQ_REMOVE(&ended, s, entry);
+		free(s);
+	}
+}
+
+void
+session_init(const struct conf *c)
+{
+	conf = c;
+	reaper = event_new(peer_base(), -1, 0, reap, NULL);
+}
+
+/* Waits for octets, if we read, and for the deadline, if there is one.  The timer is set anew each time: libevent would
+ * otherwise begin a persistent event's time again with every octet, and one who talks early would wait longer. */
+static void
+arm(struct session *s)
+{
+	uint64_t now = clock_ms(), ms = s->deadline_ms > now ? s->deadline_ms - now : 0;
+	struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+
+	if (s->fd >= 0 && (s->reading || s->deadline_ms != 0))
+		event_add(&s->event, s->deadline_ms != 0 ? &tv : NULL);
+}
+
+static void
+set_reading(struct session *s, bool on)
+{
+	if (s->reading == on || s->fd < 0)
+		return;
+	s->reading = on;
+	event_del(&s->event);
+	event_assign(&s->event, peer_base(), s->fd, (short)((on ? EV_READ : 0) | EV_PERSIST), on_event, s);
+	arm(s);
+}
+
+void
+session_set_timer(struct session *s, uint64_t ms)
+{
+	s->deadline_ms = clock_ms() + ms;
+	arm(s);
+}
+
+static void
+set_idle_timer(struct session *s)
+{
+	session_set_timer(s, (uint64_t)s->idle * 1000);
+}
+
+/* Everything but the struct goes at once. */
+static void
+end(struct session *s, const char *why)
+{
+	struct id_text id = id_text(s->id);
+	struct ip_text ip = ip_text(&s->ip);
+
+	if (s->fd < 0)
+		return;
+	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), F_STR("name", s->door.facts.name),
+	    F_STR("helo", s->helo), F_STR("why", why), F_STR("state", states[s->state].name),
+	    F_U64("accepted", s->accepted), F_U64("errors", s->errors),
+	    F_U64("ms", clock_ms() - s->door.since_ms));
+	door_close(s);
+	transaction_free(s->tx);
+	s->tx = NULL;
+	event_del(&s->event);
+	if (s->writable != NULL)
+		event_free(s->writable);
+	s->writable = NULL;
+	if (s->counted)
+		census_leave(&s->peer);
+	close(s->fd);
+	s->fd = -1;
+	s->state = STATE_CLOSING;
+	buf_free(&s->in);
+	buf_free(&s->out);
+	free(s->helo);
+	free(s->login);
+	s->helo = s->login = NULL;
+	TAILQ_REMOVE(&sessions, s, entry);
+	TAILQ_INSERT_TAIL(&ended, s, entry);
+	sessions_n--;
+	event_active(reaper, 0, 0);
+}
+
+void
+session_drop(struct session *s, const char *why)
+{
+	end(s, why);
+}
+
+void
+session_finish(struct session *s, const char *why)
+{
+	if (s->state == STATE_CLOSING)
+		return;
+	session_state(s, STATE_CLOSING);
+	s->busy = false;
+	door_close(s);
+	log_debug("session.finishing", F_STR("session", id_text(s->id).s), F_STR("why", why));
+	if (!s->running)
+		flush(s);
+}
+
+/* A limit on connections is said in the banner's place (RFC 5321 3.1, 3.8). */
+static bool
+refuse_crowd(struct session *s)
+{
+	struct census_count n = census_enter(&s->peer);
+	const char *limit = NULL;
+
+	s->counted = true;
+	if (n.all > conf->limits[LIMIT_CONNECTIONS])
+		limit = "too many connections; please try again later";
+	else if (n.address > conf->limits[LIMIT_CONNECTIONS_PER_ADDRESS])
+		limit = "too many connections from your address; please close some first";
+	else if (n.network > conf->limits[LIMIT_CONNECTIONS_PER_NETWORK])
+		limit = "too many connections from your network; please close some first";
+	if (limit == NULL)
+		return false;
+	log_notice("session.crowd", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+	    F_STR("limit", limit), F_U64("all", n.all), F_U64("address", n.address), F_U64("network", n.network));
+	reply_format(&s->out, 421, "4.7.0", "%s %s", conf->host, limit);
+	session_finish(s, "crowd");
+	return true;
+}
+
+static void
+at_the_door(struct session *s)
+{
+	s->relay_client = conf->relay_from != NULL && table_match_client(conf->relay_from, &s->ip, NULL);
+	s->idle = (uint32_t)conf->limits[LIMIT_IDLE];
+	door_open(s);
+}
+
+void
+session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *listener)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->fd = fd;
+	s->id = id_new();
+	s->ip = s->peer = *ip;
+	s->port = port;
+	s->listener = listener;
+	s->reading = true;
+	event_assign(&s->event, peer_base(), fd, EV_READ | EV_PERSIST, on_event, s);
+	TAILQ_INSERT_TAIL(&sessions, s, entry);
+	sessions_n++;
+	s->door.since_ms = clock_ms();
+	event_add(&s->event, NULL);
+	log_debug("session.opened", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(ip).s));
+	if (!refuse_crowd(s))
+		at_the_door(s);
+}
+
+void
+session_restart(struct session *s, const struct ip *ip, int rdns, const char *name)
+{
+	door_close(s);
+	transaction_free(s->tx);
+	s->tx = NULL;
+	free(s->helo);
+	s->helo = NULL;
+	s->ip = *ip;
+	s->esmtp = s->early_data = false;
+	session_state(s, STATE_DOOR);
+	if (rdns >= 0)
+		door_set_name(s, (enum rdns_status)rdns, name);
+	at_the_door(s);
+}
+
+void
+session_end_all(const char *why)
+{
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		if (s->state == STATE_CLOSING)
+			continue;
+		if (s->state != STATE_DATA) /* a reply in the middle of the text would be taken for the answer to it */
+			reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, why);
+		session_finish(s, "shutdown");
+	}
+}
+
+/* --- what commands use --- */
+
+void
+session_reply(struct session *s, int code, const char *status, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	reply_format(&s->out, code, status, "%s", text);
+	free(text);
+}
+
+void
+session_raw(struct session *s, const char *line)
+{
+	buf_addf(&s->out, "%s\r\n", line);
+}
+
+bool
+session_error(struct session *s)
+{
+	if (s->errors < UINT16_MAX)
+		s->errors++;
+	if (s->errors <= conf->limits[LIMIT_ERRORS])
+		return true;
+	session_reply(s, 421, "4.7.0", "%s too many errors; good-bye", conf->host);
+	session_finish(s, "errors");
+	return false;
+}
+
+char *
+session_client_text(const struct session *s)
+{
+	return xasprintf("%s[%s]", s->door.facts.name != NULL ? s->door.facts.name : "unknown", ip_text(&s->ip).s);
+}
+
+void
+session_wait(struct session *s)
+{
+	s->busy = true;
+}
+
+void
+session_resume(struct session *s)
+{
+	if (!s->busy || s->fd < 0)
+		return;
+	s->busy = false;
+	if (s->running) /* answered before the command had returned: its caller goes on */
+		return;
+	work(s, NULL, 0);
+}
+
+void
+session_greet(struct session *s, int code, const char *status, const char *text)
+{
+	s->busy = false;
+	if (code == 0) {
+		session_reply(s, 220, NULL, "%s ESMTP Genkan", conf->host);
+		session_state(s, STATE_HELLO);
+	} else {
+		session_reply(s, code, NULL, "%s %s%s%s", conf->host, status != NULL ? status : "", status ? " " : "",
+		    text);
+		session_state(s, STATE_REFUSED);
+	}
+	if (!s->running)
+		work(s, NULL, 0);
+}
+
+/* --- sending --- */
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	if (what & EV_TIMEOUT) {
+		end(s, "the client does not read");
+		return;
+	}
+	event_free(s->writable);
+	s->writable = NULL;
+	work(s, NULL, 0);
+}
+
+/* All is said.  A socket closed while octets are unread resets the connection, and our last words with it: unless the client
+ * asked to quit, read on for a moment, and throw away. */
+static void
+say_good_bye(struct session *s)
+{
+	if (s->quit || s->eof || shutdown(s->fd, SHUT_WR) < 0) {
+		end(s, s->quit ? "quit" : "done");
+		return;
+	}
+	s->lingering = true;
+	set_reading(s, true);
+	session_set_timer(s, LINGER_MS);
+}
+
+/* Sends what it can; ends a closing session when all is out. */
+static void
+flush(struct session *s)
+{
+	ssize_t n;
+
+	while (s->out.len > 0 && s->writable == NULL) {
+		n = send(s->fd, s->out.data, s->out.len, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			end(s, "connection lost");
+			return;
+		}
+		if (n > 0) {
+			s->out.len -= (size_t)n;
+			memmove(s->out.data, s->out.data + n, s->out.len);
+			continue;
+		}
+		s->writable = event_new(peer_base(), s->fd, EV_WRITE, on_writable, s);
+		event_add(s->writable, &(struct timeval){ (time_t)s->idle, 0 });
+	}
+	if (s->out.len > 0)
+		return;
+	buf_free(&s->out);
+	if (s->state == STATE_CLOSING && !s->lingering)
+		say_good_bye(s);
+}
+
+/* --- reading --- */
+
+/* Takes one command line from P.  Returns the octets used, 0 when it is not there whole. */
+static size_t
+take_line(struct session *s, const char *p, size_t len)
+{
+	const char *lf = memchr(p, '\n', len);
+	size_t n;
+
+	if (lf == NULL) {
+		if (len <= LINE_LIMIT)
+			return 0;
+		s->skipping = true;
+		return len;
+	}
+	n = (size_t)(lf - p) + 1;
+	s->rest = len - n;
+	if (s->skipping || n > LINE_LIMIT) {
+		s->skipping = false;
+		session_reply(s, 500, "5.5.2", "line too long");
+		session_error(s);
+	} else if (n < 2 || p[n - 2] != '\r' || memchr(p, '\r', n - 2) != NULL || memchr(p, '\0', n) != NULL) {
+		/* RFC 5321 2.3.8: only CRLF ends a line; we go on behind the LF, so that a person at a terminal learns it */
+		session_reply(s, 500, "5.5.2", "bare CR, bare LF or NUL; lines end with CR LF");
+		session_error(s);
+	} else {
+		command_line(s, p, n - 2);
+	}
+	return n;
+}
+
+/* Works off P as far as it goes; returns the octets used. */
+static size_t
+work_off(struct session *s, const char *p, size_t len)
+{
+	size_t used = 0, n;
+
+	while (used < len && !s->busy && s->state != STATE_CLOSING && s->state != STATE_DOOR &&
+	    s->writable == NULL) {
+		if (s->state == STATE_DATA)
+			n = cmd_data_text(s, p + used, len - used);
+		else
+			n = take_line(s, p + used, len - used);
+		if (n == 0)
+			break;
+		used += n;
+		if (!s->busy && s->state != STATE_DATA && s->out.len > 16 * 1024)
+			flush(s); /* a client that sends thousands of commands must also read */
+		if (s->fd < 0)
+			return len;
+	}
+	return used;
+}
+
+static void
+keep_rest(struct session *s, const char *p, size_t len)
+{
+	if (len == 0) {
+		buf_free(&s->in);
+	} else if (s->in.data != NULL && p >= s->in.data && p <= s->in.data + s->in.len) {
+		memmove(s->in.data, p, len);
+		s->in.len = len;
+	} else {
+		buf_add(&s->in, p, len);
+	}
+}
+
+/* Goes on with what is there: NEW octets behind those kept, or only those kept. */
+static void
+work(struct session *s, const char *new, size_t len)
+{
+	const char *p = new;
+	size_t used;
+
+	if (s->running)
+		return;
+	s->running = true;
+	if (s->in.len > 0) {
+		buf_add(&s->in, new, len);
+		p = s->in.data;
+		len = s->in.len;
+	}
+	used = p == NULL ? 0 : work_off(s, p, len);
+	s->running = false;
+	if (s->fd < 0)
+		return;
+	if (p != NULL)
+		keep_rest(s, p + used, len - used);
+	if (s->eof && !s->busy && s->state != STATE_CLOSING)
+		session_finish(s, "the client left");
+	flush(s);
+	if (s->fd < 0)
+		return;
+	if (s->lingering)
+		return;
+	set_reading(s, !s->eof && s->in.len < IN_LIMIT && s->writable == NULL);
+	if (!s->busy && s->state != STATE_DOOR)
+		set_idle_timer(s);
+	else
+		arm(s);
+}
+
+/* One who talks before the banner is noted; what he says is kept, a little of it, and answered after the banner
+ * (RFC 5321 4.3.1: a protocol error, but he gets replies, not a reset). */
+static void
+talks_early(struct session *s, const char *p, size_t len)
+{
+	door_early(s);
+	if (len > DOOR_LIMIT - s->in.len)
+		len = DOOR_LIMIT - s->in.len;
+	buf_add(&s->in, p, len);
+	if (s->in.len == DOOR_LIMIT)
+		set_reading(s, false);
+	arm(s);
+}
+
+static void
+read_some(struct session *s)
+{
+	ssize_t n = recv(s->fd, scratch, sizeof(scratch), 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		end(s, "connection lost");
+	} else if (s->state == STATE_CLOSING && s->lingering) {
+		if (n == 0)
+			end(s, "done");
+	} else if (n == 0 && s->state == STATE_DOOR) {
+		end(s, "left before the banner");
+	} else if (n == 0) {
+		s->eof = true;
+		set_reading(s, false);
+		/* what he asked before he left may still be answered, but nobody waits for a tarpit or for DNS */
+		if (s->busy && s->in.len == 0 && s->state != STATE_DATA)
+			end(s, "the client left");
+		else
+			work(s, NULL, 0);
+	} else if (s->state == STATE_DOOR) {
+		talks_early(s, scratch, (size_t)n);
+	} else if (s->busy) {
+		buf_add(&s->in, scratch, (size_t)n);
+		if (s->in.len >= IN_LIMIT)
+			set_reading(s, false);
+	} else {
+		work(s, scratch, (size_t)n);
+	}
+}
+
+static void
+timed_out(struct session *s)
+{
+	if (s->deadline_ms > clock_ms() + 20) {
+		arm(s);
+		return;
+	}
+	event_remove_timer(&s->event); /* a persistent event would begin its time again */
+	if (s->deadline_ms == 0)
+		return;
+	s->deadline_ms = 0;
+	if (s->state == STATE_CLOSING) {
+		end(s, "done");
+	} else if (s->state == STATE_DOOR || s->door.waiting) {
+		door_timer(s);
+	} else if (!s->busy) { /* else it is ours to answer, not his to hurry */
+		session_reply(s, 421, "4.4.2", "%s idle for too long; good-bye", conf->host);
+		session_finish(s, "timeout");
+	}
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	if (what & EV_READ)
+		read_some(s);
+	else if (what & EV_TIMEOUT)
+		timed_out(s);
+}

@@ -1,0 +1,110 @@
+/*
+ * One SMTP connection: its socket, what was read and not yet understood, what waits to be sent, and where it stands.
+ * Commands live in cmd_*.c and see a session through this header; the gate is the doorman's (doorman.h); a mail
+ * transaction is transaction.h's.
+ *
+ * Commands are worked off one after the other.  One that must wait (for DNS, the ledger, the address book, the queue)
+ * makes the session busy; what the client sends meanwhile stays in the buffer, so replies leave in order (RFC 2920).
+ * While it waits for its banner a session is this struct and one timer.
+ */
+#ifndef SMTPD_SESSION_H
+#define SMTPD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "lib/buf.h"
+#include "lib/ip.h"
+#include "smtpd/doorman.h"
+
+struct conf;
+struct listener;
+struct transaction;
+
+enum session_state {
+	STATE_DOOR,    /* no banner yet */
+	STATE_HELLO,   /* banner sent; no HELO yet */
+	STATE_READY,   /* no transaction */
+	STATE_MAIL,    /* reverse-path given */
+	STATE_RCPT,    /* and at least one recipient accepted */
+	STATE_DATA,    /* reading the text */
+	STATE_REFUSED, /* the banner said no: only QUIT and harmless commands */
+	STATE_CLOSING  /* goes when its last words are sent */
+};
+#define STATE_BIT(s) (1u << (s))
+
+struct session {
+	TAILQ_ENTRY(session) entry;
+	uint64_t id;
+	int fd;
+	struct event event;         /* readable; and the one timer */
+	struct event *writable;     /* while the socket is full, else NULL */
+	const struct listener *listener;
+	uint16_t port;              /* the client's */
+	uint8_t state;              /* enum session_state; changed by session_state() only */
+	bool esmtp;
+	bool busy;                  /* a command is waiting for its answer */
+	bool running;               /* commands are being worked off further up the stack */
+	bool eof;                   /* the client sends no more */
+	bool reading;               /* EVENT asks for readability */
+	bool skipping;              /* the rest of a line that is too long is thrown away */
+	bool relay_client;          /* one of relay { from } */
+	bool counted;               /* in the census */
+	bool quit;                  /* the client asked to */
+	bool lingering;             /* our last words are out; what comes is thrown away */
+	bool early_data;            /* octets came when none were due */
+	uint64_t deadline_ms;       /* of the timer; 0: none */
+	struct ip ip;               /* the client, as XCLIENT says if it does */
+	struct ip peer;             /* the address that the connection comes from */
+	char *helo;
+	char *login;                /* XCLIENT LOGIN, or NULL */
+	struct doorman door;
+	struct buf in, out;
+	size_t rest;                /* octets behind the command that is being handled: 0 when the client waits */
+	struct transaction *tx;     /* from MAIL on, else NULL */
+	uint16_t errors, junk, messages, accepted;
+	uint32_t idle;              /* seconds allowed for what the client does next */
+};
+
+/* For all sessions of this process. */
+const struct conf *session_conf(void);
+
+/* Takes over FD, a new connection. */
+void session_new(int fd, const struct ip *, uint16_t port, const struct listener *);
+/* The next reply; sent at the end of the turn of this session. */
+void session_reply(struct session *, int code, const char *status, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A line of reply of its own making ("250-SIZE 1000"). */
+void session_raw(struct session *, const char *line);
+/* The command goes on later: nothing else is handled until session_resume. */
+void session_wait(struct session *);
+void session_resume(struct session *);
+/* The one place where the state changes; a transition that the table does not know is a broken invariant. */
+void session_state(struct session *, enum session_state);
+const char *session_state_name(unsigned);
+/* Closes when what is to be said is said. */
+void session_finish(struct session *, const char *why);
+/* Closes now. */
+void session_drop(struct session *, const char *why);
+/* One timer for what the doorman waits for; milliseconds; then door_timer(). */
+void session_set_timer(struct session *, uint64_t ms);
+/* The doorman lets the banner be sent, or refuses it with CODE (0: 220). */
+void session_greet(struct session *, int code, const char *status, const char *text);
+/* After XCLIENT: another client stands at the door.  RDNS: enum rdns_status when its name was told too, -1: ask. */
+void session_restart(struct session *, const struct ip *, int rdns, const char *name);
+/* "mail.example.org[192.0.2.1]" or "unknown[192.0.2.1]"; the caller frees. */
+char *session_client_text(const struct session *);
+/* Counts a client's mistake; false when it was one too many and the session is closing. */
+bool session_error(struct session *);
+/* How many sessions this process has; all of them are told to leave. */
+unsigned session_count(void);
+void session_end_all(const char *why);
+
+/* In a role's start. */
+void session_init(const struct conf *);
+
+#endif

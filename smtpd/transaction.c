@@ -1,0 +1,101 @@
+/* Making, ending and labelling a transaction (transaction.h). */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/buffer.h>
+
+#include "conf/conf.h"
+#include "lib/clock.h"
+#include "lib/id.h"
+#include "lib/mem.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+struct transaction *
+transaction_new(struct session *s, const char *sender)
+{
+	struct transaction *tx = xcalloc(1, sizeof(*tx));
+
+	tx->env = envelope_new();
+	tx->env->id = id_new();
+	tx->env->session = s->id;
+	tx->env->sender = xstrdup(sender);
+	tx->env->origin = session_client_text(s);
+	tx->env->ours = s->relay_client || s->login != NULL;
+	data_init(&tx->reader);
+	return tx;
+}
+
+void
+transaction_free(struct transaction *tx)
+{
+	if (tx == NULL)
+		return;
+	if (tx->lookup != NULL)
+		lookup_cancel(tx->lookup);
+	if (tx->submission != NULL)
+		submit_abort(tx->submission);
+	if (tx->text != NULL)
+		evbuffer_free(tx->text);
+	free(tx->recipient);
+	envelope_free(tx->env);
+	free(tx);
+}
+
+static void
+add_date(struct evbuffer *out)
+{
+	time_t now = (time_t)clock_now();
+	char date[64];
+	struct tm tm;
+
+	/* UTC: a confined role reads no time zone, and every reader can convert it */
+	gmtime_r(&now, &tm);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S +0000", &tm);
+	evbuffer_add_printf(out, "%s\r\n", date);
+}
+
+/* RFC 5321 4.4: from what the client calls itself, with what we know of it; FOR only when there is one recipient, so that no
+ * blind copy is betrayed (7.6). */
+static void
+add_received(struct session *s, struct evbuffer *out)
+{
+	const struct envelope *env = s->tx->env;
+	char literal[64];
+
+	ip_literal(&s->ip, literal, sizeof(literal));
+	evbuffer_add_printf(out, "Received: from %s (%s %s)\r\n\tby %s with %s id %s", s->helo,
+	    s->door.facts.name != NULL ? s->door.facts.name : "unknown", literal, session_conf()->host,
+	    s->esmtp ? "ESMTP" : "SMTP", id_text(env->id).s);
+	if (env->recipients_n == 1)
+		evbuffer_add_printf(out, "\r\n\tfor <%s>", env->recipients[0].address);
+	evbuffer_add_printf(out, ";\r\n\t");
+	add_date(out);
+}
+
+static void
+add_marks(struct session *s, struct evbuffer *out)
+{
+	const struct gate *gate = &session_conf()->gate;
+	unsigned i;
+
+	for (i = 0; i < gate->n && i < 64; i++)
+		if (s->door.marks & (UINT64_C(1) << i))
+			evbuffer_add_printf(out, "%s: %s\r\n", gate->rules[i].name, gate->rules[i].text);
+}
+
+void
+transaction_trace(struct session *s, struct evbuffer *out)
+{
+	char *evidence;
+
+	add_received(s, out);
+	if (s->door.open)
+		return;
+	evidence = door_evidence(s);
+	if (*evidence != '\0')
+		evbuffer_add_printf(out, "X-Genkan: %s\r\n", evidence);
+	free(evidence);
+	add_marks(s, out);
+}

@@ -1,0 +1,37 @@
+/*
+ * A mail transaction: from MAIL to the end of DATA or whatever ends it before.  One object, replaced whole or not at
+ * all.
+ */
+#ifndef SMTPD_TRANSACTION_H
+#define SMTPD_TRANSACTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "deliver/lookup.h"
+#include "queue/submit.h"
+#include "smtpd/data.h"
+
+struct evbuffer;
+struct session;
+
+struct transaction {
+	struct envelope *env;      /* sender, accepted recipients, parameters */
+	uint64_t declared;         /* SIZE=, or 0 */
+	char *recipient;           /* the RCPT that is being judged, or NULL */
+	uint8_t notify;
+	struct lookup_request *lookup;
+	unsigned refused;          /* recipients */
+	struct data_reader reader;
+	struct submission *submission;
+	struct evbuffer *text;     /* read and not yet handed to the submission */
+	bool too_big;
+};
+
+struct transaction *transaction_new(struct session *, const char *sender);
+/* Cancels what is under way. */
+void transaction_free(struct transaction *);
+/* The header fields that go on top of the text (RFC 5321 4.4). */
+void transaction_trace(struct session *, struct evbuffer *);
+
+#endif
