@@ -49,7 +49,8 @@ struct route_answer {
 	/* RELAY: a stable text of the hops, the destination that concurrency and back-off are counted by: "mx example.net" or
 	 * "[127.0.0.1]:2526 [127.0.0.1]:2527" */
 	const char *destination;
-	/* EXPAND */
+	/* EXPAND; one that begins with '\\' is the mailbox of that name past all aliases: to be looked up as it stands,
+	 * and shown without it */
 	unsigned targets_n;
 	const char *const *targets;
 };
@@ -66,6 +67,8 @@ struct lookup_conf {
 	struct route *routes;
 	unsigned routes_n;
 };
+/* Before privileges and the file system go: name services, the owners of mailbox directories, what may be read. */
+void lookup_role_prepare(const struct lookup_conf *);
 void lookup_role_start(const struct lookup_conf *);
 /* The same answers without a role, in this process, at once (may read files and passwd): for the role and for smtpctl. */
 enum recipient_verdict lookup_recipient_now(const struct lookup_conf *, const char *address, char **why);

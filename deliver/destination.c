@@ -1,0 +1,141 @@
+/*
+ * Hops as text and back.
+ *
+ * The lookup role writes the text, the queue groups recipients by it and hands it on, the relay reads it.  It is words
+ * with a space between: "mx DOMAIN", or HOST:PORT, where an address stands in brackets as ip_text writes it.  No
+ * configuration can put a space into a host name, so the words are what they were; what was damaged on the way is no
+ * destination.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/destination.h"
+#include "deliver/lookup.h"
+#include "lib/buf.h"
+#include "lib/mailaddr.h"
+#include "lib/mem.h"
+
+#define HOPS_MAX 64
+
+/* A recipient at an address literal has no MX: RFC 5321 5.1. */
+static bool
+domain_address(const char *domain, struct ip *ip)
+{
+	return domain[0] == '[' && ip_parse_literal(domain, strlen(domain), ip);
+}
+
+static void
+add_hop(struct buf *out, const struct hop *hop, const char *domain)
+{
+	struct ip ip = hop->ip;
+	unsigned port = hop->port != 0 ? hop->port : SMTP_PORT;
+
+	if (out->len > 0)
+		buf_addc(out, ' ');
+	if (hop->mx && !domain_address(domain, &ip))
+		buf_addf(out, "mx %s", domain);
+	else if (ip.family != 0)
+		buf_addf(out, "[%s]:%u", ip_text(&ip).s, port);
+	else
+		buf_addf(out, "%s:%u", hop->host, port);
+}
+
+char *
+destination_text(const struct hop *hops, unsigned n, const char *domain)
+{
+	struct buf out = { 0 };
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		add_hop(&out, &hops[i], domain);
+	return buf_take(&out);
+}
+
+static bool
+parse_port(const char *s, uint16_t *port)
+{
+	size_t len = strspn(s, "0123456789");
+	unsigned long value;
+
+	if (len == 0 || len > 5 || s[len] != '\0')
+		return false;
+	value = strtoul(s, NULL, 10);
+	*port = (uint16_t)value;
+	return value >= 1 && value <= UINT16_MAX;
+}
+
+/* "[192.0.2.1]:25" or "mail.example.net:25". */
+static bool
+parse_host(const char *word, struct hop *hop)
+{
+	const char *colon = strrchr(word, ':');
+	char *host;
+	bool ok;
+
+	if (colon == NULL || !parse_port(colon + 1, &hop->port))
+		return false;
+	host = xstrndup(word, (size_t)(colon - word));
+	hop->host = host;
+	if (host[0] != '[')
+		return mailaddr_domain_ok(host, strlen(host), MAILADDR_UTF8);
+	host = xstrndup(host + 1, strlen(host) - 1);
+	ok = host[0] != '\0' && host[strlen(host) - 1] == ']';
+	if (ok) {
+		host[strlen(host) - 1] = '\0';
+		ok = ip_parse(host, &hop->ip);
+	}
+	free(host);
+	return ok;
+}
+
+/* WORD, or two of them for an mx. */
+static bool
+parse_word(char **rest, const char *word, struct hop *hop, char **domain)
+{
+	if (strcmp(word, "mx") != 0)
+		return parse_host(word, hop);
+	word = strsep(rest, " ");
+	hop->mx = true;
+	hop->port = SMTP_PORT;
+	if (word == NULL || !mailaddr_domain_ok(word, strlen(word), MAILADDR_UTF8))
+		return false;
+	if (*domain == NULL)
+		*domain = xstrdup(word);
+	return strcmp(*domain, word) == 0;
+}
+
+int
+destination_parse(const char *text, struct hop **hops, unsigned *n, char **domain)
+{
+	char *copy = xstrdup(text), *rest = copy, *word;
+	bool ok = true;
+
+	*hops = NULL;
+	*n = 0;
+	*domain = NULL;
+	while (ok && (word = strsep(&rest, " ")) != NULL) {
+		*hops = xreallocarray(*hops, *n + 1, sizeof(**hops));
+		(*hops)[*n] = (struct hop){ .mx = false };
+		ok = parse_word(&rest, word, &(*hops)[(*n)++], domain) && *n <= HOPS_MAX;
+	}
+	free(copy);
+	if (ok)
+		return 0;
+	destination_free(*hops, *n, *domain);
+	*hops = NULL;
+	*n = 0;
+	*domain = NULL;
+	return -1;
+}
+
+void
+destination_free(struct hop *hops, unsigned n, char *domain)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		free(hops[i].host);
+	free(hops);
+	free(domain);
+}

@@ -1,0 +1,197 @@
+/*
+ * The lookup role: the address book as a process of its own, because accounts and alias files need the file system and
+ * neither the sessions nor the queue may see it.
+ *
+ * Sessions, the queue and the control role ask; an answer is made at once and goes back under the question's number.
+ * Tables that come from files are looked at again at most once a second, between two questions, so an edited alias
+ * counts for the next recipient without a reload; a file that cannot be read any more is reported and what was known
+ * before stays.  The process blocks while a name service does: nobody's session does, since each only waits for its
+ * own answer.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/account.h"
+#include "deliver/alias.h"
+#include "deliver/lookup.h"
+#include "deliver/lookup_message.h"
+#include "deliver/mailbox_root.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/sandbox.h"
+#include "lib/table.h"
+
+#define REFRESH_MS 1000
+#define FOLDERS_MAX 32
+
+static const struct lookup_conf *conf;
+static uint64_t refreshed_ms;
+static char *last_error;
+
+/* --- tables --- */
+
+/* The configuration is nobody else's in this process, and its tables' files are this role's to read. */
+static void
+refresh(const struct table *table)
+{
+	char *why = table == NULL ? NULL : table_refresh((struct table *)table);
+
+	if (why == NULL)
+		return;
+	if (last_error == NULL || strcmp(last_error, why) != 0) {
+		log_warning("lookup.table", F_STR("table", table_name(table)), F_STR("why", why),
+		    F_STR("what", "what was read before stays in use"));
+		free(last_error);
+		last_error = why;
+	} else {
+		free(why);
+	}
+}
+
+static void
+refresh_all(void)
+{
+	uint64_t now = clock_ms();
+	unsigned i;
+
+	if (refreshed_ms != 0 && now - refreshed_ms < REFRESH_MS)
+		return;
+	refreshed_ms = now;
+	for (i = 0; i < conf->domains_n; i++) {
+		refresh(conf->domains[i].aliases);
+		refresh(conf->domains[i].users);
+	}
+}
+
+/* --- questions --- */
+
+static bool
+tell_recipient(struct peer *peer, struct message *m)
+{
+	const char *address = cursor_str(&m->body);
+	enum recipient_verdict verdict;
+	struct buf *b;
+	char *why;
+
+	if (!cursor_done(&m->body))
+		return false;
+	verdict = lookup_recipient_now(conf, address, &why);
+	b = channel_begin(peer->channel, LOOKUP_VERDICT, m->id);
+	buf_add_u8(b, (uint8_t)verdict);
+	buf_add_str(b, why);
+	channel_end(peer->channel, -1);
+	free(why);
+	return true;
+}
+
+struct question {
+	struct peer *peer;
+	uint64_t id;
+};
+
+static void
+send_route(const struct route_answer *answer, void *arg)
+{
+	struct question *question = arg;
+
+	lookup_answer_encode(channel_begin(question->peer->channel, LOOKUP_ANSWER, question->id), answer);
+	channel_end(question->peer->channel, -1);
+}
+
+static bool
+tell_route(struct peer *peer, struct message *m)
+{
+	const char *address = cursor_str(&m->body);
+	struct question question = { peer, m->id };
+
+	if (!cursor_done(&m->body))
+		return false;
+	lookup_route_now(conf, address, send_route, &question);
+	return true;
+}
+
+static bool
+on_message(struct peer *peer, struct message *m)
+{
+	refresh_all();
+	switch (m->type) {
+	case LOOKUP_RECIPIENT:
+		return tell_recipient(peer, m);
+	case LOOKUP_ROUTE:
+		return tell_route(peer, m);
+	default:
+		return false;
+	}
+}
+
+/* --- the role --- */
+
+/* One rule for a folder, however many files in it are named. */
+static void
+allow_folder(const char *folder)
+{
+	static struct table *allowed;
+
+	if (allowed == NULL)
+		allowed = table_new("");
+	if (table_count(allowed) >= FOLDERS_MAX)
+		log_warning("lookup.folders", F_STR("folder", folder),
+		    F_STR("what", "included files are in too many folders; those in this one cannot be read"));
+	else if (table_add(allowed, folder, NULL))
+		sandbox_allow_read(folder);
+}
+
+/* Its folder and not the file alone, so that it may be replaced by another. */
+static void
+allow_folder_of(const char *path, void *arg)
+{
+	char *folder = xstrdup(path), *slash = strrchr(folder, '/');
+
+	(void)arg;
+	if (slash != NULL) {
+		slash[slash == folder] = '\0';
+		allow_folder(folder);
+	}
+	free(folder);
+}
+
+static void
+allow_includes(const char *key, const char *value, void *arg)
+{
+	(void)key;
+	alias_each_include(value, allow_folder_of, arg);
+}
+
+static void
+allow_table(const struct table *table)
+{
+	if (table == NULL)
+		return;
+	if (table_path(table) != NULL)
+		allow_folder_of(table_path(table), NULL);
+	table_each(table, allow_includes, NULL);
+}
+
+void
+lookup_role_prepare(const struct lookup_conf *c)
+{
+	unsigned i;
+
+	account_prepare();
+	allow_folder("/etc");
+	for (i = 0; i < c->domains_n; i++) {
+		mailbox_root_prepare(&c->domains[i]);
+		allow_table(c->domains[i].aliases);
+		allow_table(c->domains[i].users);
+	}
+}
+
+void
+lookup_role_start(const struct lookup_conf *c)
+{
+	static const struct subject_ops ops = { .message = on_message };
+
+	conf = c;
+	peer_register(SUBJECT_LOOKUP, &ops);
+}
