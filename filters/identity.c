@@ -38,15 +38,16 @@ add_lower(struct buf *buf, const char *s, size_t len)
 
 /*
  * "co.jp", "com.br", "asso.fr": registries below a country, told by their form, so that names of
- * three labels such as "example.co.jp" do not all become one caller.  A second label of three
- * letters is one only when it is of these: "gmx.de" and "ibm.ch" are providers.
+ * three labels such as "example.co.jp" do not all become one caller.  A second label of more than
+ * two letters is one only when it is of these: "gmx.de" and "web.de" are providers.
  */
 static bool
 is_registry(const char *second, size_t len)
 {
 	static const char *const words[] = { "asn", "asso", "biz", "com", "coop", "edu", "firm",
-		"gen", "gob", "gouv", "gov", "idv", "ind", "info", "int", "k12", "ltd", "med", "mil",
-		"mobi", "name", "net", "ngo", "nhs", "nom", "org", "plc", "priv", "pro", "rec", "sch" };
+		"gen", "gob", "gouv", "gov", "idv", "ind", "info", "int", "k12", "ltd", "med",
+		"mil", "mobi", "name", "net", "ngo", "nhs", "nom", "org", "plc", "priv", "pro",
+		"rec", "sch" };
 	size_t i;
 
 	if (len <= 2)

@@ -195,7 +195,7 @@ account(unsigned reached, const struct spelling *list, size_t n, const char *run
 		if (strlen(list[i].text) != len || memcmp(list[i].text, run, len) != 0)
 			continue;
 		for (m = 0; m <= ALL_OCTETS; m++) {
-			if ((reached & 1u << m) != 0 && (m & list[i].set) == 0)
+			if ((reached & 1u << m) != 0)
 				result |= 1u << (m | list[i].set);
 		}
 	}
@@ -390,8 +390,8 @@ has_card(const char *squeezed, const struct ip *ip)
 
 	if (b[11] != 0xff || b[12] != 0xfe)
 		return false;
-	snprintf(text, sizeof(text), "%02x%02x%02x%02x%02x%02x", b[8] ^ 2u, b[9], b[10], b[13], b[14],
-	    b[15]);
+	snprintf(text, sizeof(text), "%02x%02x%02x%02x%02x%02x", b[8] ^ 2u, b[9], b[10], b[13],
+	    b[14], b[15]);
 	return has_nibbles(squeezed, text);
 }
 

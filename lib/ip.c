@@ -300,12 +300,9 @@ ip_equal(const struct ip *a, const struct ip *b)
 bool
 ipnet_contains(const struct ipnet *net, const struct ip *ip)
 {
-	struct ipnet around;
+	struct ipnet around = ip_network(ip, net->bits);
 
-	if (net->ip.family == 0 || net->ip.family != ip->family)
-		return false;
-	around = ip_network(ip, net->bits);
-	return ip_equal(&around.ip, &net->ip);
+	return net->ip.family != 0 && ip_equal(&around.ip, &net->ip);
 }
 
 struct ipnet

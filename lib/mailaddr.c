@@ -302,7 +302,7 @@ scan_route(struct scan *scan)
 	do {
 		scan->pos++;
 		ok = scan_domain(scan, &ignored);
-		more = ok && scan->end - scan->pos > 1 && scan->pos[0] == ',' && scan->pos[1] == '@';
+		more = ok && scan->end - scan->pos > 1 && memcmp(scan->pos, ",@", 2) == 0;
 		scan->pos += more;
 	} while (more);
 	buf_free(&ignored);

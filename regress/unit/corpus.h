@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Opens FILE ("s25r/legit.txt"), or skips the test that asks. */
-static FILE *
+static inline FILE *
 corpus_open(const char *file)
 {
 	const char *dir = getenv("CORPORA");
@@ -30,7 +30,7 @@ corpus_open(const char *file)
  * The next line's first COUNT columns, separated by tabs, into COLUMN (pointers into LINE); comment
  * lines are passed over.  Returns how many there were, 0 at the end.
  */
-static int
+static inline int
 corpus_columns(FILE *f, char *line, size_t size, char **column, int count)
 {
 	int n;

@@ -149,7 +149,9 @@ static const struct path_case {
 	{ "<a@b", 0, NULL, NULL, NULL },
 	{ "<a", 0, NULL, NULL, NULL },
 	{ "< a@b>", 0, NULL, NULL, NULL },
-	/* RFC 6531 3.3: UTF8-non-ascii, only where allowed and only when it is UTF-8 (RFC 3629 4) */
+	/*
+	 * RFC 6531 3.3: UTF8-non-ascii, only where allowed and only when it is UTF-8 (RFC 3629 4)
+	 */
 	{ "<\xe7\x94\xb0\xe4\xb8\xad@b>", 0, NULL, NULL, NULL },
 	{ "<\xe7\x94\xb0\xe4\xb8\xad@b>", U8, "\xe7\x94\xb0\xe4\xb8\xad", "b",
 	    "\xe7\x94\xb0\xe4\xb8\xad@b" },
@@ -316,8 +318,8 @@ test_bare(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		why = NULL;
-		if (mailaddr_parse(cases[i].text, strlen(cases[i].text), cases[i].flags, &addr, &why) !=
-		    cases[i].ok)
+		if (mailaddr_parse(cases[i].text, strlen(cases[i].text), cases[i].flags, &addr,
+			&why) != cases[i].ok)
 			fail_msg("%s: %s", cases[i].text, why != NULL ? why : "");
 		if (cases[i].ok)
 			mailaddr_free(&addr);
