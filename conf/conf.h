@@ -72,6 +72,7 @@ struct conf {
 	char *spool;
 	struct log_conf log;
 	struct dns_conf dns;
+	char *anchor_path;     /* the file of dns.anchors, or NULL */
 	struct certificate *certificates;
 	unsigned certificates_n;
 	struct table **tables; /* the named ones */
@@ -85,7 +86,7 @@ struct conf {
 	struct lookup_conf lookup;      /* domains and routes */
 	struct relay_conf relay;
 	struct local_conf local;
-	struct queue_conf queue;
+	struct queue_conf queue; /* without dir, which depends on where the role is locked up */
 };
 
 /* Reads and checks.  NULL: ERRORS holds one line for each mistake, `FILE:LINE:COLUMN: what is wrong; what was expected`; at
@@ -99,7 +100,7 @@ void conf_print(struct buf *, const struct conf *);
 /* Where the file is looked for without -f. */
 #define CONF_PATH "/etc/genkan/smtpd.conf"
 
-/* The words of the language, for the manual's check; NULL-terminated. */
+/* The words of the language, for the manual's check; NULL-terminated.  The names of limits are in limit_specs. */
 extern const char *const conf_keywords[];
 
 #endif

@@ -121,7 +121,14 @@ struct gate {
 /* Fills in the phase of every rule that names none, and checks all of them.  NULL, or the first complaint without the file's name:
  * `14:9: "spf" is not known at connect; the earliest phase is mail` (caller frees). */
 char *gate_check(struct gate *);
+/* The same for one rule, so that a file with several mistakes can show them all. */
+char *rule_check(struct rule *);
+/* What is legal and probably not meant in a checked gate: facts that are not evaluated yet, rules that no mail reaches. */
+void gate_warn(const struct gate *, void (*warn)(struct place, const char *text, void *arg), void *arg);
+/* Whether this version finds the fact out; when not, it is never known and its tests never match. */
+bool fact_is_evaluated(enum fact);
 void gate_free(struct gate *);
+void condition_free(struct condition *);
 /* The built-in default, checked; its text, with the reasons, is gate_default_text. */
 const char *gate_default_text(void);
 

@@ -1,0 +1,163 @@
+/*
+ * A configuration under construction: what the actions of the grammar call, statement by statement.  Names are resolved as
+ * the text goes by, because a table or certificate that is used before it is defined exists from its first mention;
+ * conf/check.c looks afterwards for those that never were.
+ *
+ * Strings, tables, conditions and hops that are passed in belong to the function they are passed to, whether it can use
+ * them or not.  Mistakes are added to ERRORS; nothing else can fail.
+ */
+#ifndef CONF_BUILD_H
+#define CONF_BUILD_H
+
+#include "conf/complain.h"
+#include "conf/conf.h"
+#include "lib/quantity.h"
+
+/* In a struct place that says where something was given: nowhere. */
+#define IS_GIVEN(place) ((place).line > 0)
+
+struct table_draft {
+	struct table *table;
+	struct place defined, used;
+};
+
+struct certificate_draft {
+	char *name, *chain, *key;
+	struct place defined, used;
+};
+
+struct listener_draft {
+	struct listener listener;
+	char *certificate; /* name, or NULL */
+	struct place place, tls, submission, xclient, proxy, gate;
+};
+
+struct domain_draft {
+	struct domain domain;
+	struct place place, aliases, users, deliver, lists, relay;
+};
+
+struct route_draft {
+	struct route route;
+	struct place place;
+};
+
+struct limit_value {
+	struct place place;
+	enum quantity kind; /* what it is written as */
+	bool off;
+	uint64_t number;
+};
+
+struct hops {
+	struct hop *list;
+	unsigned n;
+};
+
+struct strings {
+	char **list; /* NULL-terminated as soon as there is one */
+	unsigned n;
+};
+
+struct build {
+	struct complaints errors, warnings;
+
+	char *host, *spool, *anchor_path;
+	struct log_conf log;
+	struct dns_server *servers;
+	unsigned servers_n;
+	bool no_validation;
+	char **anchors;
+	uint64_t limits[LIMIT_COUNT];
+	struct gate gate;
+	const struct table *relay_from;
+	struct table_draft *tables;
+	unsigned tables_n;
+	struct certificate_draft *certificates;
+	unsigned certificates_n;
+	struct listener_draft *listeners;
+	unsigned listeners_n;
+	struct domain_draft *domains;
+	unsigned domains_n;
+	struct route_draft *routes;
+	unsigned routes_n;
+
+	/* where each was given */
+	struct place host_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at;
+	struct place limit_at[LIMIT_COUNT];
+
+	unsigned questions; /* and operators, in the condition that is being read */
+};
+
+/* The control socket below it has a name of at most 107 octets (unix(7)). */
+#define SPOOL_MAX 80
+
+/* False in fuzzing: table and anchor files are named, never opened. */
+extern bool build_reads_files;
+
+void build_free(struct build *);
+/* False, and an error at PLACE, when WHAT was given before, at *FIRST, which else becomes PLACE. */
+bool build_once(struct build *, struct place *first, struct place, const char *what);
+
+/* False, and an error, when PATH is not absolute; WHAT would be there: "the spool". */
+bool build_is_path(struct build *, struct place, const char *path, const char *what);
+bool build_address(struct build *, struct place, const char *text, struct ip *);
+void build_certificate_used(struct build *, struct place, const char *name);
+void build_free_mail(struct build *);
+
+/* --- statements (build.c) --- */
+void build_host(struct build *, struct place, char *name);
+void build_spool(struct build *, struct place, char *path);
+void build_log(struct build *, struct place, bool to_stderr, bool json);
+void build_server(struct build *, struct place, char *address, uint64_t port);
+/* PATH NULL: none. */
+void build_anchor(struct build *, struct place, char *path);
+void build_certificate(struct build *, struct place, char *name, char *chain, char *key);
+void build_limit(struct build *, struct place, char *name, struct limit_value);
+/* CONTENT is the list read in place, or NULL and PATH is its file. */
+void build_table(struct build *, struct place, char *name, struct table *content, char *path);
+struct table *build_table_used(struct build *, struct place, char *name);
+/* An element of a list: KEY, and VALUE or NULL. */
+void build_element(struct build *, struct place, struct table *, char *key, char *value);
+
+/* --- mail (build_mail.c) --- */
+void build_listener(struct build *, struct place, char *address, uint64_t port);
+/* of the last listener */
+void build_listener_tls(struct build *, struct place, char *certificate, bool implicit);
+void build_listener_submission(struct build *, struct place);
+void build_listener_gate(struct build *, struct place);
+void build_listener_xclient(struct build *, struct place, struct table *from);
+void build_listener_proxy(struct build *, struct place, struct table *from);
+/* Ports not given are filled in when the listener's options are known. */
+void build_listener_end(struct build *);
+void build_domain(struct build *, struct place, char *name);
+/* of the last domain */
+void build_domain_aliases(struct build *, struct place, struct table *);
+void build_domain_users(struct build *, struct place, struct table *); /* NULL: the system's */
+void build_domain_deliver(struct build *, struct place, enum mailbox_method, char *path, struct strings arguments);
+void build_domain_lists(struct build *, struct place);
+void build_domain_relay(struct build *, struct place, struct hops);
+void build_relay_from(struct build *, struct place, struct table *);
+void build_route(struct build *, struct place, char *pattern, struct hops);
+void build_hop(struct build *, struct place, struct hops *, char *text);
+void strings_add(struct strings *, char *);
+void strings_free(struct strings *);
+/* What hangs on them, tables in place included; not the structs themselves. */
+void listener_free_parts(struct listener *);
+void domain_free_parts(struct domain *);
+void route_free_parts(struct route *);
+
+/* --- the gate (build_gate.c) --- */
+void build_rule(struct build *, struct rule);
+/* When a rule could not be read to its end. */
+void build_rule_skipped(struct build *);
+void rule_free_parts(struct rule *);
+struct condition *build_test(struct build *, struct test);
+void build_greylist_time(struct build *, struct place, uint32_t *member, const char *name, uint64_t seconds);
+struct condition *build_operator(struct build *, int op, struct condition *left, struct condition *right);
+
+/* --- afterwards (check.c) --- */
+/* What only the whole can show. */
+void build_check(struct build *);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * Rules and conditions of the gate, as the grammar reads them.
+ *
+ * Every rule is judged by rule_check() as soon as it is complete, so that its complaint stands among the others in the order of
+ * the file.  A condition is a tree that several functions walk by recursion; QUESTIONS_MAX keeps it flat enough for that.
+ */
+#include <stdlib.h>
+
+#include "conf/build.h"
+#include "lib/mem.h"
+#include "lib/table.h"
+
+/* More is a table written in the wrong place. */
+#define QUESTIONS_MAX 500
+
+void
+rule_free_parts(struct rule *rule)
+{
+	condition_free(rule->when);
+	free(rule->text);
+	free(rule->name);
+}
+
+void
+build_rule_skipped(struct build *build)
+{
+	build->questions = 0;
+}
+
+void
+build_rule(struct build *build, struct rule rule)
+{
+	struct gate *gate = &build->gate;
+	char *why;
+
+	if (build->questions > QUESTIONS_MAX)
+		complain(&build->errors, rule.place,
+		    "this rule asks more than %d questions; a table can answer many at once", QUESTIONS_MAX);
+	build->questions = 0;
+	rule.number = gate->n + 1;
+	why = rule_check(&rule);
+	if (why != NULL)
+		complain_placed(&build->errors, why);
+	free(why);
+	gate->rules = xreallocarray(gate->rules, gate->n + 1, sizeof(rule));
+	gate->rules[gate->n++] = rule;
+}
+
+/* Beyond the limit nothing is kept; build_rule() complains, and until then any condition will do. */
+static bool
+is_too_much(struct build *build)
+{
+	return ++build->questions > QUESTIONS_MAX;
+}
+
+struct condition *
+build_test(struct build *build, struct test test)
+{
+	struct condition *condition = xcalloc(1, sizeof(*condition));
+
+	is_too_much(build);
+	condition->op = CONDITION_TEST;
+	condition->test = test;
+	return condition;
+}
+
+struct condition *
+build_operator(struct build *build, int op, struct condition *left, struct condition *right)
+{
+	struct condition *condition;
+
+	if (is_too_much(build)) {
+		condition_free(right);
+		return left;
+	}
+	condition = xcalloc(1, sizeof(*condition));
+	condition->op = op;
+	condition->left = left;
+	condition->right = right;
+	return condition;
+}
+
+void
+build_greylist_time(struct build *build, struct place place, uint32_t *member, const char *name, uint64_t seconds)
+{
+	if (*member != 0)
+		complain(&build->errors, place, "\"%s\" is given twice in this rule", name);
+	if (seconds == 0)
+		complain(&build->errors, place, "a %s of 0s is none; leave it out for the default", name);
+	*member = (uint32_t)seconds;
+}

@@ -1,0 +1,387 @@
+/*
+ * Listeners, domains and routes, as the grammar reads them.
+ *
+ * The parts of a listener or domain belong to the last one begun.  What can be seen in a single word is judged here (is it an
+ * address, a domain, a path), what takes two statements to see is judged in conf/check.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/build.h"
+#include "deliver/destination.h"
+#include "lib/buf.h"
+#include "lib/mailaddr.h"
+#include "lib/mem.h"
+#include "lib/table.h"
+
+#define SUBMISSION_PORT 587  /* RFC 6409 */
+#define HOPS_MAX 50
+#define SUBMISSIONS_PORT 465 /* RFC 8314 */
+
+void
+strings_add(struct strings *strings, char *s)
+{
+	strings->list = xreallocarray(strings->list, strings->n + 2, sizeof(strings->list[0]));
+	strings->list[strings->n++] = s;
+	strings->list[strings->n] = NULL;
+}
+
+void
+strings_free(struct strings *strings)
+{
+	unsigned i;
+
+	for (i = 0; i < strings->n; i++)
+		free(strings->list[i]);
+	free(strings->list);
+	*strings = (struct strings){ NULL, 0 };
+}
+
+static void
+lower(char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s >= 'A' && *s <= 'Z')
+			*s = (char)(*s - 'A' + 'a');
+	}
+}
+
+/* --- listeners --- */
+
+static struct listener_draft *
+last_listener(struct build *build)
+{
+	return &build->listeners[build->listeners_n - 1];
+}
+
+void
+build_listener(struct build *build, struct place place, char *address, uint64_t port)
+{
+	struct listener_draft draft = { .place = place, .listener = { .port = (uint16_t)port } };
+
+	build_address(build, place, address, &draft.listener.ip);
+	build->listeners = xreallocarray(build->listeners, build->listeners_n + 1, sizeof(draft));
+	build->listeners[build->listeners_n++] = draft;
+	free(address);
+}
+
+void
+build_listener_tls(struct build *build, struct place place, char *certificate, bool implicit)
+{
+	struct listener_draft *draft = last_listener(build);
+
+	build_certificate_used(build, place, certificate);
+	if (IS_GIVEN(draft->tls) && draft->listener.implicit_tls != implicit)
+		complain(&build->errors, place,
+		    "\"tls\" and \"implicit-tls\" exclude each other; one listener speaks one of them");
+	else
+		build_once(build, &draft->tls, place, implicit ? "implicit-tls" : "tls");
+	draft->listener.implicit_tls = implicit;
+	free(draft->certificate);
+	draft->certificate = certificate;
+}
+
+void
+build_listener_submission(struct build *build, struct place place)
+{
+	build_once(build, &last_listener(build)->submission, place, "submission");
+	last_listener(build)->listener.submission = true;
+}
+
+void
+build_listener_gate(struct build *build, struct place place)
+{
+	build_once(build, &last_listener(build)->gate, place, "gate");
+	last_listener(build)->listener.gate = true;
+}
+
+void
+build_listener_xclient(struct build *build, struct place place, struct table *from)
+{
+	struct listener_draft *draft = last_listener(build);
+
+	build_once(build, &draft->xclient, place, "xclient from");
+	table_free_in_place(draft->listener.xclient_from);
+	draft->listener.xclient_from = from;
+}
+
+void
+build_listener_proxy(struct build *build, struct place place, struct table *from)
+{
+	struct listener_draft *draft = last_listener(build);
+
+	build_once(build, &draft->proxy, place, "proxy from");
+	table_free_in_place(draft->listener.proxy_from);
+	draft->listener.proxy_from = from;
+}
+
+void
+build_listener_end(struct build *build)
+{
+	struct listener *listener = &last_listener(build)->listener;
+
+	if (listener->port != 0)
+		return;
+	listener->port = !listener->submission ? SMTP_PORT : listener->implicit_tls ? SUBMISSIONS_PORT :
+	    SUBMISSION_PORT;
+}
+
+/* --- domains --- */
+
+static struct domain_draft *
+last_domain(struct build *build)
+{
+	return &build->domains[build->domains_n - 1];
+}
+
+void
+build_domain(struct build *build, struct place place, char *name)
+{
+	struct domain_draft draft = { .place = place, .domain = { .name = name } };
+
+	lower(name);
+	if (!mailaddr_domain_ok(name, strlen(name), 0))
+		complain(&build->errors, place, "\"%s\" is not a mail domain", name);
+	build->domains = xreallocarray(build->domains, build->domains_n + 1, sizeof(draft));
+	build->domains[build->domains_n++] = draft;
+}
+
+void
+build_domain_aliases(struct build *build, struct place place, struct table *table)
+{
+	struct domain_draft *draft = last_domain(build);
+
+	build_once(build, &draft->aliases, place, "aliases");
+	table_free_in_place(draft->domain.aliases);
+	draft->domain.aliases = table;
+}
+
+void
+build_domain_users(struct build *build, struct place place, struct table *table)
+{
+	struct domain_draft *draft = last_domain(build);
+
+	build_once(build, &draft->users, place, "users");
+	table_free_in_place(draft->domain.users);
+	draft->domain.users = table;
+	draft->domain.users_system = table == NULL;
+}
+
+static void
+mailbox_free(struct mailbox *mailbox)
+{
+	struct strings arguments = { .list = mailbox->argv, .n = 0 };
+
+	while (mailbox->argv != NULL && mailbox->argv[arguments.n] != NULL)
+		arguments.n++;
+	strings_free(&arguments);
+	free(mailbox->path);
+	*mailbox = (struct mailbox){ .path = NULL };
+}
+
+static void
+check_format(struct build *build, struct place place, const char *format)
+{
+	char *why = mailbox_check(format);
+
+	if (why != NULL)
+		complain(&build->errors, place, "%s", why);
+	free(why);
+}
+
+void
+build_domain_deliver(struct build *build, struct place place, enum mailbox_method method, char *path,
+    struct strings arguments)
+{
+	struct domain_draft *draft = last_domain(build);
+	unsigned i;
+
+	build_once(build, &draft->deliver, place, "deliver");
+	if (strncmp(path, "%{home}/", strlen("%{home}/")) != 0)
+		build_is_path(build, place, path, "mail");
+	check_format(build, place, path);
+	for (i = 0; i < arguments.n; i++)
+		check_format(build, place, arguments.list[i]);
+	mailbox_free(&draft->domain.mailbox);
+	if (method == MAILBOX_PIPE && arguments.list == NULL)
+		arguments.list = xcalloc(1, sizeof(arguments.list[0]));
+	draft->domain.mailbox = (struct mailbox){ .method = method, .path = path, .argv = arguments.list };
+}
+
+void
+build_domain_lists(struct build *build, struct place place)
+{
+	build_once(build, &last_domain(build)->lists, place, "lists");
+	last_domain(build)->domain.kind = DOMAIN_LISTS;
+}
+
+void
+build_domain_relay(struct build *build, struct place place, struct hops hops)
+{
+	struct domain_draft *draft = last_domain(build);
+
+	if (!build_once(build, &draft->relay, place, "relay to")) {
+		destination_free(hops.list, hops.n, NULL);
+		return;
+	}
+	draft->domain.kind = DOMAIN_RELAY;
+	draft->domain.hops = hops.list;
+	draft->domain.hops_n = hops.n;
+}
+
+/* --- routes --- */
+
+void
+build_relay_from(struct build *build, struct place place, struct table *table)
+{
+	build_once(build, &build->relay_from_at, place, "from");
+	table_free_in_place(build->relay_from);
+	build->relay_from = table;
+}
+
+static bool
+is_pattern(const char *pattern)
+{
+	if (strcmp(pattern, "*") == 0)
+		return true;
+	if (strncmp(pattern, "*.", 2) == 0)
+		pattern += 2;
+	return mailaddr_domain_ok(pattern, strlen(pattern), 0);
+}
+
+void
+build_route(struct build *build, struct place place, char *pattern, struct hops hops)
+{
+	struct route_draft draft = { .place = place, .route = { .pattern = pattern, .hops = hops.list,
+	    .hops_n = hops.n } };
+
+	lower(pattern);
+	if (!is_pattern(pattern))
+		complain(&build->errors, place,
+		    "\"%s\" is no pattern of domains; expected \"*\", \"example.net\" or \"*.example.net\"",
+		    pattern);
+	build->routes = xreallocarray(build->routes, build->routes_n + 1, sizeof(draft));
+	build->routes[build->routes_n++] = draft;
+}
+
+/* 1 to 65535 in all of S. */
+static bool
+parse_port(const char *s, uint16_t *port)
+{
+	unsigned value = 0;
+	size_t i;
+
+	for (i = 0; s[i] >= '0' && s[i] <= '9' && i < 5; i++)
+		value = value * 10 + (unsigned)(s[i] - '0');
+	if (i == 0 || s[i] != '\0' || value < 1 || value > UINT16_MAX)
+		return false;
+	*port = (uint16_t)value;
+	return true;
+}
+
+/* "192.0.2.1", "[192.0.2.1]", "[IPv6:2001:db8::1]", "[2001:db8::1]" */
+static bool
+parse_hop_address(const char *host, struct ip *ip)
+{
+	size_t len = strlen(host);
+	char *inside;
+	bool good;
+
+	if (ip_parse(host, ip) || ip_parse_literal(host, len, ip))
+		return true;
+	if (len < 2 || host[0] != '[' || host[len - 1] != ']')
+		return false;
+	inside = xstrndup(host + 1, len - 2);
+	good = ip_parse(inside, ip);
+	free(inside);
+	return good;
+}
+
+/* False: it is no hop. */
+static bool
+parse_hop(const char *text, struct hop *hop)
+{
+	const char *close = strchr(text, ']'), *colon = strrchr(close != NULL ? close : text, ':');
+	struct ip ip;
+	char *host;
+
+	/* "2001:db8::1" has colons of its own. */
+	if (colon != NULL && ip_parse(text, &ip))
+		colon = NULL;
+	hop->port = SMTP_PORT;
+	if (colon != NULL && !parse_port(colon + 1, &hop->port))
+		return false;
+	host = xstrndup(text, colon != NULL ? (size_t)(colon - text) : strlen(text));
+	lower(host);
+	if (parse_hop_address(host, &hop->ip)) {
+		free(host);
+		host = xasprintf("[%s]", ip_text(&hop->ip).s);
+	} else if (!mailaddr_domain_ok(host, strlen(host), 0)) {
+		free(host);
+		return false;
+	}
+	hop->host = host;
+	return true;
+}
+
+void
+build_hop(struct build *build, struct place place, struct hops *hops, char *text)
+{
+	struct hop hop = { .mx = text == NULL, .port = SMTP_PORT };
+
+	if (text != NULL && !parse_hop(text, &hop))
+		complain(&build->errors, place, "\"%s\" is no server; expected mx, \"mail.example.net:25\" or "
+		    "\"[192.0.2.1]:25\"", text);
+	else if (hops->n == HOPS_MAX)
+		complain(&build->errors, place, "more than %d servers in a row", HOPS_MAX);
+	free(text);
+	if ((!hop.mx && hop.host == NULL) || hops->n == HOPS_MAX) {
+		free(hop.host);
+		return;
+	}
+	hops->list = xreallocarray(hops->list, hops->n + 1, sizeof(hop));
+	hops->list[hops->n++] = hop;
+}
+
+void
+domain_free_parts(struct domain *domain)
+{
+	free(domain->name);
+	table_free_in_place(domain->aliases);
+	table_free_in_place(domain->users);
+	mailbox_free(&domain->mailbox);
+	destination_free(domain->hops, domain->hops_n, NULL);
+}
+
+void
+route_free_parts(struct route *route)
+{
+	free(route->pattern);
+	destination_free(route->hops, route->hops_n, NULL);
+}
+
+void
+listener_free_parts(struct listener *listener)
+{
+	table_free_in_place(listener->xclient_from);
+	table_free_in_place(listener->proxy_from);
+}
+
+void
+build_free_mail(struct build *build)
+{
+	unsigned i;
+
+	for (i = 0; i < build->listeners_n; i++) {
+		free(build->listeners[i].certificate);
+		listener_free_parts(&build->listeners[i].listener);
+	}
+	for (i = 0; i < build->domains_n; i++)
+		domain_free_parts(&build->domains[i].domain);
+	for (i = 0; i < build->routes_n; i++)
+		route_free_parts(&build->routes[i].route);
+	free(build->listeners);
+	free(build->domains);
+	free(build->routes);
+	table_free_in_place(build->relay_from);
+}

@@ -1,0 +1,510 @@
+/*
+ * The grammar of smtpd.conf, and the messages about what does not fit it.
+ *
+ * conf_parse() calls it.  An action does nothing but hand what was read to conf/build.h; the meaning is there.  A
+ * statement that does not fit is reported and skipped, and the next one is read as if nothing had been wrong, so
+ * that one reading shows all mistakes.  What must never happen: an error without a complaint, because then a
+ * configuration that was not understood would be taken for a good one.
+ */
+%code requires {
+#include "conf/build.h"
+#include "conf/lex.h"
+}
+
+%code {
+#include <limits.h>
+#include <stdlib.h>
+
+#include "conf/expect.h"
+#include "deliver/destination.h"
+#include "filters/s25r.h"
+#include "lib/table.h"
+
+/* A thing is where it begins. */
+#define YYLLOC_DEFAULT(current, rhs, n) ((current) = (n) > 0 ? YYRHSLOC(rhs, 1) : YYRHSLOC(rhs, 0))
+
+static int conf_yylex(CONF_YYSTYPE *, CONF_YYLTYPE *, struct lexer *, struct build *);
+static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, const char *);
+}
+
+%define api.pure full
+%define api.prefix {conf_yy}
+%define api.token.prefix {T_}
+%define api.location.type {struct place}
+%define parse.error custom
+%define parse.lac full
+%param { struct lexer *lexer } { struct build *build }
+%expect 0
+%initial-action { @$ = (struct place){ 1, 1 }; }
+
+%union {
+	char *text;
+	uint64_t number;
+	int choice;
+	bool flag;
+	struct strings strings;
+	struct hops hops;
+	struct table *table;
+	struct condition *condition;
+	struct rule rule;
+	struct limit_value limit;
+}
+
+%token BAD NEWLINE OPEN CLOSE LIST_OPEN LIST_CLOSE
+%token <text> WORD STRING NETWORK TABLE_NAME
+%token <number> NUMBER BYTES TIME
+
+%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN RELAY
+%token PORT ANCHOR NONE CHAIN KEY FILE ON OFF TLS IMPLICIT_TLS SUBMISSION XCLIENT PROXY FROM SYSLOG STDERR JSON
+%token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
+%token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP ELSE DELAY WINDOW LIFETIME AT WHEN
+%token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
+%token NOT AND OR IN PER
+%token CLIENT RDNS S25R OWN_ADDRESS DNSBL RATE CONNECTIONS TRAPPED EARLY_TALKER SENDER SPF RECIPIENT
+%token KNOWN_CORRESPONDENT LIST_MEMBER UNKNOWN_RECIPIENTS PIPELINING DKIM DMARC SIZE AUTHENTICATED
+%token PASS MISMATCH NEUTRAL FAIL SOFTFAIL POLICY TEMPERROR PERMERROR
+
+%type <text> name address text
+%type <number> port
+%type <choice> action_with_text action_with_time mailbox_method phase
+%type <choice> fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
+%type <flag> json observe
+%type <strings> arguments
+%type <hops> hops hop_list
+%type <table> set list elements
+%type <condition> condition alternative negation question when
+%type <rule> rule action at greylist
+%type <limit> limit_value
+
+%destructor { free($$); } <text>
+%destructor { strings_free(&$$); } <strings>
+%destructor { destination_free($$.list, $$.n, NULL); } <hops>
+%destructor { table_free_in_place($$); } <table>
+%destructor { condition_free($$); } <condition>
+%destructor { rule_free_parts(&$$); } <rule>
+
+%%
+
+file:
+	%empty
+|	file NEWLINE
+|	file statement NEWLINE
+|	file error NEWLINE			{ yyerrok; }
+;
+
+statement:
+	HOST name				{ build_host(build, @2, $2); }
+|	SPOOL name				{ build_spool(build, @2, $2); }
+|	RESOLVER server
+|	RESOLVER anchor
+|	RESOLVER server anchor
+|	CERTIFICATE name CHAIN name KEY name	{ build_certificate(build, @2, $2, $4, $6); }
+|	TABLE name list				{ build_table(build, @2, $2, $3, NULL); }
+|	TABLE name FILE name			{ build_table(build, @2, $2, NULL, $4); }
+|	LISTEN ON address port			{ build_listener(build, @3, $3, $4); }
+	listen_options				{ build_listener_end(build); }
+|	LIMIT name limit_value
+		{ build_limit(build, @2, $2, $3); }
+|	LOG SYSLOG json				{ build_log(build, @1, false, $3); }
+|	LOG STDERR json				{ build_log(build, @1, true, $3); }
+|	GATE					{ build_once(build, &build->gate_at, @1, "gate"); }
+	OPEN rules last_rule CLOSE
+|	DOMAIN name				{ build_domain(build, @2, $2); }
+	OPEN domain_lines last_domain_line CLOSE
+|	RELAY					{ build_once(build, &build->relay_at, @1, "relay"); }
+	OPEN relay_lines last_relay_line CLOSE
+;
+
+server:
+	address port				{ build_server(build, @1, $1, $2); }
+;
+
+anchor:
+	ANCHOR NONE				{ build_anchor(build, @1, NULL); }
+|	ANCHOR name				{ build_anchor(build, @1, $2); }
+;
+
+port:
+	%empty					{ $$ = 0; }
+|	PORT NUMBER
+		{
+			$$ = $2;
+			if ($2 < 1 || $2 > UINT16_MAX)
+				complain(&build->errors, @2, "ports go from 1 to 65535");
+		}
+;
+
+json:
+	%empty					{ $$ = false; }
+|	JSON					{ $$ = true; }
+;
+
+limit_value:
+	NUMBER		{ $$ = (struct limit_value){ .place = @1, .kind = QUANTITY_COUNT, .number = $1 }; }
+|	BYTES		{ $$ = (struct limit_value){ .place = @1, .kind = QUANTITY_SIZE, .number = $1 }; }
+|	TIME		{ $$ = (struct limit_value){ .place = @1, .kind = QUANTITY_TIME, .number = $1 }; }
+|	OFF		{ $$ = (struct limit_value){ .place = @1, .off = true }; }
+;
+
+listen_options:
+	%empty
+|	listen_options listen_option
+;
+
+listen_option:
+	TLS name				{ build_listener_tls(build, @1, $2, false); }
+|	IMPLICIT_TLS name			{ build_listener_tls(build, @1, $2, true); }
+|	SUBMISSION				{ build_listener_submission(build, @1); }
+|	GATE					{ build_listener_gate(build, @1); }
+|	XCLIENT FROM set			{ build_listener_xclient(build, @3, $3); }
+|	PROXY FROM set				{ build_listener_proxy(build, @3, $3); }
+;
+
+	/* --- domains and routes --- */
+
+domain_lines:
+	%empty
+|	domain_lines NEWLINE
+|	domain_lines domain_line NEWLINE
+|	domain_lines error NEWLINE		{ yyerrok; }
+;
+
+last_domain_line:
+	%empty
+|	domain_line
+|	error					{ yyerrok; }
+;
+
+domain_line:
+	ALIASES set				{ build_domain_aliases(build, @1, $2); }
+|	USERS SYSTEM				{ build_domain_users(build, @1, NULL); }
+|	USERS set				{ build_domain_users(build, @1, $2); }
+|	DELIVER mailbox_method name
+		{ build_domain_deliver(build, @3, $2, $3, (struct strings){ NULL, 0 }); }
+|	DELIVER PIPE name arguments		{ build_domain_deliver(build, @3, MAILBOX_PIPE, $3, $4); }
+|	LISTS					{ build_domain_lists(build, @1); }
+|	RELAY TO hops				{ build_domain_relay(build, @1, $3); }
+;
+
+mailbox_method:
+	MAILDIR					{ $$ = MAILBOX_MAILDIR; }
+|	MBOX					{ $$ = MAILBOX_MBOX; }
+|	LMTP					{ $$ = MAILBOX_LMTP; }
+;
+
+arguments:
+	%empty					{ $$ = (struct strings){ NULL, 0 }; }
+|	arguments name				{ $$ = $1; strings_add(&$$, $2); }
+;
+
+relay_lines:
+	%empty
+|	relay_lines NEWLINE
+|	relay_lines relay_line NEWLINE
+|	relay_lines error NEWLINE		{ yyerrok; }
+;
+
+last_relay_line:
+	%empty
+|	relay_line
+|	error					{ yyerrok; }
+;
+
+relay_line:
+	FROM set				{ build_relay_from(build, @2, $2); }
+|	ROUTE name TO hops			{ build_route(build, @2, $2, $4); }
+;
+
+hops:
+	MX
+		{
+			$$ = (struct hops){ NULL, 0 };
+			build_hop(build, @1, &$$, NULL);
+		}
+|	hop_list
+;
+
+hop_list:
+	address
+		{
+			$$ = (struct hops){ NULL, 0 };
+			build_hop(build, @1, &$$, $1);
+		}
+|	hop_list ',' address			{ $$ = $1; build_hop(build, @3, &$$, $3); }
+;
+
+	/* --- names and sets --- */
+
+name:
+	WORD
+|	STRING
+;
+
+address:
+	name
+|	NETWORK
+;
+
+text:
+	%empty					{ $$ = NULL; }
+|	STRING
+;
+
+set:
+	TABLE_NAME				{ $$ = build_table_used(build, @1, $1); }
+|	list
+|	address
+		{
+			$$ = table_new("");
+			build_element(build, @1, $$, $1, NULL);
+		}
+;
+
+list:
+	LIST_OPEN elements LIST_CLOSE		{ $$ = $2; }
+;
+
+elements:
+	%empty					{ $$ = table_new(""); }
+|	elements ','				{ $$ = $1; }
+|	elements address			{ $$ = $1; build_element(build, @2, $1, $2, NULL); }
+|	elements address '=' address		{ $$ = $1; build_element(build, @2, $1, $2, $4); }
+;
+
+	/* --- the gate --- */
+
+rules:
+	%empty
+|	rules NEWLINE
+|	rules rule NEWLINE			{ build_rule(build, $2); }
+|	rules error NEWLINE			{ build_rule_skipped(build); yyerrok; }
+;
+
+last_rule:
+	%empty
+|	rule					{ build_rule(build, $1); }
+|	error					{ build_rule_skipped(build); yyerrok; }
+;
+
+rule:
+	observe action at when
+		{
+			$$ = $2;
+			$$.place = @2;
+			$$.observe = $1;
+			$$.at_given = $3.at_given;
+			$$.at = $3.at;
+			$$.when = $4;
+		}
+;
+
+observe:
+	%empty					{ $$ = false; }
+|	OBSERVE					{ $$ = true; }
+;
+
+action:
+	TRUST					{ $$ = (struct rule){ .action = ACTION_TRUST }; }
+|	action_with_time TIME			{ $$ = (struct rule){ .action = $1, .seconds = $2 }; }
+|	TARPIT TIME				{ $$ = (struct rule){ .action = ACTION_TARPIT, .seconds = $2 }; }
+|	TARPIT TIME ELSE GREYLIST
+		{ $$ = (struct rule){ .action = ACTION_TARPIT, .seconds = $2, .else_greylist = true }; }
+|	MARK name STRING
+		{ $$ = (struct rule){ .action = ACTION_MARK, .name = $2, .text = $3 }; }
+|	greylist
+|	action_with_text text			{ $$ = (struct rule){ .action = $1, .text = $2 }; }
+;
+
+action_with_time:
+	PAUSE					{ $$ = ACTION_PAUSE; }
+|	TRAP					{ $$ = ACTION_TRAP; }
+;
+
+action_with_text:
+	TEMPFAIL				{ $$ = ACTION_TEMPFAIL; }
+|	REJECT					{ $$ = ACTION_REJECT; }
+|	DROP					{ $$ = ACTION_DROP; }
+;
+
+greylist:
+	GREYLIST				{ $$ = (struct rule){ .action = ACTION_GREYLIST }; }
+|	greylist DELAY TIME			{ $$ = $1; build_greylist_time(build, @2, &$$.delay, "delay", $3); }
+|	greylist WINDOW TIME			{ $$ = $1; build_greylist_time(build, @2, &$$.window, "window", $3); }
+|	greylist LIFETIME TIME
+		{ $$ = $1; build_greylist_time(build, @2, &$$.lifetime, "lifetime", $3); }
+;
+
+at:
+	%empty					{ $$ = (struct rule){ .at_given = false }; }
+|	AT phase				{ $$ = (struct rule){ .at_given = true, .at = $2 }; }
+;
+
+phase:
+	CONNECT					{ $$ = PHASE_CONNECT; }
+|	GREETING				{ $$ = PHASE_GREETING; }
+|	HELO					{ $$ = PHASE_HELO; }
+|	MAIL					{ $$ = PHASE_MAIL; }
+|	RCPT					{ $$ = PHASE_RCPT; }
+|	DATA					{ $$ = PHASE_DATA; }
+|	MESSAGE					{ $$ = PHASE_MESSAGE; }
+;
+
+when:
+	%empty					{ $$ = NULL; }
+|	WHEN condition				{ $$ = $2; }
+;
+
+condition:
+	alternative
+|	condition OR alternative		{ $$ = build_operator(build, CONDITION_OR, $1, $3); }
+;
+
+alternative:
+	negation
+|	alternative AND negation		{ $$ = build_operator(build, CONDITION_AND, $1, $3); }
+;
+
+negation:
+	question
+|	NOT negation				{ $$ = build_operator(build, CONDITION_NOT, $2, NULL); }
+|	'(' condition ')'			{ $$ = $2; }
+;
+
+question:
+	fact_in IN set
+		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1, .in = $3 }); }
+|	RDNS rdns_result
+		{ $$ = build_test(build, (struct test){ .fact = FACT_RDNS, .place = @1, .value = $2 }); }
+|	RDNS IN set
+		{ $$ = build_test(build, (struct test){ .fact = FACT_RDNS, .place = @1, .in = $3 }); }
+|	S25R s25r_rule
+		{ $$ = build_test(build, (struct test){ .fact = FACT_S25R, .place = @1, .value = $2 }); }
+|	DNSBL name
+		{ $$ = build_test(build, (struct test){ .fact = FACT_DNSBL, .place = @1, .zone = $2 }); }
+|	RATE '>' NUMBER PER TIME
+		{
+			$$ = build_test(build, (struct test){ .fact = FACT_RATE, .place = @1,
+			    .more_than = $3, .period = $5 });
+		}
+|	fact_above '>' NUMBER
+		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1, .more_than = $3 }); }
+|	SIZE '>' BYTES
+		{ $$ = build_test(build, (struct test){ .fact = FACT_SIZE, .place = @1, .more_than = $3 }); }
+|	SIZE '>' NUMBER
+		{ $$ = build_test(build, (struct test){ .fact = FACT_SIZE, .place = @1, .more_than = $3 }); }
+|	auth auth_result
+		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1, .value = $2 }); }
+|	fact_alone
+		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1 }); }
+;
+
+fact_in:
+	CLIENT					{ $$ = FACT_CLIENT; }
+|	HELO					{ $$ = FACT_HELO; }
+|	SENDER					{ $$ = FACT_SENDER; }
+|	RECIPIENT				{ $$ = FACT_RECIPIENT; }
+;
+
+fact_alone:
+	TRAPPED					{ $$ = FACT_TRAPPED; }
+|	EARLY_TALKER				{ $$ = FACT_EARLY_TALKER; }
+|	KNOWN_CORRESPONDENT			{ $$ = FACT_KNOWN_CORRESPONDENT; }
+|	LIST_MEMBER				{ $$ = FACT_LIST_MEMBER; }
+|	PIPELINING				{ $$ = FACT_PIPELINING; }
+|	AUTHENTICATED				{ $$ = FACT_AUTHENTICATED; }
+|	TLS					{ $$ = FACT_TLS; }
+;
+
+fact_above:
+	CONNECTIONS				{ $$ = FACT_CONNECTIONS; }
+|	UNKNOWN_RECIPIENTS			{ $$ = FACT_UNKNOWN_RECIPIENTS; }
+;
+
+auth:
+	SPF					{ $$ = FACT_SPF; }
+|	DKIM					{ $$ = FACT_DKIM; }
+|	DMARC					{ $$ = FACT_DMARC; }
+;
+
+rdns_result:
+	PASS					{ $$ = RDNS_PASS; }
+|	NONE					{ $$ = RDNS_NONE; }
+|	MISMATCH				{ $$ = RDNS_MISMATCH; }
+|	TEMPERROR				{ $$ = RDNS_TEMPERROR; }
+;
+
+auth_result:
+	NONE					{ $$ = AUTH_NONE; }
+|	NEUTRAL					{ $$ = AUTH_NEUTRAL; }
+|	PASS					{ $$ = AUTH_PASS; }
+|	FAIL					{ $$ = AUTH_FAIL; }
+|	SOFTFAIL				{ $$ = AUTH_SOFTFAIL; }
+|	POLICY					{ $$ = AUTH_POLICY; }
+|	TEMPERROR				{ $$ = AUTH_TEMPERROR; }
+|	PERMERROR				{ $$ = AUTH_PERMERROR; }
+;
+
+s25r_rule:
+	%empty					{ $$ = S25R_ANY; }
+|	NUMBER					{ $$ = $1 < INT_MAX ? (int)$1 : INT_MAX; }
+|	OWN_ADDRESS				{ $$ = S25R_OWN; }
+;
+
+%%
+
+/* --- from the lexer --- */
+
+static int
+conf_yylex(CONF_YYSTYPE *value, CONF_YYLTYPE *place, struct lexer *lexer, struct build *build)
+{
+	struct token token;
+
+	(void)build;
+	lexer_next(lexer, &token);
+	*place = token.place;
+	if (token.text != NULL)
+		value->text = token.text;
+	else
+		value->number = token.number;
+	return token.kind;
+}
+
+/* --- messages --- */
+
+static bool
+is_expected(int token, void *arg)
+{
+	return ((const bool *)arg)[YYTRANSLATE(token)];
+}
+
+static int
+yyreport_syntax_error(const yypcontext_t *context, struct lexer *lexer, struct build *build)
+{
+	yysymbol_kind_t kinds[YYNTOKENS];
+	bool expected[YYNTOKENS] = { false };
+	int i, n = yypcontext_expected_tokens(context, kinds, YYNTOKENS);
+	char *message;
+
+	if (n < 0)
+		return n;
+	if (lexer->last == T_BAD) {
+		complain(&build->errors, *yypcontext_location(context), "%s", lexer->error);
+		lexer_recover(lexer);
+		return 0;
+	}
+	for (i = 0; i < n; i++)
+		expected[kinds[i]] = true;
+	message = expect_message(lexer, lexer->last, is_expected, expected);
+	complain(&build->errors, *yypcontext_location(context), "%s", message);
+	free(message);
+	lexer_recover(lexer);
+	return 0;
+}
+
+/* What is not a syntax error: the parser's stack is full. */
+static void
+conf_yyerror(const CONF_YYLTYPE *place, struct lexer *lexer, struct build *build, const char *what)
+{
+	(void)lexer;
+	complain(&build->errors, *place, "%s: parentheses or \"not\" nested too deep", what);
+}

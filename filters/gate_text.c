@@ -1,0 +1,289 @@
+/*
+ * The gate's words: names of phases, actions, facts and results, rules and conditions printed as they would stand in
+ * the file, and the text of the built-in default.
+ *
+ * The configuration prints with it, the log, the replies and smtpctl's explain name rules with it.  Nothing here can fail.
+ * What must never happen: a printed condition that reads back to another one; so parentheses follow the grammar's
+ * precedence (not before and before or), and values go through lib/quote.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "filters/gate.h"
+#include "filters/s25r.h"
+#include "lib/buf.h"
+#include "lib/quantity.h"
+#include "lib/quote.h"
+#include "lib/table.h"
+
+static const char *const phase_names[PHASE_COUNT] = {
+	[PHASE_CONNECT] = "connect",
+	[PHASE_GREETING] = "greeting",
+	[PHASE_HELO] = "helo",
+	[PHASE_MAIL] = "mail",
+	[PHASE_RCPT] = "rcpt",
+	[PHASE_DATA] = "data",
+	[PHASE_MESSAGE] = "message",
+};
+
+static const char *const action_names[ACTION_COUNT] = {
+	[ACTION_TRUST] = "trust",
+	[ACTION_PAUSE] = "pause",
+	[ACTION_TARPIT] = "tarpit",
+	[ACTION_MARK] = "mark",
+	[ACTION_TRAP] = "trap",
+	[ACTION_GREYLIST] = "greylist",
+	[ACTION_TEMPFAIL] = "tempfail",
+	[ACTION_REJECT] = "reject",
+	[ACTION_DROP] = "drop",
+};
+
+static const char *const fact_names[FACT_COUNT] = {
+	[FACT_CLIENT] = "client",
+	[FACT_RDNS] = "rdns",
+	[FACT_S25R] = "s25r",
+	[FACT_DNSBL] = "dnsbl",
+	[FACT_RATE] = "rate",
+	[FACT_CONNECTIONS] = "connections",
+	[FACT_TRAPPED] = "trapped",
+	[FACT_EARLY_TALKER] = "early-talker",
+	[FACT_HELO] = "helo",
+	[FACT_SENDER] = "sender",
+	[FACT_SPF] = "spf",
+	[FACT_RECIPIENT] = "recipient",
+	[FACT_KNOWN_CORRESPONDENT] = "known-correspondent",
+	[FACT_LIST_MEMBER] = "list-member",
+	[FACT_UNKNOWN_RECIPIENTS] = "unknown-recipients",
+	[FACT_PIPELINING] = "pipelining",
+	[FACT_DKIM] = "dkim",
+	[FACT_DMARC] = "dmarc",
+	[FACT_SIZE] = "size",
+	[FACT_AUTHENTICATED] = "authenticated",
+	[FACT_TLS] = "tls",
+};
+
+/* RFC 8601 2.7 */
+static const char *const auth_result_names[] = {
+	[AUTH_NONE] = "none",
+	[AUTH_NEUTRAL] = "neutral",
+	[AUTH_PASS] = "pass",
+	[AUTH_FAIL] = "fail",
+	[AUTH_SOFTFAIL] = "softfail",
+	[AUTH_POLICY] = "policy",
+	[AUTH_TEMPERROR] = "temperror",
+	[AUTH_PERMERROR] = "permerror",
+};
+
+/* For code that is handed a number from a record: an unknown one has a name too. */
+static const char *
+name_of(const char *const *names, size_t n, size_t i)
+{
+	return i < n && names[i] != NULL ? names[i] : "unknown";
+}
+
+const char *
+phase_name(enum phase phase)
+{
+	return name_of(phase_names, PHASE_COUNT, phase);
+}
+
+const char *
+action_name(enum action action)
+{
+	return name_of(action_names, ACTION_COUNT, action);
+}
+
+const char *
+fact_name(enum fact fact)
+{
+	return name_of(fact_names, FACT_COUNT, fact);
+}
+
+const char *
+auth_result_name(enum auth_result result)
+{
+	return name_of(auth_result_names, AUTH_PERMERROR + 1, result);
+}
+
+int
+phase_by_name(const char *name)
+{
+	int i;
+
+	for (i = 0; i < PHASE_COUNT; i++) {
+		if (strcmp(phase_names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static void
+print_s25r(struct buf *out, const struct test *test)
+{
+	if (test->value == S25R_OWN)
+		buf_adds(out, " own-address");
+	else if (test->value != S25R_ANY)
+		buf_addf(out, " %d", test->value);
+}
+
+static void
+print_rate(struct buf *out, const struct test *test)
+{
+	buf_addf(out, " > %llu per ", (unsigned long long)test->more_than);
+	quantity_add_time(out, test->period);
+}
+
+static void
+print_test(struct buf *out, const struct test *test)
+{
+	buf_adds(out, fact_name(test->fact));
+	if (test->in != NULL) {
+		buf_adds(out, " in ");
+		table_print(out, test->in);
+		return;
+	}
+	switch (test->fact) {
+	case FACT_RDNS:
+		buf_addf(out, " %s", rdns_status_name(test->value));
+		break;
+	case FACT_S25R:
+		print_s25r(out, test);
+		break;
+	case FACT_DNSBL:
+		buf_addc(out, ' ');
+		quote_add(out, test->zone);
+		break;
+	case FACT_SPF:
+	case FACT_DKIM:
+	case FACT_DMARC:
+		buf_addf(out, " %s", auth_result_name(test->value));
+		break;
+	case FACT_RATE:
+		print_rate(out, test);
+		break;
+	case FACT_CONNECTIONS:
+	case FACT_UNKNOWN_RECIPIENTS:
+		buf_addf(out, " > %llu", (unsigned long long)test->more_than);
+		break;
+	case FACT_SIZE:
+		buf_adds(out, " > ");
+		quantity_add_size(out, test->more_than);
+		break;
+	default:
+		break;
+	}
+}
+
+/* How tightly an operator binds. */
+static int
+binding(const struct condition *condition)
+{
+	switch (condition->op) {
+	case CONDITION_OR:
+		return 0;
+	case CONDITION_AND:
+		return 1;
+	case CONDITION_NOT:
+		return 2;
+	default:
+		return 3;
+	}
+}
+
+static void
+print_inside(struct buf *out, const struct condition *condition, int least)
+{
+	bool parentheses = binding(condition) < least;
+
+	if (parentheses)
+		buf_addc(out, '(');
+	condition_print(out, condition);
+	if (parentheses)
+		buf_addc(out, ')');
+}
+
+void
+condition_print(struct buf *out, const struct condition *condition)
+{
+	int own = binding(condition);
+
+	switch (condition->op) {
+	case CONDITION_TEST:
+		print_test(out, &condition->test);
+		break;
+	case CONDITION_NOT:
+		buf_adds(out, "not ");
+		print_inside(out, condition->left, own);
+		break;
+	case CONDITION_AND:
+	case CONDITION_OR:
+		print_inside(out, condition->left, own);
+		buf_adds(out, condition->op == CONDITION_AND ? " and " : " or ");
+		print_inside(out, condition->right, own);
+		break;
+	}
+}
+
+static void
+print_time(struct buf *out, const char *before, uint32_t seconds)
+{
+	if (seconds == 0)
+		return;
+	buf_adds(out, before);
+	quantity_add_time(out, seconds);
+}
+
+static void
+print_string(struct buf *out, const char *s)
+{
+	if (s == NULL)
+		return;
+	buf_addc(out, ' ');
+	quote_add(out, s);
+}
+
+/* The phase is always named, except where it is fixed: a reader should not have to know the defaults. */
+void
+rule_print(struct buf *out, const struct rule *rule)
+{
+	if (rule->observe)
+		buf_adds(out, "observe ");
+	buf_adds(out, action_name(rule->action));
+	print_time(out, " ", rule->seconds);
+	if (rule->else_greylist)
+		buf_adds(out, " else greylist");
+	print_time(out, " delay ", rule->delay);
+	print_time(out, " window ", rule->window);
+	print_time(out, " lifetime ", rule->lifetime);
+	print_string(out, rule->name);
+	print_string(out, rule->text);
+	if (rule->action != ACTION_PAUSE)
+		buf_addf(out, " at %s", phase_name(rule->at));
+	if (rule->when != NULL) {
+		buf_adds(out, " when ");
+		condition_print(out, rule->when);
+	}
+}
+
+void
+rule_tag(const struct rule *rule, char *out, unsigned size)
+{
+	snprintf(out, size, "%s#%u", action_name(rule->action), rule->number);
+}
+
+const char *
+gate_default_text(void)
+{
+	return
+	    "# Who has no name that leads back to his address, or the name of a home line, is hardly a mail\n"
+	    "# server.  Programs that send spam do not wait this long; real servers wait five minutes.\n"
+	    "pause 20s when s25r or not rdns pass\n"
+	    "# Everybody else just long enough to tell who talks before he is greeted.\n"
+	    "pause 4s\n"
+	    "# RFC 5321 4.3.1: a client waits for the greeting.  What does not is no mail server.\n"
+	    "reject when early-talker\n"
+	    "# The honest home line and the server whose DNS is broken come again, and are let in.  There is no\n"
+	    "# rule for \"rdns temperror\": trouble with DNS, ours or theirs, is not punished by refusal, and\n"
+	    "# this rule covers it.\n"
+	    "greylist when s25r or not rdns pass\n";
+}
