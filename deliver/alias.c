@@ -257,23 +257,3 @@ alias_parse(const char *value, const char *domain, bool read_files, struct alias
 	}
 	return why;
 }
-
-void
-alias_each_include(const char *value, void (*visit)(const char *path, void *), void *arg)
-{
-	const char *item;
-	char *path;
-	size_t len;
-
-	while (next_item(&value, &item, &len)) {
-		if (strncasecmp(item, include_word, sizeof(include_word) - 1) != 0)
-			continue;
-		item += sizeof(include_word) - 1;
-		len -= sizeof(include_word) - 1;
-		for (; len > 0 && is_space(*item); item++)
-			len--;
-		path = xstrndup(item, len);
-		visit(path, arg);
-		free(path);
-	}
-}

@@ -30,7 +30,5 @@ char *alias_parse(const char *value, const char *domain, bool read_files, struct
 /* Adds one address, unless it is there. */
 void alias_add(struct alias_targets *, const char *address);
 void alias_free(struct alias_targets *);
-/* Calls VISIT with the path of each :include: in VALUE, for the sandbox. */
-void alias_each_include(const char *value, void (*visit)(const char *path, void *), void *arg);
 
 #endif

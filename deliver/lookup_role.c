@@ -12,18 +12,15 @@
 #include <string.h>
 
 #include "deliver/account.h"
-#include "deliver/alias.h"
 #include "deliver/lookup.h"
 #include "deliver/lookup_message.h"
 #include "deliver/mailbox_root.h"
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "lib/mem.h"
 #include "lib/sandbox.h"
 #include "lib/table.h"
 
 #define REFRESH_MS 1000
-#define FOLDERS_MAX 32
 
 static const struct lookup_conf *conf;
 static uint64_t refreshed_ms;
@@ -127,64 +124,16 @@ on_message(struct peer *peer, struct message *m)
 
 /* --- the role --- */
 
-/* One rule for a folder, however many files in it are named. */
-static void
-allow_folder(const char *folder)
-{
-	static struct table *allowed;
-
-	if (allowed == NULL)
-		allowed = table_new("");
-	if (table_count(allowed) >= FOLDERS_MAX)
-		log_warning("lookup.folders", F_STR("folder", folder),
-		    F_STR("what", "included files are in too many folders; those in this one cannot be read"));
-	else if (table_add(allowed, folder, NULL))
-		sandbox_allow_read(folder);
-}
-
-/* Its folder and not the file alone, so that it may be replaced by another. */
-static void
-allow_folder_of(const char *path, void *arg)
-{
-	char *folder = xstrdup(path), *slash = strrchr(folder, '/');
-
-	(void)arg;
-	if (slash != NULL) {
-		slash[slash == folder] = '\0';
-		allow_folder(folder);
-	}
-	free(folder);
-}
-
-static void
-allow_includes(const char *key, const char *value, void *arg)
-{
-	(void)key;
-	alias_each_include(value, allow_folder_of, arg);
-}
-
-static void
-allow_table(const struct table *table)
-{
-	if (table == NULL)
-		return;
-	if (table_path(table) != NULL)
-		allow_folder_of(table_path(table), NULL);
-	table_each(table, allow_includes, NULL);
-}
-
 void
 lookup_role_prepare(const struct lookup_conf *c)
 {
 	unsigned i;
 
 	account_prepare();
-	allow_folder("/etc");
-	for (i = 0; i < c->domains_n; i++) {
+	for (i = 0; i < c->domains_n; i++)
 		mailbox_root_prepare(&c->domains[i]);
-		allow_table(c->domains[i].aliases);
-		allow_table(c->domains[i].users);
-	}
+	/* alias files may name any other file, and may be edited at any time */
+	sandbox_allow_read("/");
 }
 
 void

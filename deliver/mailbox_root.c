@@ -149,6 +149,10 @@ mailbox_root_find(const struct domain *domain, const char *home, bool want_owner
 	char *why = NULL;
 
 	*root = (struct mailbox_root){ .path = NULL };
+	if (domain->mailbox.path == NULL)
+		return xasprintf("%s has no mailboxes", domain->name);
+	if (starts_with_home(domain) && home == NULL)
+		return xasprintf("mailboxes of %s need a home directory", domain->name);
 	if (!starts_with_home(domain))
 		root->path = fixed_part(domain->mailbox.path);
 	else

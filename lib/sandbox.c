@@ -23,7 +23,7 @@
 #include "lib/mem.h"
 #include "lib/sandbox.h"
 
-#define PATHS_MAX 64
+#define PATHS_MAX 16
 
 /* Landlock access rights by number: Debian 12's header ends at version 2, the kernel may know more. */
 #define FS_EXECUTE (1ULL << 0)
