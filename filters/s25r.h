@@ -21,7 +21,8 @@ bool s25r_matches_rule(const char *name, int rule);
 const char *s25r_expression(int rule);
 /* True when the digits (or hex digits) in NAME are the client's own address, whole or its last two octets and more, in
  * either order, decimal or hex, padded or not, for IPv6 a run of its groups or nibbles: a home line.  A provider's
- * numbered outgoing host matches the rules and not this. */
+ * numbered outgoing host matches the rules and not this, nor does a host with a word for mail in its name, as Amazon's
+ * have (own_address.c). */
 bool s25r_own_address(const char *name, const struct ip *client);
 
 #endif
