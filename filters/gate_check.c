@@ -235,7 +235,7 @@ check_seconds(const struct rule *rule)
 		return NULL;
 	if (rule->seconds == 0)
 		return complaint(rule->place, "\"%s\" of no time does nothing", action_name(rule->action));
-	if (rule->action == ACTION_TRAP || rule->seconds < client_patience[rule->at])
+	if (rule->action == ACTION_TRAP || rule->seconds <= client_patience[rule->at])
 		return NULL;
 	quantity_add_time(&text, rule->seconds);
 	buf_addf(&text, " at %s is too long; clients hang up after ", phase_name(rule->at));
