@@ -103,6 +103,21 @@ is_printable(const char *s)
 	return true;
 }
 
+/* Letters, digits, and what else stands in names that are looked up; beyond ASCII whatever UTF-8 has. */
+static bool
+is_domain(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)s[i]) && strchr("-._", s[i]) == NULL && (unsigned char)s[i] < 0x80)
+			return false;
+		if (s[i] == '.' && (i == 0 || s[i - 1] == '.'))
+			return false;
+	}
+	return len > 0 && len <= 255;
+}
+
 /* "example.org", ".example.org" and "*.example.org" mean the same here: it and all below it. */
 static char *
 spell_domain(const char *given, const char **why)
@@ -117,7 +132,7 @@ spell_domain(const char *given, const char **why)
 	len = strlen(given);
 	if (len > 0 && given[len - 1] == '.')
 		len--;
-	if (len == 0 || len > 255 || *given == '.' || strpbrk(given, "@/*") != NULL || strstr(given, "..") != NULL) {
+	if (!is_domain(given, len)) {
 		*why = "a domain is expected, such as example.org";
 		return NULL;
 	}
