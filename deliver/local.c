@@ -1,0 +1,261 @@
+/*
+ * The local delivery process: takes jobs from the queue, delivers all that wait in one go, reports.
+ *
+ * It runs as the owner of the mailboxes, confined to the one directory that they are in, for as long as the queue has
+ * work for it; it ends when the queue closes the channel.  Jobs that arrive while the loop still finds more to read are
+ * gathered, since their flushes can then be shared (maildir.c); nothing is gathered by waiting: when the socket is empty
+ * the delivery begins.  It blocks meanwhile, and the next jobs gather in the socket.
+ *
+ * Contents are converted when they arrive, which is also the only copy made of them.  A result is sent when the message
+ * is on disk and not before; when this process dies, what it had not reported is delivered again, at worst twice.
+ */
+#include <sys/queue.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "deliver/delivery.h"
+#include "deliver/domain.h"
+#include "deliver/maildir.h"
+#include "lib/clock.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/role.h"
+
+/* Mailboxes written in one go: files that are open at once. */
+#define BATCH_ITEMS 256
+/* Octets gathered before the delivery begins in any case. */
+#define BATCH_SIZE (16 * 1024 * 1024)
+
+struct mailbox_order { /* a recipient of a job */
+	uint32_t index;
+	uint8_t method;
+	char *path, *address;
+};
+
+struct local_job {
+	STAILQ_ENTRY(local_job) entry;
+	uint64_t id, message, since_ms;
+	char *sender;
+	struct maildir_content content;
+	unsigned orders_n;
+	struct mailbox_order *orders;
+};
+
+static struct {
+	struct maildirs *dirs;
+	struct peer *queue;
+	struct event begin;
+	STAILQ_HEAD(, local_job) jobs;
+	unsigned items; /* mailboxes in JOBS */
+	size_t size;    /* octets in JOBS */
+} here;
+
+/* --- jobs --- */
+
+static void
+copy_orders(struct local_job *to, const struct job *from)
+{
+	const char *address;
+	unsigned i;
+
+	to->orders_n = from->recipients_n;
+	to->orders = xcalloc(to->orders_n, sizeof(*to->orders));
+	for (i = 0; i < to->orders_n; i++) {
+		const struct job_recipient *r = &from->recipients[i];
+
+		address = r->address + (r->address[0] == '\\'); /* lookup.h: the mailbox of that name */
+		to->orders[i] = (struct mailbox_order){ .index = r->index, .method = r->method,
+			.path = xstrdup(r->path != NULL ? r->path : ""), .address = xstrdup(address) };
+	}
+}
+
+static void
+job_free(struct local_job *job)
+{
+	unsigned i;
+
+	for (i = 0; i < job->orders_n; i++) {
+		free(job->orders[i].path);
+		free(job->orders[i].address);
+	}
+	free(job->orders);
+	free(job->sender);
+	maildir_content_free(&job->content);
+	free(job);
+}
+
+static bool
+take_job(struct peer *peer, struct message *m)
+{
+	const struct timeval at_once = { 0, 0 };
+	struct local_job *job;
+	struct job order;
+
+	if (!delivery_read_job(m, &order))
+		return false;
+	job = xcalloc(1, sizeof(*job));
+	job->id = order.id;
+	job->message = order.message;
+	job->since_ms = clock_ms();
+	job->sender = xstrdup(order.sender);
+	copy_orders(job, &order);
+	if (order.content != NULL)
+		maildir_content_init(&job->content, order.content, order.content_len);
+	else
+		maildir_content_init_fd(&job->content, message_take_fd(m));
+	delivery_free_job(&order);
+	here.queue = peer;
+	here.items += job->orders_n;
+	here.size += order.content_len;
+	STAILQ_INSERT_TAIL(&here.jobs, job, entry);
+	/* each further job puts this off behind what the socket still has */
+	if (here.items < BATCH_ITEMS && here.size < BATCH_SIZE)
+		event_add(&here.begin, &at_once);
+	return true;
+}
+
+/* --- results --- */
+
+static const char *
+event_name(enum delivery_status status)
+{
+	return status == DELIVERY_OK ? "local.delivered"
+	    : status == DELIVERY_PERM ? "local.failed"
+				      : "local.deferred";
+}
+
+static void
+report(const struct local_job *job, const struct mailbox_order *order, const struct maildir_item *item)
+{
+	struct delivery_result result = { .job = job->id, .index = order->index, .status = (uint8_t)item->status,
+		.host = "", .text = item->text, .detail = item->file != NULL ? item->file : "" };
+
+	log_info(event_name(item->status), F_STR("message", id_text(job->message).s), F_STR("to", order->address),
+	    F_STR("reply", item->text), F_STR("file", item->file), F_U64("ms", clock_ms() - job->since_ms));
+	if (here.queue != NULL)
+		delivery_send_result(here.queue->channel, &result);
+}
+
+/* --- the delivery --- */
+
+static bool
+is_supported(const struct mailbox_order *order)
+{
+	return order->method == MAILBOX_MAILDIR && order->path[0] == '/';
+}
+
+static void
+refuse(const struct local_job *job, const struct mailbox_order *order)
+{
+	struct maildir_item item = { .status = DELIVERY_TEMP };
+
+	item.text = xasprintf("451 4.3.5 \"%s\": only maildir is supported yet", order->path);
+	report(job, order, &item);
+	maildir_item_free(&item);
+}
+
+struct batch {
+	struct maildir_item items[BATCH_ITEMS];
+	const struct local_job *jobs[BATCH_ITEMS]; /* of each item */
+	const struct mailbox_order *orders[BATCH_ITEMS];
+	unsigned n;
+};
+
+static void
+deliver(struct batch *batch)
+{
+	unsigned i;
+
+	maildirs_deliver(here.dirs, batch->items, batch->n);
+	for (i = 0; i < batch->n; i++) {
+		report(batch->jobs[i], batch->orders[i], &batch->items[i]);
+		maildir_item_free(&batch->items[i]);
+	}
+	batch->n = 0;
+}
+
+static void
+add_job(struct batch *batch, struct local_job *job)
+{
+	unsigned i;
+
+	for (i = 0; i < job->orders_n; i++) {
+		struct mailbox_order *order = &job->orders[i];
+
+		if (!is_supported(order)) {
+			refuse(job, order);
+			continue;
+		}
+		if (batch->n == BATCH_ITEMS)
+			deliver(batch);
+		batch->items[batch->n] = (struct maildir_item){ .path = order->path, .sender = job->sender,
+			.address = order->address, .content = &job->content };
+		batch->jobs[batch->n] = job;
+		batch->orders[batch->n++] = order;
+	}
+}
+
+/* All jobs that wait.  Results first, then the ends of the jobs, in one message to the queue's socket. */
+static void
+on_begin(evutil_socket_t fd, short what, void *arg)
+{
+	static struct batch batch;
+	struct local_job *job;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	STAILQ_FOREACH(job, &here.jobs, entry)
+		add_job(&batch, job);
+	if (batch.n > 0)
+		deliver(&batch);
+	while ((job = STAILQ_FIRST(&here.jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&here.jobs, entry);
+		if (here.queue != NULL)
+			channel_send(here.queue->channel, DELIVERY_DONE, job->id);
+		job_free(job);
+	}
+	here.items = 0;
+	here.size = 0;
+}
+
+/* --- the role --- */
+
+static bool
+on_message(struct peer *peer, struct message *m)
+{
+	if (peer->role != ROLE_QUEUE)
+		return false;
+	switch (m->type) {
+	case DELIVERY_JOB:
+		return take_job(peer, m);
+	case DELIVERY_CANCEL: /* for those who may have jobs waiting for long */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Our work is done; what was gathered and not begun is the queue's again. */
+static void
+on_down(struct peer *peer)
+{
+	if (peer->role == ROLE_QUEUE)
+		role_exit(0);
+}
+
+void
+local_role_start(const struct local_conf *conf)
+{
+	static const struct subject_ops ops = { .message = on_message, .down = on_down };
+
+	STAILQ_INIT(&here.jobs);
+	here.dirs = maildirs_new(conf->host);
+	evtimer_assign(&here.begin, peer_base(), on_begin, NULL);
+	peer_register(SUBJECT_DELIVERY, &ops);
+}
