@@ -1,0 +1,318 @@
+/*
+ * From "due" to "on its way": asks where a recipient leads, and when all recipients of one message that became due
+ * together have their answer, puts those with the same way into common tasks.
+ *
+ * Called with messages just accepted or recovered, and by the role's timer with what the schedule has.  The address book
+ * answers from the loop, in any order, one recipient at a time; it may say "later" or "never", which outcome.c deals
+ * with.  A recipient that stands for others (an alias, a list) is replaced by them here, in one durable record, before any
+ * of them is tried: a crash sees all of them or none.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver/lookup.h"
+#include "filters/ledger.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "queue/addresses.h"
+#include "queue/lane.h"
+#include "queue/outcome.h"
+#include "queue/queue.h"
+
+/* Entries taken from the schedule in one turn of the loop. */
+#define TURN_MAX 1000
+/* Expansions of expansions. */
+#define DEPTH_MAX 50
+#define TEXT_LOOP "554 5.4.6 The address expands to itself in a circle"
+
+struct question {
+	struct work *work;
+	uint32_t index;
+};
+
+/* --- expansion --- */
+
+static unsigned
+depth(const struct envelope *env, uint32_t index)
+{
+	unsigned n = 0;
+
+	for (; env->recipients[index].parent != UINT32_MAX; n++)
+		index = env->recipients[index].parent;
+	return n;
+}
+
+/* Adds the targets that are no recipients yet; returns how many. */
+static uint32_t
+add_targets(struct envelope *env, uint32_t index, const struct route_answer *answer)
+{
+	struct addresses known;
+	uint32_t before = env->recipients_n, new;
+	const char *original;
+	unsigned i;
+
+	addresses_init(&known, env->recipients_n + answer->targets_n);
+	for (i = 0; i < env->recipients_n; i++)
+		addresses_add(&known, env->recipients[i].address);
+	for (i = 0; i < answer->targets_n; i++) {
+		if (addresses_has(&known, answer->targets[i]))
+			continue;
+		original = env->recipients[index].original;
+		new = envelope_add_recipient(env, answer->targets[i],
+		    original != NULL ? original : env->recipients[index].address, env->recipients[index].notify);
+		env->recipients[new].parent = index;
+		env->recipients[new].due = clock_now();
+		addresses_add(&known, env->recipients[new].address);
+	}
+	addresses_free(&known);
+	return env->recipients_n - before;
+}
+
+/* True when one of the targets is what led to them. */
+static bool
+comes_back(const struct envelope *env, uint32_t index, const struct route_answer *answer)
+{
+	unsigned i;
+
+	for (; index != UINT32_MAX; index = env->recipients[index].parent)
+		for (i = 0; i < answer->targets_n; i++)
+			if (strcmp(env->recipients[index].address, answer->targets[i]) == 0)
+				return true;
+	return false;
+}
+
+static void ask(struct queue *, struct envelope *, uint32_t index);
+
+static void
+expand(struct work *work, uint32_t index, const struct route_answer *answer)
+{
+	struct queue *q = work->queue;
+	struct envelope *env = work->env;
+	uint32_t first = env->recipients_n, i, n;
+
+	n = depth(env, index) < DEPTH_MAX ? add_targets(env, index, answer) : 0;
+	if (n == 0 && (depth(env, index) >= DEPTH_MAX || comes_back(env, index, answer))) {
+		outcome_local(work, index, DELIVERY_PERM, TEXT_LOOP);
+		return;
+	}
+	env->recipients[index].state = RECIPIENT_EXPANDED;
+	store_update_all(q->store, env, NULL, NULL);
+	for (i = first; i < first + n; i++)
+		ask(q, env, i);
+	outcome_expanded(work, index);
+}
+
+/* --- grouping --- */
+
+static int
+by_lane(const void *left, const void *right)
+{
+	const struct routed *a = left, *b = right;
+
+	if (a->lane != b->lane)
+		return (uintptr_t)a->lane < (uintptr_t)b->lane ? -1 : 1;
+	return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static struct task *
+make_task(struct work *work, const struct routed *routed, uint32_t n)
+{
+	struct task *task = task_new(work, routed->lane, n);
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		task->parts[i] = (struct part){ .index = routed[i].index, .method = routed[i].method,
+			.path = routed[i].path };
+	return task;
+}
+
+/* Every question about this message is answered: those with the same way go together. */
+static void
+group(struct work *work)
+{
+	struct routed *routed = work->routed;
+	uint32_t n = work->routed_n, i, k;
+
+	if (n > 1)
+		qsort(routed, n, sizeof(*routed), by_lane);
+	work->routed = NULL;
+	work->routed_n = work->routed_room = 0;
+	/* the work lives on until its last task is given away: all in ROUTED are busy */
+	for (i = 0; i < n; i = k) {
+		for (k = i + 1; k < n && k - i < TASK_MAX && routed[k].lane == routed[i].lane; k++)
+			;
+		lane_put(make_task(work, routed + i, k - i));
+	}
+	free(routed);
+}
+
+/* --- routing --- */
+
+/* One of ours wrote to somebody elsewhere, who will not be greylisted when answering. */
+static void
+teach(const struct work *work, uint32_t index)
+{
+	const struct envelope *env = work->env;
+
+	if (env->ours && env->sender[0] != '\0' && env->recipients[index].attempts == 0)
+		ledger_correspondent(env->sender, env->recipients[index].address);
+}
+
+static void
+take_answer(struct work *work, uint32_t index, const struct route_answer *answer)
+{
+	struct routed routed = { .index = index };
+
+	switch (answer->kind) {
+	case ROUTE_LOCAL:
+		routed.lane = lane_local(work->queue, answer->uid, answer->gid, answer->account, answer->root);
+		routed.method = (uint8_t)answer->method;
+		routed.path = xstrdup(answer->path);
+		work_add_routed(work, &routed);
+		break;
+	case ROUTE_RELAY:
+		teach(work, index);
+		routed.lane = lane_relay(work->queue, answer->destination);
+		work_add_routed(work, &routed);
+		break;
+	case ROUTE_EXPAND:
+		expand(work, index, answer);
+		break;
+	case ROUTE_FAIL:
+		outcome_local(work, index, DELIVERY_PERM, answer->why);
+		break;
+	case ROUTE_DEFER:
+		outcome_local(work, index, DELIVERY_TEMP, answer->why);
+		break;
+	}
+}
+
+static void
+on_route(const struct route_answer *answer, void *arg)
+{
+	struct question question = *(struct question *)arg;
+	struct work *work = question.work;
+	const struct recipient *r = &work->env->recipients[question.index];
+
+	free(arg);
+	work->asking--;
+	work_pin(work);
+	/* the operator may have been faster */
+	if (r->state != RECIPIENT_WAITING || work->env->held)
+		outcome_postponed(work, question.index, r->due);
+	else
+		take_answer(work, question.index, answer);
+	if (work->asking == 0 && work->routed_n > 0)
+		group(work);
+	work_unpin(work);
+}
+
+static void
+ask(struct queue *q, struct envelope *env, uint32_t index)
+{
+	struct work *work = work_begin(q, env, index);
+	struct question *question;
+
+	if (work == NULL)
+		return;
+	question = xmalloc(sizeof(*question));
+	*question = (struct question){ .work = work, .index = index };
+	work->asking++;
+	lookup_route(env->recipients[index].address, on_route, question);
+}
+
+/* --- who is due --- */
+
+void
+dispatch_later(struct queue *q, struct envelope *env, uint32_t index)
+{
+	int64_t due = env->recipients[index].due;
+
+	schedule_add(&q->schedule, due, env->id, index);
+	queue_wake(q, due);
+}
+
+bool
+dispatch_may_begin(const struct queue *q)
+{
+	return !(q->paused[LANE_RELAY] && q->paused[LANE_LOCAL]) && !q->stopping && q->busy < BUSY_MAX;
+}
+
+void
+dispatch_message(struct queue *q, struct envelope *env)
+{
+	int64_t now = clock_now();
+	struct recipient *r;
+	uint32_t i;
+
+	if (env->held)
+		return;
+	for (i = 0; i < env->recipients_n; i++) {
+		r = &env->recipients[i];
+		if (r->state != RECIPIENT_WAITING)
+			continue;
+		if (r->due <= now && dispatch_may_begin(q))
+			ask(q, env, i);
+		else
+			dispatch_later(q, env, i);
+	}
+}
+
+/* An entry counts if it is about a recipient that waits, and was made for the time that this one waits for. */
+static void
+dispatch_entry(struct queue *q, const struct schedule_entry *e)
+{
+	struct envelope *env = store_find(q->store, e->message);
+	const struct recipient *r;
+
+	if (env == NULL || env->held)
+		return;
+	if (e->recipient == MESSAGE_FINISHED && envelope_finished(env) && work_find(q, env) == NULL)
+		store_finish(q->store, env);
+	if (e->recipient >= env->recipients_n)
+		return;
+	r = &env->recipients[e->recipient];
+	if (r->state == RECIPIENT_WAITING && schedule_entry_for(e, r->due))
+		ask(q, env, e->recipient);
+}
+
+bool
+dispatch_due(struct queue *q, int64_t now)
+{
+	struct schedule_entry entry;
+	unsigned n;
+
+	for (n = 0; n < TURN_MAX && dispatch_may_begin(q) && schedule_take(&q->schedule, now, &entry); n++)
+		dispatch_entry(q, &entry);
+	q->starved = q->busy >= BUSY_MAX;
+	return n == TURN_MAX && dispatch_may_begin(q);
+}
+
+static bool
+schedule_again(struct envelope *env, void *arg)
+{
+	struct queue *q = arg;
+	const struct work *work = work_find(q, env);
+	uint32_t i;
+
+	if (work == NULL && envelope_finished(env))
+		schedule_add(&q->schedule, 0, env->id, MESSAGE_FINISHED);
+
+	for (i = 0; i < env->recipients_n && !env->held; i++)
+		if (env->recipients[i].state == RECIPIENT_WAITING && (work == NULL || !work_is_busy(work, i)))
+			schedule_add(&q->schedule, env->recipients[i].due, env->id, i);
+	return true;
+}
+
+void
+dispatch_tidy(struct queue *q)
+{
+	struct store_stats stats;
+
+	store_stats(q->store, &stats);
+	if (q->schedule.n < 4096 || q->schedule.n / 3 < stats.recipients)
+		return;
+	schedule_clear(&q->schedule);
+	store_each(q->store, schedule_again, q);
+}

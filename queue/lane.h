@@ -1,0 +1,152 @@
+/*
+ * Tasks on their way: what waits for one destination or one owner of mailboxes (lane.c), the delivery processes of the
+ * latter (process.c), and what was handed to a deliverer (carrier.c).  The inside of the queue role, below dispatch.c.
+ */
+#ifndef QUEUE_LANE_H
+#define QUEUE_LANE_H
+
+#include <sys/queue.h>
+#include <sys/tree.h>
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/peer.h"
+#include "queue/schedule.h"
+
+struct carrier;
+struct evbuffer;
+struct event;
+struct queue;
+struct work;
+
+/* Recipients of one task (RFC 5321 4.5.3.1.8: a server takes at least 100 in a transaction). */
+#define TASK_MAX 100
+
+struct part {
+	uint32_t index; /* of the recipient */
+	uint8_t method; /* local: enum mailbox_method */
+	bool reported;
+	char *path;     /* local */
+};
+
+/* Some recipients of one message that go the same way: what becomes a job of a deliverer. */
+struct task {
+	TAILQ_ENTRY(task) entry;   /* in its lane's WAITING, or in its carrier's TASKS */
+	TAILQ_ENTRY(task) of_work;
+	RB_ENTRY(task) by_id;      /* with a carrier */
+	uint64_t id;               /* of the job; 0: never handed over */
+	struct work *work;
+	struct lane *lane;
+	struct carrier *carrier;   /* NULL: waits in its lane */
+	uint64_t ticket;           /* relay: of the window */
+	bool judged;               /* relay: the window knows how it went */
+	uint8_t deaths;            /* deliverers that died with it */
+	uint32_t left;             /* parts not reported */
+	uint32_t parts_n;
+	struct part parts[];
+};
+TAILQ_HEAD(task_list, task);
+RB_HEAD(task_tree, task);
+
+enum lane_kind { LANE_RELAY, LANE_LOCAL };
+
+enum process_state {
+	PROCESS_NONE,
+	PROCESS_WANTED, /* waits until another lane's process ends */
+	PROCESS_ASKED,  /* the master is starting it */
+	PROCESS_UP
+};
+
+struct lane {
+	RB_ENTRY(lane) node;
+	TAILQ_ENTRY(lane) entry; /* relay: in BLOCKED; local: in WANTED, ASKED or IDLE */
+	struct lanes *lanes;
+	enum lane_kind kind;
+	char *name;              /* relay: the destination; local: the root */
+	uint32_t refs;           /* recipients that lead here; the lane outlives them all */
+	struct task_list waiting;
+	uint32_t waiting_n;      /* recipients */
+	uint64_t used_ms;        /* when a recipient last left it, clock_ms() */
+	/* relay */
+	uint64_t hash;
+	struct window window;
+	bool blocked;            /* no deliverer has room for it */
+	char *host, *text;       /* dead: who said so, and what */
+	/* local */
+	uid_t uid;
+	gid_t gid;
+	char *account;
+	enum process_state process;
+	bool idle;               /* UP, and in the list IDLE */
+	unsigned instance;
+	unsigned handed;         /* tasks that this process was given */
+	uint64_t process_ms;     /* when it was asked for, or became idle, clock_ms() */
+	struct carrier *carrier;
+};
+TAILQ_HEAD(lane_list, lane);
+RB_HEAD(lane_tree, lane);
+
+struct lanes {
+	struct queue *queue;
+	struct lane_tree tree;
+	struct task_tree out;       /* tasks with carriers */
+	uint32_t out_n;
+	uint64_t last_id;
+	struct evbuffer *content;   /* scratch */
+	struct lane_list blocked;   /* relay lanes that wait for room with a deliverer */
+	struct lane_list wanted;    /* local lanes that wait for a process */
+	struct lane_list asked, idle; /* local lanes, the longest so first */
+	unsigned processes;         /* asked or up */
+	uint8_t *instances;         /* process.c: which numbers are taken */
+	unsigned instances_n;
+	struct event *process_tick;
+};
+
+/* --- lane.c --- */
+struct lanes *lanes_new(struct queue *);
+/* The lane for a recipient, which counts as one of its REFS until its task is freed, or lane_release. */
+struct lane *lane_relay(struct queue *, const char *destination);
+struct lane *lane_local(struct queue *, uid_t, gid_t, const char *account, const char *root);
+void lane_release(struct lane *);
+/* N recipients, whose REFS the task takes over; the caller fills in the parts. */
+struct task *task_new(struct work *, struct lane *, uint32_t n);
+/* The recipients are no longer its own (or no longer busy). */
+void task_free(struct task *);
+/* Takes the task over: it waits, or is handed on, or its recipients are put off at once. */
+void lane_put(struct task *);
+/* Back to the head of its lane: a deliverer died with it. */
+void lane_put_back(struct task *);
+void lane_take_out(struct task *);
+/* Hands on what can be handed on now. */
+void lane_pump(struct lane *);
+void lanes_pump_all(struct lanes *);
+/* A deliverer of relayed mail has room again, or is there. */
+void lanes_unblock(struct lanes *);
+/* The destination failed as a whole in TASK.  Returns the time before which it will not be tried, or 0. */
+int64_t lane_failed(struct task *, const char *host, const char *text);
+/* Takes back all tasks of WORK that wait: their recipients are postponed as they stand. */
+void lanes_withdraw(struct work *);
+/* Dead destinations are tried again now. */
+void lanes_wake(struct lanes *);
+/* Forgets lanes that nobody used for long. */
+void lanes_sweep(struct lanes *);
+
+/* --- process.c: the delivery processes of local lanes --- */
+void process_init(struct lanes *);
+void process_pump(struct lane *);
+/* The process that was asked for came: returns its lane (NULL: nobody waits for it any more); or went. */
+struct lane *process_up(struct lanes *, struct peer *, struct carrier *);
+void process_down(struct lanes *, unsigned instance, struct lane *);
+
+/* --- carrier.c --- */
+bool carrier_takes(struct carrier *, const struct task *);
+bool carrier_is_idle(const struct carrier *);
+/* Takes the task out of its lane and hands it over.  False: its content could not be read, and it is gone. */
+bool carrier_hand(struct carrier *, struct task *);
+bool carrier_message(struct lanes *, struct peer *, struct message *);
+void carrier_up(struct lanes *, struct peer *);
+void carrier_down(struct lanes *, struct peer *);
+
+#endif

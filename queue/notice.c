@@ -1,0 +1,550 @@
+/*
+ * Composing notices: plain words for the sender, the same for programs (message/delivery-status), and the header of his
+ * message, or all of it.
+ *
+ * Replies of other servers and addresses are strangers' text.  They are quoted so that none of it can end a line, a part
+ * or the notice: controls become blanks, what is no ASCII is escaped in the part for programs and sent as quoted-printable
+ * UTF-8 in the part for people, and long lines are folded.  Apart from what is returned of the message itself, a notice is
+ * 7-bit text that any server takes; only one about internationalised addresses needs SMTPUTF8 (RFC 6533), and only their
+ * owners get such.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/buffer.h>
+
+#include "lib/buf.h"
+#include "lib/id.h"
+#include "lib/mem.h"
+#include "queue/notice.h"
+
+#define LINE 76          /* columns that text is wrapped at (RFC 5322 2.1.1, RFC 2045 6.7) */
+#define WORD_MAX 900     /* octets; a longer word is broken (RFC 5322 2.1.1: 998 a line) */
+#define HEADER_MAX 65536 /* octets of the message's header that are returned */
+
+/* What each kind says. */
+static const struct wording {
+	const char *subject, *action;
+	const char *opening, *closing;
+} wordings[] = {
+	[NOTICE_FAILURE] = {
+		"Undeliverable: your message was not delivered to everybody", "failed",
+		"could not be delivered to the recipients below. It will not be tried again.",
+		"If you do not know what to do about this, forward this whole notice to your own postmaster.",
+	},
+	[NOTICE_DELAY] = {
+		"Delayed: your message was not yet delivered to everybody", "delayed",
+		"could not yet be delivered to the recipients below.",
+		"You need not do anything: it is tried again and again. You will hear from us if it fails.",
+	},
+};
+
+bool
+notice_wanted(enum notice_kind kind, const struct envelope *env, const struct recipient *r)
+{
+	if (env->sender[0] == '\0' || (r->notify & NOTIFY_NEVER) != 0)
+		return false;
+	return r->notify == NOTIFY_DEFAULT || (r->notify & (kind == NOTICE_DELAY ? NOTIFY_DELAY : NOTIFY_FAILURE)) != 0;
+}
+
+/* --- text --- */
+
+static bool
+is_ascii(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((*s & 0x80) != 0)
+			return false;
+	return true;
+}
+
+/* RFC 5322 3.3, in UTC. */
+static void
+add_date(struct buf *b, int64_t t)
+{
+	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
+		"Nov", "Dec" };
+	time_t seconds = t;
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm) == NULL) {
+		seconds = 0;
+		gmtime_r(&seconds, &tm);
+	}
+	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+/* Words of TEXT, wrapped at LINE; lines after the first begin with INDENT, and *COLUMN says where we are.  Controls are
+ * blanks. */
+static void
+add_words(struct buf *b, const char *text, const char *indent, size_t *column)
+{
+	size_t len;
+
+	while (*text != '\0') {
+		for (; *text != '\0' && (unsigned char)*text <= ' '; text++)
+			;
+		for (len = 0; (unsigned char)text[len] > ' ' && text[len] != 0x7f && len < WORD_MAX; len++)
+			;
+		if (len == 0 && *text == '\0')
+			return;
+		if (len == 0) {
+			text++; /* DEL */
+			continue;
+		}
+		if (*column + 1 + len > LINE && *column > strlen(indent)) {
+			buf_addf(b, "\r\n%s", indent);
+			*column = strlen(indent);
+		} else if (*column > strlen(indent)) {
+			buf_addc(b, ' ');
+			++*column;
+		}
+		buf_add(b, text, len);
+		*column += len;
+		text += len;
+	}
+}
+
+/* A paragraph, each of its lines indented. */
+static void
+add_paragraph(struct buf *b, const char *indent, const char *text)
+{
+	size_t column = strlen(indent);
+
+	buf_adds(b, indent);
+	add_words(b, text, indent, &column);
+	buf_adds(b, "\r\n");
+}
+
+/* "Name: value", folded. */
+static void
+add_header(struct buf *b, const char *name, const char *value)
+{
+	size_t column = strlen(name) + 1;
+
+	buf_addf(b, "%s:", name);
+	add_words(b, value, " ", &column);
+	buf_adds(b, "\r\n");
+}
+
+static void
+add_date_header(struct buf *b, const char *name, int64_t t)
+{
+	struct buf value = { 0 };
+
+	add_date(&value, t);
+	add_header(b, name, buf_str(&value));
+	buf_free(&value);
+}
+
+/* For places that take ASCII only: the other octets, which need not be UTF-8, as \x{E9}. */
+static char *
+ascii_of(const char *s)
+{
+	struct buf b = { 0 };
+
+	for (; *s != '\0'; s++) {
+		if ((*s & 0x80) != 0)
+			buf_addf(&b, "\\x{%02X}", (unsigned char)*s);
+		else
+			buf_addc(&b, *s);
+	}
+	return buf_take(&b);
+}
+
+/* --- what is to be said of one recipient --- */
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Length of "5.1.1" at the beginning of S (RFC 3463 2), or 0. */
+static size_t
+status_length(const char *s)
+{
+	size_t len = 1, digits;
+	int i;
+
+	if ((s[0] != '2' && s[0] != '4' && s[0] != '5'))
+		return 0;
+	for (i = 0; i < 2; i++) {
+		if (s[len++] != '.')
+			return 0;
+		for (digits = 0; digits < 3 && is_digit(s[len]); digits++)
+			len++;
+		if (digits == 0)
+			return 0;
+	}
+	return s[len] == ' ' || s[len] == '\0' ? len : 0;
+}
+
+/* RFC 3464 2.3.4: the enhanced code of the reply if it has one of its own class, else only the class. */
+static void
+add_status(struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
+{
+	const char *reason = nr->recipient->reason, *code;
+	char class = notice->kind == NOTICE_DELAY ? '4' : '5';
+	size_t len;
+
+	/* RFC 3463 3.5: delivery time expired, which knows only this class */
+	if (nr->expired) {
+		buf_adds(b, "4.4.7");
+		return;
+	}
+	code = reason != NULL && is_digit(reason[0]) && is_digit(reason[1]) && is_digit(reason[2]) &&
+	    (reason[3] == ' ' || reason[3] == '-') ? reason + 4 : "";
+	len = status_length(code);
+	if (len > 0 && code[0] == class)
+		buf_add(b, code, len);
+	else
+		buf_addf(b, "%c.0.0", class);
+}
+
+static const char *
+reason_of(const struct recipient *r)
+{
+	return r->reason != NULL ? r->reason : "no further reason was given";
+}
+
+static void
+add_recipient_words(struct buf *b, const struct notice_recipient *nr)
+{
+	const struct recipient *r = nr->recipient;
+	struct buf line = { 0 };
+
+	buf_addf(&line, "<%s>", r->address);
+	if (r->original != NULL && strcmp(r->original, r->address) != 0)
+		buf_addf(&line, " (for <%s>)", r->original);
+	add_paragraph(b, "  ", buf_str(&line));
+	buf_clear(&line);
+	if (nr->expired)
+		add_paragraph(b, "    ", "given up after many attempts; the last answer:");
+	if (r->host != NULL)
+		buf_addf(&line, "%s said: ", r->host);
+	buf_adds(&line, reason_of(r));
+	add_paragraph(b, "    ", buf_str(&line));
+	buf_adds(b, "\r\n");
+	buf_free(&line);
+}
+
+/* --- the part for people --- */
+
+static void
+add_words_part(struct buf *b, const struct notice *notice)
+{
+	const struct wording *wording = &wordings[notice->kind];
+	struct buf opening = { 0 };
+	unsigned i;
+
+	buf_addf(&opening, "This is the mail server %s. Your message of ", notice->host);
+	add_date(&opening, notice->about->time);
+	buf_addf(&opening, " %s", wording->opening);
+	if (notice->kind == NOTICE_DELAY) {
+		buf_adds(&opening, " We go on trying until ");
+		add_date(&opening, notice->about->expires);
+		buf_addc(&opening, '.');
+	}
+	add_paragraph(b, "", buf_str(&opening));
+	buf_adds(b, "\r\n");
+	buf_free(&opening);
+	for (i = 0; i < notice->recipients_n; i++)
+		add_recipient_words(b, &notice->recipients[i]);
+	add_paragraph(b, "", wording->closing);
+	buf_addf(b, "(Message %s; the next part says the same to programs.)\r\n", id_text(notice->about->id).s);
+}
+
+/* RFC 2045 6.7, of text whose lines end in CRLF. */
+static void
+add_quoted_printable(struct buf *b, const char *s)
+{
+	size_t column = 0;
+	bool plain;
+
+	for (; *s != '\0'; s++) {
+		if (s[0] == '\r' && s[1] == '\n') {
+			buf_adds(b, "\r\n");
+			column = 0;
+			s++;
+			continue;
+		}
+		plain = *s != '=' && (unsigned char)*s < 0x7f && ((unsigned char)*s > ' ' || (*s == ' ' && s[1] != '\r'));
+		if (column + (plain ? 1 : 3) > LINE - 1) {
+			buf_adds(b, "=\r\n");
+			column = 0;
+		}
+		if (plain)
+			buf_addc(b, *s);
+		else
+			buf_addf(b, "=%02X", (unsigned char)*s);
+		column += plain ? 1 : 3;
+	}
+}
+
+static void
+add_text_part(struct buf *b, const struct notice *notice)
+{
+	struct buf text = { 0 };
+
+	add_words_part(&text, notice);
+	if (is_ascii(buf_str(&text))) {
+		buf_adds(b, "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
+		buf_adds(b, buf_str(&text));
+	} else {
+		buf_adds(b, "Content-Type: text/plain; charset=utf-8\r\n"
+			    "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+		add_quoted_printable(b, buf_str(&text));
+	}
+	buf_free(&text);
+}
+
+/* --- the part for programs --- */
+
+static void
+add_typed_address(struct buf *b, const char *name, const char *address)
+{
+	char *value = xasprintf("%s; %s", is_ascii(address) ? "rfc822" : "utf-8", address);
+
+	add_header(b, name, value);
+	free(value);
+}
+
+/* "mx.example.net[192.0.2.1]": the name, or if there is none the address literal. */
+static void
+add_remote(struct buf *b, const char *host)
+{
+	const char *bracket = strchr(host, '[');
+	int len = bracket != NULL && bracket > host ? (int)(bracket - host) : (int)strlen(host);
+	char *value = xasprintf("dns; %.*s", len, host), *plain = ascii_of(value);
+
+	add_header(b, "Remote-MTA", plain);
+	free(plain);
+	free(value);
+}
+
+static void
+add_diagnostic(struct buf *b, const struct recipient *r)
+{
+	char *plain, *value;
+
+	if (r->reason == NULL)
+		return;
+	plain = ascii_of(r->reason);
+	value = xasprintf("%s; %s", r->host != NULL ? "smtp" : "x-genkan", plain);
+	add_header(b, "Diagnostic-Code", value);
+	free(value);
+	free(plain);
+}
+
+/* RFC 3464 2.3 */
+static void
+add_recipient_fields(struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
+{
+	const struct recipient *r = nr->recipient;
+	struct buf status = { 0 };
+
+	if (r->original != NULL)
+		add_typed_address(b, "Original-Recipient", r->original);
+	add_typed_address(b, "Final-Recipient", r->address);
+	add_header(b, "Action", wordings[notice->kind].action);
+	add_status(&status, notice, nr);
+	add_header(b, "Status", buf_str(&status));
+	buf_free(&status);
+	if (r->host != NULL)
+		add_remote(b, r->host);
+	add_diagnostic(b, r);
+	if (r->attempts > 0)
+		add_date_header(b, "Last-Attempt-Date", notice->time);
+	if (notice->kind == NOTICE_DELAY)
+		add_date_header(b, "Will-Retry-Until", notice->about->expires);
+}
+
+static void
+add_status_part(struct buf *b, const struct notice *notice, bool global)
+{
+	struct buf line = { 0 };
+	char *envid;
+	unsigned i;
+
+	buf_addf(b, "Content-Type: message/%s\r\n", global ? "global-delivery-status" : "delivery-status");
+	if (global)
+		buf_adds(b, "Content-Transfer-Encoding: 8bit\r\n");
+	buf_adds(b, "\r\n");
+	buf_addf(&line, "dns; %s", notice->host);
+	add_header(b, "Reporting-MTA", buf_str(&line));
+	buf_free(&line);
+	if (notice->about->envid != NULL) {
+		envid = ascii_of(notice->about->envid);
+		add_header(b, "Original-Envelope-Id", envid);
+		free(envid);
+	}
+	add_date_header(b, "Arrival-Date", notice->about->time);
+	for (i = 0; i < notice->recipients_n; i++) {
+		buf_adds(b, "\r\n");
+		add_recipient_fields(b, notice, &notice->recipients[i]);
+	}
+}
+
+/* --- the message --- */
+
+/* Octets of the header with the end of its last line, held to HEADER_MAX at the end of a line. */
+static size_t
+header_length(const struct notice *notice)
+{
+	const char *s = notice->content, *end;
+	size_t len = notice->content_len;
+
+	if (s == NULL || len == 0)
+		return 0;
+	end = memmem(s, len, "\r\n\r\n", 4);
+	if (end != NULL)
+		len = (size_t)(end - s) + 2;
+	if (len > HEADER_MAX || end == NULL) {
+		len = len > HEADER_MAX ? HEADER_MAX : len;
+		end = memrchr(s, '\n', len);
+		len = end != NULL ? (size_t)(end - s) + 1 : 0;
+	}
+	return len;
+}
+
+static bool
+has_8bit(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((s[i] & 0x80) != 0)
+			return true;
+	return false;
+}
+
+/* RFC 3461 4.3: the whole only when asked for, only of failures, and not when it could not be sent as lines of text. */
+static bool
+returns_whole(const struct notice *notice)
+{
+	return notice->whole && notice->kind == NOTICE_FAILURE && notice->about->ret == 1 &&
+	    notice->about->body != BODY_BINARYMIME;
+}
+
+struct returned {
+	const char *type;
+	size_t len;
+	bool eight_bit;
+};
+
+static struct returned
+choose_returned(const struct notice *notice, bool global)
+{
+	struct returned r = { .len = header_length(notice) };
+
+	if (returns_whole(notice)) {
+		r.len = notice->content_len;
+		r.type = global ? "message/global" : "message/rfc822";
+	} else {
+		r.type = global ? "message/global-headers" : "text/rfc822-headers";
+	}
+	r.eight_bit = has_8bit(notice->content, r.len);
+	return r;
+}
+
+static void
+add_returned_part(struct buf *b, const struct notice *notice, const struct returned *r)
+{
+	buf_addf(b, "Content-Type: %s\r\n", r->type);
+	if (r->eight_bit)
+		buf_adds(b, "Content-Transfer-Encoding: 8bit\r\n");
+	buf_adds(b, "\r\n");
+	buf_add(b, notice->content, r->len);
+	if (r->len > 0 && notice->content[r->len - 1] != '\n')
+		buf_adds(b, "\r\n");
+}
+
+/* --- all of it --- */
+
+static void
+add_top(struct buf *b, const struct notice *notice, const char *boundary, bool eight_bit)
+{
+	struct buf line = { 0 };
+
+	buf_addf(&line, "Mail Delivery System <MAILER-DAEMON@%s>", notice->host);
+	add_header(b, "From", buf_str(&line));
+	buf_clear(&line);
+	buf_addf(&line, "<%s>", notice->about->sender);
+	add_header(b, "To", buf_str(&line));
+	buf_free(&line);
+	add_header(b, "Subject", wordings[notice->kind].subject);
+	add_date_header(b, "Date", notice->time);
+	buf_addf(b, "Message-ID: <%s@%s>\r\n", id_text(notice->id).s, notice->host);
+	/* RFC 3834 5.1 */
+	buf_adds(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
+	buf_addf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n", boundary);
+	if (eight_bit)
+		buf_adds(b, "Content-Transfer-Encoding: 8bit\r\n");
+	buf_adds(b, "\r\n");
+}
+
+/* RFC 6533: needed as soon as an address that must be named is not ASCII. */
+static bool
+is_global(const struct notice *notice)
+{
+	const struct recipient *r;
+	unsigned i;
+
+	if (!is_ascii(notice->about->sender))
+		return true;
+	for (i = 0; i < notice->recipients_n; i++) {
+		r = notice->recipients[i].recipient;
+		if (!is_ascii(r->address) || (r->original != NULL && !is_ascii(r->original)))
+			return true;
+	}
+	return false;
+}
+
+static struct envelope *
+make_envelope(const struct notice *notice, uint64_t size, bool global, bool eight_bit)
+{
+	struct envelope *env = envelope_new();
+
+	env->id = notice->id;
+	env->time = notice->time;
+	envelope_set(&env->sender, "");
+	envelope_set(&env->origin, "notice");
+	env->size = size;
+	env->body = eight_bit ? BODY_8BITMIME : BODY_7BIT;
+	env->utf8 = global;
+	envelope_add_recipient(env, notice->about->sender, NULL, NOTIFY_DEFAULT);
+	env->recipients[0].due = notice->time;
+	return env;
+}
+
+struct envelope *
+notice_compose(const struct notice *notice, struct evbuffer *out)
+{
+	bool global = is_global(notice);
+	struct returned returned = choose_returned(notice, global);
+	bool eight_bit = global || returned.eight_bit;
+	struct buf b = { 0 };
+	struct envelope *env;
+	char *boundary;
+
+	/* "=_" occurs in no quoted-printable text, and nobody knows the id in advance */
+	boundary = xasprintf("=_%s", id_text(notice->id).s);
+	add_top(&b, notice, boundary, eight_bit);
+	buf_addf(&b, "--%s\r\n", boundary);
+	add_text_part(&b, notice);
+	buf_addf(&b, "\r\n--%s\r\n", boundary);
+	add_status_part(&b, notice, global);
+	buf_addf(&b, "\r\n--%s\r\n", boundary);
+	add_returned_part(&b, notice, &returned);
+	buf_addf(&b, "\r\n--%s--\r\n", boundary);
+	env = make_envelope(notice, b.len, global, eight_bit);
+	evbuffer_add(out, b.data, b.len);
+	buf_free(&b);
+	free(boundary);
+	return env;
+}

@@ -1,0 +1,430 @@
+/*
+ * Outcomes: what a deliverer, the address book, the operator or the clock says about a recipient becomes a state in the
+ * store, a line in the log and, where the sender must hear of it, a notice.
+ *
+ * The order that makes a crash harmless: a notice is made durable first, then the recipients that it is about change
+ * their state.  A crash between the two tells the sender twice; no crash leaves a recipient failed and its sender untold.
+ * While a notice is being stored its recipients stay busy, so nothing else happens to them.  A notice that cannot be
+ * stored (the disk is full) leaves them waiting for another attempt.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+#include "lib/clock.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "queue/notice.h"
+#include "queue/outcome.h"
+#include "queue/queue.h"
+
+/* As much of a large message is read for its header. */
+#define HEADER_MAX (64 * 1024)
+/* A message is returned whole, to who asked for that, up to so many octets. */
+#define RETURN_MAX (128 * 1024)
+#define TEXT_UNREACHABLE "451 4.4.1 The destination does not answer; waiting until it is tried again"
+
+/* Recipients whose notice is being stored. */
+struct telling {
+	struct work *work;
+	enum notice_kind kind;
+	uint64_t notice;
+	uint32_t n;
+	struct verdict verdicts[];
+};
+
+static void
+log_outcome(int level, const char *event, const struct work *work, uint32_t index, const char *detail)
+{
+	const struct envelope *env = work->env;
+	const struct recipient *r = &env->recipients[index];
+	struct id_text session = id_text(env->session), message = id_text(env->id);
+	int64_t now = clock_now();
+	bool waits = r->state == RECIPIENT_WAITING;
+	const struct field fields[] = {
+		F_STR("session", env->session != 0 ? session.s : NULL),
+		F_STR("message", message.s),
+		F_STR("from", env->sender),
+		F_STR("to", r->address),
+		F_STR("for", r->parent != UINT32_MAX ? r->original : NULL),
+		F_STR("host", r->host),
+		F_STR("reply", r->reason),
+		F_STR("detail", detail != NULL && detail[0] != '\0' ? detail : NULL),
+		F_U64("attempts", r->attempts),
+		F_I64("delay", now - env->time),
+		waits ? F_I64("retry_in", r->due - now) : F_END,
+		F_END,
+	};
+
+	log_event(level, event, fields);
+}
+
+/* --- final and waiting states --- */
+
+static void
+settle(struct work *work, uint32_t index, enum recipient_state state)
+{
+	work->env->recipients[index].state = (uint8_t)state;
+	store_update(work->queue->store, work->env, index);
+}
+
+static void
+settle_failed(struct work *work, uint32_t index, bool expired)
+{
+	struct queue_counters *counters = &work->queue->counters;
+
+	settle(work, index, RECIPIENT_FAILED);
+	(*(expired ? &counters->expired : &counters->failed))++;
+	log_outcome(LOG_NOTICE, expired ? "queue.expired" : "queue.failed", work, index, NULL);
+	work_end(work, index);
+}
+
+/* It waits until DUE.  KEEP: on disk too, which a mere postponement is not worth. */
+static void
+settle_waiting(struct work *work, uint32_t index, int64_t due, bool keep)
+{
+	struct queue *q = work->queue;
+
+	work->env->recipients[index].due = due;
+	if (keep)
+		store_update(q->store, work->env, index);
+	if (!work->env->held)
+		dispatch_later(q, work->env, index);
+	work_end(work, index);
+}
+
+static void
+fail(struct work *work, uint32_t index, bool expired)
+{
+	struct envelope *env = work->env;
+	struct verdict verdict = { .index = index, .kind = expired ? VERDICT_EXPIRED : VERDICT_FAILED };
+
+	if (notice_wanted(NOTICE_FAILURE, env, &env->recipients[index])) {
+		work_add_verdict(work, &verdict);
+		return;
+	}
+	if (env->sender[0] == '\0') {
+		work->queue->counters.double_bounces++;
+		log_warning("queue.double_bounce", F_STR("message", id_text(env->id).s),
+		    F_STR("to", env->recipients[index].address), F_STR("origin", env->origin),
+		    F_STR("for", "postmaster"), F_STR("what", "a message without a sender cannot be returned; it is dropped"));
+	}
+	settle_failed(work, index, expired);
+}
+
+/* The delay notice, once, when it is time. */
+static bool
+is_delay_told(struct work *work, uint32_t index, int64_t due)
+{
+	const struct queue_conf *conf = work->queue->conf;
+	const struct envelope *env = work->env;
+	const struct recipient *r = &env->recipients[index];
+	struct verdict verdict = { .index = index, .kind = VERDICT_DELAYED, .due = due };
+
+	if (conf->delay_notice == 0 || r->delay_told || clock_now() - env->time < conf->delay_notice ||
+	    !notice_wanted(NOTICE_DELAY, env, r))
+		return false;
+	work_add_verdict(work, &verdict);
+	return true;
+}
+
+static void
+defer(struct work *work, uint32_t index, const char *detail, int64_t not_before)
+{
+	struct queue *q = work->queue;
+	const struct envelope *env = work->env;
+	struct recipient *r = &work->env->recipients[index];
+	int64_t now = clock_now(), due;
+
+	if (now >= env->expires) {
+		fail(work, index, true);
+		return;
+	}
+	due = now + retry_wait(&q->retry, r->attempts, env->id);
+	if (due < not_before)
+		due = not_before;
+	if (due > env->expires)
+		due = env->expires;
+	r->due = due;
+	q->counters.deferred++;
+	log_outcome(LOG_INFO, "queue.deferred", work, index, detail);
+	if (!is_delay_told(work, index, due))
+		settle_waiting(work, index, due, true);
+}
+
+/* --- what others report --- */
+
+static void
+note_answer(struct recipient *r, const char *host, const char *text)
+{
+	envelope_set(&r->reason, text != NULL && text[0] != '\0' ? text : NULL);
+	envelope_set(&r->host, host != NULL && host[0] != '\0' ? host : NULL);
+}
+
+static void
+delivered(struct work *work, uint32_t index, const char *detail)
+{
+	settle(work, index, RECIPIENT_DELIVERED);
+	work->queue->counters.delivered++;
+	log_outcome(LOG_INFO, "queue.delivered", work, index, detail);
+	work_end(work, index);
+}
+
+void
+outcome_report(struct work *work, uint32_t index, const struct delivery_result *result, int64_t not_before)
+{
+	struct recipient *r = &work->env->recipients[index];
+
+	if (r->attempts < UINT16_MAX)
+		r->attempts++;
+	note_answer(r, result->host, result->text);
+	if (r->state != RECIPIENT_WAITING) {
+		/* removed by the operator while it was under way */
+		log_outcome(LOG_NOTICE, result->status == DELIVERY_OK ? "queue.delivered" : "queue.removed", work, index,
+		    result->detail);
+		work_end(work, index);
+		return;
+	}
+	switch ((enum delivery_status)result->status) {
+	case DELIVERY_OK:
+		delivered(work, index, result->detail);
+		break;
+	case DELIVERY_PERM:
+		fail(work, index, false);
+		break;
+	case DELIVERY_TEMP:
+	case DELIVERY_TEMP_HOST:
+		defer(work, index, result->detail, not_before);
+		break;
+	}
+}
+
+void
+outcome_local(struct work *work, uint32_t index, enum delivery_status status, const char *text)
+{
+	struct delivery_result result = { .status = (uint8_t)status, .text = text };
+
+	outcome_report(work, index, &result, 0);
+}
+
+void
+outcome_unreachable(struct work *work, uint32_t index, const char *host, const char *text, int64_t until)
+{
+	const struct envelope *env = work->env;
+	struct recipient *r = &work->env->recipients[index];
+	bool is_news = r->reason == NULL;
+
+	if (r->state != RECIPIENT_WAITING) {
+		work_end(work, index);
+		return;
+	}
+	if (is_news)
+		note_answer(r, host, text != NULL ? text : TEXT_UNREACHABLE);
+	if (clock_now() >= env->expires) {
+		fail(work, index, true);
+		return;
+	}
+	r->due = until < env->expires ? until : env->expires;
+	/* a million that wait for one dead host are one line in the log, not a million each time */
+	if (is_news) {
+		work->queue->counters.deferred++;
+		log_outcome(LOG_INFO, "queue.deferred", work, index, "not tried: its destination is dead");
+	}
+	if (!is_delay_told(work, index, r->due))
+		settle_waiting(work, index, r->due, is_news);
+}
+
+void
+outcome_postponed(struct work *work, uint32_t index, int64_t due)
+{
+	if (work->env->recipients[index].state == RECIPIENT_WAITING)
+		settle_waiting(work, index, due, false);
+	else
+		work_end(work, index);
+}
+
+void
+outcome_expanded(struct work *work, uint32_t index)
+{
+	log_outcome(LOG_INFO, "queue.expanded", work, index, NULL);
+	work_end(work, index);
+}
+
+/* --- telling the sender --- */
+
+static void
+settle_verdict(struct work *work, const struct verdict *verdict)
+{
+	struct recipient *r = &work->env->recipients[verdict->index];
+
+	work->telling--;
+	if (r->state != RECIPIENT_WAITING) {
+		work_end(work, verdict->index);
+	} else if (verdict->kind == VERDICT_DELAYED) {
+		r->delay_told = true;
+		settle_waiting(work, verdict->index, verdict->due, true);
+	} else {
+		settle_failed(work, verdict->index, verdict->kind == VERDICT_EXPIRED);
+	}
+}
+
+/* The notice is not safe, so what it was to tell has not happened: these recipients are tried once more, later. */
+static void
+take_back_verdict(struct work *work, const struct verdict *verdict)
+{
+	work->telling--;
+	outcome_postponed(work, verdict->index, clock_now() + retry_wait(&work->queue->retry, 1, work->env->id));
+}
+
+static void
+told(struct telling *telling, int error)
+{
+	struct work *work = telling->work;
+	struct queue *q = work->queue;
+	uint32_t i;
+
+	if (error == 0) {
+		q->counters.notices++;
+		log_info("queue.notice", F_STR("message", id_text(work->env->id).s),
+		    F_STR("notice", id_text(telling->notice).s),
+		    F_STR("kind", telling->kind == NOTICE_DELAY ? "delay" : "failure"), F_STR("to", work->env->sender),
+		    F_U64("recipients", telling->n));
+	} else {
+		log_error("queue.notice", F_STR("message", id_text(work->env->id).s), F_STR("error", strerror(-error)),
+		    F_STR("what", "the notice could not be stored; its recipients are tried again later"));
+	}
+	work_pin(work);
+	for (i = 0; i < telling->n; i++) {
+		if (error == 0)
+			settle_verdict(work, &telling->verdicts[i]);
+		else
+			take_back_verdict(work, &telling->verdicts[i]);
+	}
+	work_unpin(work);
+	free(telling);
+}
+
+static void
+on_told(struct envelope *notice, int error, void *arg)
+{
+	struct telling *telling = arg;
+	struct queue *q = telling->work->queue;
+
+	told(telling, error);
+	if (error == 0)
+		dispatch_message(q, notice);
+}
+
+/* Appends to OUT what the notice may quote; true when that is the whole message. */
+static bool
+read_original(const struct work *work, struct evbuffer *out)
+{
+	const struct envelope *env = work->env;
+	int fd = -1, error;
+	ssize_t n;
+	char *bytes;
+
+	error = store_content(work->queue->store, env, out, &fd);
+	if (error < 0) {
+		log_warning("queue.content", F_STR("message", id_text(env->id).s), F_STR("error", strerror(-error)));
+		return false;
+	}
+	if (fd < 0)
+		return true;
+	bytes = xmalloc(HEADER_MAX);
+	n = pread(fd, bytes, HEADER_MAX, 0);
+	if (n > 0)
+		evbuffer_add(out, bytes, (size_t)n);
+	free(bytes);
+	close(fd);
+	return false;
+}
+
+static struct envelope *
+compose(const struct telling *telling, struct evbuffer *out)
+{
+	const struct work *work = telling->work;
+	struct notice_recipient *recipients = xcalloc(telling->n, sizeof(*recipients));
+	struct notice notice = { .kind = telling->kind, .id = telling->notice, .time = clock_now(),
+		.host = work->queue->conf->host, .about = work->env, .recipients = recipients,
+		.recipients_n = telling->n };
+	struct evbuffer *original = evbuffer_new();
+	struct envelope *env;
+	uint32_t i;
+
+	for (i = 0; i < telling->n; i++)
+		recipients[i] = (struct notice_recipient){
+			.recipient = &work->env->recipients[telling->verdicts[i].index],
+			.expired = telling->verdicts[i].kind == VERDICT_EXPIRED };
+	notice.whole = read_original(work, original) && evbuffer_get_length(original) <= RETURN_MAX;
+	notice.content_len = evbuffer_get_length(original);
+	notice.content = (const char *)evbuffer_pullup(original, -1);
+	env = notice_compose(&notice, out);
+	evbuffer_free(original);
+	free(recipients);
+	env->expires = env->time + work->queue->conf->notice_lifetime;
+	return env;
+}
+
+static void
+store_notice(struct telling *telling)
+{
+	struct queue *q = telling->work->queue;
+	struct evbuffer *content = evbuffer_new();
+	struct envelope *env;
+
+	do
+		telling->notice = id_new();
+	while (store_find(q->store, telling->notice) != NULL);
+	env = compose(telling, content);
+	if (store_add(q->store, env, content, on_told, telling) < 0) {
+		envelope_free(env);
+		told(telling, -EIO);
+	}
+	evbuffer_free(content);
+}
+
+static struct telling *
+pick(struct work *work, enum notice_kind kind)
+{
+	struct telling *telling = xmalloc(sizeof(*telling) + work->verdicts_n * sizeof(struct verdict));
+	uint32_t i;
+
+	*telling = (struct telling){ .work = work, .kind = kind };
+	for (i = 0; i < work->verdicts_n; i++)
+		if ((work->verdicts[i].kind == VERDICT_DELAYED) == (kind == NOTICE_DELAY))
+			telling->verdicts[telling->n++] = work->verdicts[i];
+	if (telling->n > 0)
+		return telling;
+	free(telling);
+	return NULL;
+}
+
+void
+outcome_tell(struct work *work)
+{
+	struct telling *failures = pick(work, NOTICE_FAILURE), *delays = pick(work, NOTICE_DELAY);
+
+	TAILQ_REMOVE(&work->queue->untold, work, untold);
+	work->telling += work->verdicts_n;
+	work->verdicts_n = 0;
+	work_pin(work);
+	if (failures != NULL)
+		store_notice(failures);
+	if (delays != NULL)
+		store_notice(delays);
+	work_unpin(work);
+}
+
+void
+outcome_tell_due(struct queue *q, int64_t now)
+{
+	struct work *work;
+
+	while ((work = TAILQ_FIRST(&q->untold)) != NULL && now >= work->tell_at)
+		outcome_tell(work);
+}

@@ -1,0 +1,203 @@
+/*
+ * What smtpctl shows of the queue: lists, one message in full, its events, the counters.
+ *
+ * Called by queue_ctl.c for one message at a time.  Only reads; the names of the fields are an interface that scripts
+ * rely on (smtpctl(8)).
+ */
+#include <inttypes.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/ctl.h"
+#include "lib/id.h"
+#include "queue/lane.h"
+#include "queue/queue.h"
+#include "queue/queue_show.h"
+
+/* Recipients that a line of the list names. */
+#define NAMED_MAX 5
+
+static const char *const recipient_state_names[] = {
+	[RECIPIENT_WAITING] = "waiting",
+	[RECIPIENT_DELIVERED] = "delivered",
+	[RECIPIENT_FAILED] = "failed",
+	[RECIPIENT_EXPANDED] = "expanded",
+	[RECIPIENT_REMOVED] = "removed",
+};
+
+static const char *const body_names[] = {
+	[BODY_7BIT] = "7BIT",
+	[BODY_8BITMIME] = "8BITMIME",
+	[BODY_BINARYMIME] = "BINARYMIME",
+};
+
+static int64_t
+age(const struct envelope *env)
+{
+	int64_t now = clock_now();
+
+	return now > env->time ? now - env->time : 0;
+}
+
+/* A field that is not left out when there is nothing to say: a table has it in every row. */
+static const char *
+or_empty(const char *s)
+{
+	return s != NULL ? s : "";
+}
+
+/* What the recipients that wait have in common, or the first of them. */
+struct waiting {
+	uint32_t n;
+	const struct recipient *told; /* the first that somebody said something about */
+	bool tried;
+	int64_t due;                  /* the least */
+};
+
+static struct waiting
+look_at_waiting(const struct envelope *env)
+{
+	struct waiting w = { .due = INT64_MAX };
+	const struct recipient *r;
+	uint32_t i;
+
+	for (i = 0; i < env->recipients_n; i++) {
+		r = &env->recipients[i];
+		if (r->state != RECIPIENT_WAITING)
+			continue;
+		w.n++;
+		w.tried = w.tried || r->reason != NULL;
+		if (w.told == NULL && r->reason != NULL)
+			w.told = r;
+		if (r->due < w.due)
+			w.due = r->due;
+	}
+	return w;
+}
+
+enum message_state
+message_state(struct queue *q, const struct envelope *env)
+{
+	if (env->held)
+		return MESSAGE_HELD;
+	if (work_find(q, env) != NULL)
+		return MESSAGE_ACTIVE;
+	return look_at_waiting(env).tried ? MESSAGE_DEFERRED : MESSAGE_WAITING;
+}
+
+/* The first addresses that wait, with commas. */
+static void
+add_names(struct buf *b, const struct envelope *env)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < env->recipients_n; i++) {
+		if (env->recipients[i].state != RECIPIENT_WAITING)
+			continue;
+		if (n++ < NAMED_MAX)
+			buf_addf(b, "%s%s", n > 1 ? "," : "", env->recipients[i].address);
+	}
+	if (n > NAMED_MAX)
+		buf_addf(b, ",+%" PRIu32, n - NAMED_MAX);
+}
+
+void
+show_line(struct queue *q, struct ctl *ctl, const struct envelope *env)
+{
+	struct waiting w = look_at_waiting(env);
+	struct id_text id = id_text(env->id);
+	struct buf names = { 0 };
+
+	add_names(&names, env);
+	ctl_record(ctl, FIELDS(F_STR("message", id.s), F_I64("age", age(env)), F_U64("size", env->size),
+	    F_STR("state", message_state_name(message_state(q, env))), F_STR("sender", env->sender),
+	    F_STR("recipients", buf_str(&names)), F_U64("waiting", w.n), F_I64("due", w.n > 0 ? w.due : env->time),
+	    F_STR("host", or_empty(w.told != NULL ? w.told->host : NULL)),
+	    F_STR("reason", or_empty(w.told != NULL ? w.told->reason : NULL))));
+	buf_free(&names);
+}
+
+static void
+show_recipient(struct queue *q, struct ctl *ctl, const struct envelope *env, uint32_t index)
+{
+	const struct work *work = work_find(q, env);
+	const struct recipient *r = &env->recipients[index];
+	const char *from = r->parent != UINT32_MAX ? env->recipients[r->parent].address : NULL;
+
+	ctl_record(ctl, FIELDS(F_STR("recipient", r->address), F_STR("state", recipient_state_names[r->state]),
+	    F_BOOL("active", work != NULL && work_is_busy(work, index)), F_STR("original", r->original),
+	    F_STR("expanded_from", from), F_U64("attempts", r->attempts), F_I64("due", r->due), F_STR("host", r->host),
+	    F_STR("reason", r->reason)));
+}
+
+void
+show_message(struct queue *q, struct ctl *ctl, const struct envelope *env)
+{
+	struct id_text id = id_text(env->id), session = id_text(env->session);
+	uint32_t i;
+
+	ctl_record(ctl, FIELDS(F_STR("message", id.s), F_STR("session", env->session != 0 ? session.s : NULL),
+	    F_STR("state", message_state_name(message_state(q, env))), F_I64("time", env->time),
+	    F_I64("expires", env->expires), F_U64("size", env->size), F_STR("sender", env->sender),
+	    F_STR("origin", env->origin), F_BOOL("ours", env->ours), F_STR("envid", env->envid),
+	    F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
+	    F_U64("recipients", env->recipients_n)));
+	for (i = 0; i < env->recipients_n; i++)
+		show_recipient(q, ctl, env, i);
+}
+
+/* --- events --- */
+
+/* Events in the order in which they must have happened; the journal keeps the last answer of each recipient, and how many
+ * attempts there were, but not every attempt: those are in the log. */
+static void
+show_event(struct ctl *ctl, const struct envelope *env, const struct recipient *r)
+{
+	static const char *const events[] = {
+		[RECIPIENT_WAITING] = "deferred",
+		[RECIPIENT_DELIVERED] = "delivered",
+		[RECIPIENT_FAILED] = "failed",
+		[RECIPIENT_EXPANDED] = "expanded",
+		[RECIPIENT_REMOVED] = "removed",
+	};
+	struct id_text id = id_text(env->id);
+	bool untried = r->state == RECIPIENT_WAITING && r->reason == NULL;
+
+	ctl_record(ctl, FIELDS(F_STR("message", id.s), F_STR("event", untried ? "waiting" : events[r->state]),
+	    F_STR("recipient", r->address), F_U64("attempts", r->attempts), F_STR("host", or_empty(r->host)),
+	    F_STR("reason", or_empty(r->reason)), F_I64("due", r->due)));
+}
+
+void
+show_log(struct ctl *ctl, const struct envelope *env)
+{
+	struct id_text id = id_text(env->id), session = id_text(env->session);
+	uint32_t i;
+
+	ctl_record(ctl, FIELDS(F_I64("time", env->time), F_STR("event", "accepted"), F_STR("message", id.s),
+	    F_STR("session", env->session != 0 ? session.s : ""), F_STR("sender", env->sender),
+	    F_STR("origin", env->origin), F_U64("size", env->size), F_BOOL("held", env->held)));
+	for (i = 0; i < env->recipients_n; i++)
+		show_event(ctl, env, &env->recipients[i]);
+}
+
+/* --- the role --- */
+
+void
+show_stats(struct queue *q, struct ctl *ctl)
+{
+	const struct queue_counters *c = &q->counters;
+	struct store_stats s;
+
+	store_stats(q->store, &s);
+	ctl_record(ctl, FIELDS(F_STR("part", "queue"), F_BOOL("relay_paused", q->paused[LANE_RELAY]),
+	    F_BOOL("local_paused", q->paused[LANE_LOCAL]),
+	    F_U64("messages", s.messages), F_U64("recipients", s.recipients), F_U64("busy", q->busy),
+	    F_U64("under_way", q->lanes->out_n), F_U64("local_processes", q->lanes->processes),
+	    F_U64("scheduled", q->schedule.n), F_U64("accepted", c->accepted), F_U64("refused", c->refused),
+	    F_U64("delivered", c->delivered), F_U64("deferred", c->deferred), F_U64("failed", c->failed),
+	    F_U64("expired", c->expired), F_U64("notices", c->notices), F_U64("double_bounces", c->double_bounces)));
+	ctl_record(ctl, FIELDS(F_STR("part", "journal"), F_U64("segments", s.segments), F_U64("bytes", s.bytes),
+	    F_U64("live_bytes", s.live_bytes), F_U64("records", s.records), F_U64("flushes", s.flushes),
+	    F_U64("flush_errors", s.flush_errors)));
+}

@@ -1,0 +1,29 @@
+/*
+ * Messages as records for smtpctl.  Nothing here changes anything.
+ */
+#ifndef QUEUE_QUEUE_SHOW_H
+#define QUEUE_QUEUE_SHOW_H
+
+#include "queue/select.h"
+
+struct ctl;
+struct queue;
+struct summary;
+
+enum message_state message_state(struct queue *, const struct envelope *);
+/* One record for the message. */
+void show_line(struct queue *, struct ctl *, const struct envelope *);
+/* The same, more of it, and one for each recipient. */
+void show_message(struct queue *, struct ctl *, const struct envelope *);
+/* What happened to it so far, as far as the queue knows. */
+void show_log(struct ctl *, const struct envelope *);
+/* The role as a whole. */
+void show_stats(struct queue *, struct ctl *);
+
+/* Totals, and for the domains with most recipients. */
+struct summary *summary_new(void);
+void summary_add(struct summary *, struct queue *, const struct envelope *);
+/* Sends and frees it. */
+void summary_end(struct summary *, struct ctl *);
+
+#endif

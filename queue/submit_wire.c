@@ -1,0 +1,89 @@
+/*
+ * The encoding of submissions, used by submit.c on the session's side and accept.c on the queue's.
+ *
+ * What the readers get comes from another process and may be anything: they check bounds, ranges and the limits of an
+ * envelope (envelope_decode), and leave to the caller what only it can know, such as whether an id is new.
+ */
+#include <event2/buffer.h>
+
+#include "lib/buf.h"
+#include "lib/cursor.h"
+#include "queue/submit_wire.h"
+
+void
+submit_add_message(struct buf *b, const struct buf *envelope, struct evbuffer *content)
+{
+	size_t len;
+
+	buf_add_blob(b, envelope->data, envelope->len);
+	buf_add_u8(b, content == NULL);
+	if (content == NULL)
+		return;
+	len = evbuffer_get_length(content);
+	buf_add_u32(b, (uint32_t)len);
+	evbuffer_remove(content, buf_reserve(b, len), len);
+	b->len += len;
+}
+
+static bool
+read_content(struct cursor *c, struct submit_message *out)
+{
+	uint8_t in_file = cursor_u8(c);
+
+	out->in_file = in_file == 1;
+	out->content = NULL;
+	out->content_len = 0;
+	if (in_file == 0)
+		out->content = cursor_blob(c, &out->content_len);
+	return in_file <= 1 && cursor_done(c) && out->content_len <= STORE_INLINE_MAX;
+}
+
+bool
+submit_read_message(struct cursor *c, struct submit_message *out)
+{
+	const void *bytes;
+	size_t len;
+	struct cursor inner;
+
+	bytes = cursor_blob(c, &len);
+	if (!read_content(c, out))
+		return false;
+	inner = cursor_init(bytes, len);
+	out->envelope = envelope_decode(&inner);
+	if (out->envelope == NULL)
+		return false;
+	if (cursor_done(&inner) && out->envelope->recipients_n > 0)
+		return true;
+	envelope_free(out->envelope);
+	return false;
+}
+
+void
+submit_add_answer(struct buf *b, const struct submit_answer *answer)
+{
+	buf_add_u8(b, answer->status);
+	buf_add_str(b, answer->text);
+}
+
+bool
+submit_read_answer(struct cursor *c, struct submit_answer *out)
+{
+	out->status = cursor_u8(c);
+	out->text = cursor_str(c);
+	return cursor_done(c) && out->status <= SUBMIT_TEMP;
+}
+
+void
+submit_add_room(struct buf *b, const struct submit_room *room)
+{
+	buf_add_u64(b, room->largest);
+	buf_add_str(b, room->text);
+}
+
+bool
+submit_read_room(struct cursor *c, struct submit_room *out)
+{
+	out->largest = cursor_u64(c);
+	out->text = cursor_str(c);
+	return cursor_done(c);
+}
