@@ -1,0 +1,269 @@
+/*
+ * smtpctl: the table of what can be asked, and the way to each handler.
+ *
+ *	smtpctl [-j] [-f FILE] OBJECT [VERB] [WORD ...]
+ *
+ * By the names sendmail, mailq and newaliases it is the mail submission program that scripts expect (sendmail.c).
+ */
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "conf/defaults.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/nearest.h"
+#include "smtpctl/smtpctl.h"
+
+struct options options = { .conf_path = CONF_PATH };
+
+#define SELECTORS "[from=] [to=] [domain=] [older=] [younger=] [size=] [state=] [reason=] [host=]"
+#define CHOSEN "ID ... | SELECTOR ... | all"
+#define CALLERS "[client=] [name=] [identity=] [from=] [to=] [state=]"
+
+static const struct command {
+	const char *object;
+	const char *verb; /* NULL: the object takes its words itself */
+	handler handle;
+	int least, most;  /* words behind the verb; most -1: any number */
+	const char *words;
+	const char *meaning;
+} commands[] = {
+	{ "queue", "list", queue_ask, 0, -1, "[ID ...] " SELECTORS, "what waits, a line for each message" },
+	{ "queue", "summary", queue_ask, 0, -1, SELECTORS, "how much waits, and for which domains" },
+	{ "queue", "show", queue_show, 1, 1, "ID", "one message: envelope and recipients" },
+	{ "queue", "cat", queue_cat, 1, 1, "ID", "its content" },
+	{ "queue", "log", queue_ask, 1, 1, "ID", "what was tried, and what the answers were" },
+	{ "queue", "flush", queue_act, 0, -1, "[-n] " CHOSEN, "try now" },
+	{ "queue", "hold", queue_act, 0, -1, "[-n] " CHOSEN, "do not try until released" },
+	{ "queue", "release", queue_act, 0, -1, "[-n] " CHOSEN, "try again what was held" },
+	{ "queue", "remove", queue_act, 0, -1, "[-n] " CHOSEN, "forget; nobody is told" },
+	{ "queue", "bounce", queue_act, 0, -1, "[-n] " CHOSEN, "give up; the sender is told" },
+	{ "queue", "export", queue_export, 1, -1, "DIR " SELECTORS, "write messages and envelopes as files" },
+	{ "gate", "explain", gate_explain, 1, -1, "client=IP [name=] [helo=] [from=] [to=] | session=ID",
+	    "what the gate thinks of a caller, rule by rule" },
+	{ "gate", "report", gate_report, 0, 1, "[since=TIME]", "what each rule stopped or delayed" },
+	{ "grey", "list", grey_ask, 0, -1, CALLERS " [limit=N]", "who waits, who passed, whom the operator named" },
+	{ "grey", "show", grey_ask, 1, -1, CALLERS, "all that is known" },
+	{ "grey", "allow", grey_ask, 1, -1, "client=|name=|identity=|from=|to= [for=TIME] [note=]", "never made to wait" },
+	{ "grey", "deny", grey_ask, 1, -1, "client=|name=|identity=|from=|to= [for=TIME] [note=]", "always refused" },
+	{ "grey", "pass", grey_ask, 1, -1, "[-n] " CALLERS " [all]", "let through what waits, at its next try" },
+	{ "grey", "forget", grey_ask, 1, -1, "[-n] " CALLERS " [all]", "as if never seen" },
+	{ "s25r", NULL, s25r_names, 1, -1, "NAME ... | -", "which S25R rule a host name matches" },
+	{ "address", NULL, address_show, 1, 1, "ADDRESS", "where mail for it goes" },
+	{ "config", "check", config_check, 0, 0, "", "read the configuration, name its mistakes" },
+	{ "config", "show", config_show, 0, 0, "", "the effective configuration with its defaults" },
+	{ "stats", NULL, stats_show, 0, 0, "", "counters of every part of the server" },
+	{ "pause", NULL, pause_ask, 0, 1, "[in | out | local]", "take no new mail, send none, deliver none here" },
+	{ "resume", NULL, pause_ask, 0, 1, "[in | out | local]", "go on" },
+	{ "version", NULL, version_show, 0, 0, "", "of this program and of the server that runs" },
+	{ "sendmail", NULL, sendmail_main, 0, -1, "[OPTION ...] [ADDRESS ...]", "hand in a message, as sendmail(8)" },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *called; /* the one whose usage is told */
+
+/* --- what handlers call --- */
+
+int
+smtpctl_failed(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("smtpctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return EXIT_FAILED;
+}
+
+int
+smtpctl_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("smtpctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	if (called != NULL)
+		fprintf(stderr, "usage: smtpctl %s%s%s %s\n", called->object, called->verb != NULL ? " " : "",
+		    called->verb != NULL ? called->verb : "", called->words);
+	return EXIT_USAGE;
+}
+
+const struct conf *
+smtpctl_conf(void)
+{
+	static const struct conf *conf;
+	struct buf errors = { 0 }, warnings = { 0 };
+
+	if (conf == NULL) {
+		conf = conf_load(options.conf_path, &errors, &warnings);
+		fputs(buf_str(&errors), stderr);
+	}
+	buf_free(&errors);
+	buf_free(&warnings);
+	return conf;
+}
+
+char *
+smtpctl_spool(bool quiet)
+{
+	struct buf errors = { 0 }, warnings = { 0 };
+	struct conf *conf = conf_load(options.conf_path, &errors, &warnings);
+	char *spool = conf != NULL ? xstrdup(conf->spool) : defaults_spool();
+
+	if (conf == NULL && !quiet)
+		fprintf(stderr, "smtpctl: warning: %s cannot be used (smtpctl config check says why); asking the server of %s\n",
+		    options.conf_path, spool);
+	conf_free(conf);
+	buf_free(&errors);
+	buf_free(&warnings);
+	return spool;
+}
+
+/* --- the table --- */
+
+static void
+print_table(FILE *out)
+{
+	size_t i;
+	int n;
+
+	fputs("usage: smtpctl [-j] [-f FILE] OBJECT [VERB] [WORD ...]\n\n", out);
+	for (i = 0; i < COMMANDS; i++) {
+		if (i > 0 && strcmp(commands[i].object, commands[i - 1].object) != 0 && commands[i].verb != NULL)
+			fputc('\n', out);
+		n = fprintf(out, "  %s %s%s%s", commands[i].object, commands[i].verb != NULL ? commands[i].verb : "",
+		    commands[i].verb != NULL && *commands[i].words != '\0' ? " " : "", commands[i].words);
+		if (n > 44) {
+			fputc('\n', out);
+			n = 0;
+		}
+		fprintf(out, "%*s%s\n", 46 - n, "", commands[i].meaning);
+	}
+	fputs("\n  -j  one JSON object a line        -f  the configuration, instead of " CONF_PATH "\n", out);
+	fputs("  exit status: 0 done, 1 failed, 2 usage; smtpctl(8) says more\n", out);
+}
+
+static int
+unknown(const char *what, const char *word, const char *const *words, size_t n)
+{
+	const char *meant = nearest_word(word, words, n);
+
+	if (meant != NULL)
+		return smtpctl_usage("unknown %s \"%s\" (did you mean \"%s\"?)", what, word, meant);
+	return smtpctl_usage("unknown %s \"%s\"; smtpctl -h lists them", what, word);
+}
+
+static int
+unknown_object(const char *word)
+{
+	const char *objects[COMMANDS];
+	size_t i;
+
+	for (i = 0; i < COMMANDS; i++)
+		objects[i] = commands[i].object;
+	return unknown("object", word, objects, COMMANDS);
+}
+
+static int
+unknown_verb(const char *object, const char *word)
+{
+	const char *verbs[COMMANDS];
+	struct buf list = { 0 };
+	size_t i;
+	int r;
+
+	for (i = 0; i < COMMANDS; i++) {
+		verbs[i] = strcmp(commands[i].object, object) == 0 ? commands[i].verb : NULL;
+		if (verbs[i] != NULL)
+			buf_addf(&list, " %s", verbs[i]);
+	}
+	if (word != NULL)
+		r = unknown("verb", word, verbs, COMMANDS);
+	else
+		r = smtpctl_usage("%s what?  One of:%s", object, buf_str(&list));
+	buf_free(&list);
+	return r;
+}
+
+static int
+run(int n, char **words)
+{
+	bool known = false;
+	size_t i;
+	int rest;
+
+	for (i = 0; i < COMMANDS; i++) {
+		if (strcmp(commands[i].object, words[0]) != 0)
+			continue;
+		known = true;
+		if (commands[i].verb == NULL || (n > 1 && strcmp(commands[i].verb, words[1]) == 0))
+			break;
+	}
+	if (i == COMMANDS)
+		return known ? unknown_verb(words[0], n > 1 ? words[1] : NULL) : unknown_object(words[0]);
+	called = &commands[i];
+	rest = n - (called->verb == NULL ? 1 : 2);
+	if (rest < called->least)
+		return smtpctl_usage("something is missing");
+	if (called->most >= 0 && rest > called->most)
+		return smtpctl_usage("too many words");
+	return called->handle(n, words);
+}
+
+static bool
+is_mailer(const char *name)
+{
+	return strcmp(name, "sendmail") == 0 || strcmp(name, "mailq") == 0 || strcmp(name, "newaliases") == 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct log_conf log = { .to_stderr = true };
+	char *copy = xstrdup(argc > 0 ? argv[0] : "smtpctl"), *name = basename(copy);
+	int c, r;
+
+	clock_init();
+	log_init(&log, "smtpctl");
+	if (is_mailer(name)) {
+		argv[0] = name;
+		return sendmail_main(argc, argv);
+	}
+	while ((c = getopt(argc, argv, "+f:hj")) != -1) {
+		switch (c) {
+		case 'f':
+			options.conf_path = optarg;
+			break;
+		case 'j':
+			options.json = true;
+			break;
+		case 'h':
+			print_table(stdout);
+			return EXIT_DONE;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind == argc) {
+		print_table(stdout);
+		return EXIT_USAGE;
+	}
+	r = run(argc - optind, argv + optind);
+	free(copy);
+	if (fflush(stdout) != 0 && r == EXIT_DONE)
+		r = smtpctl_failed("standard output: cannot be written to");
+	return r;
+}
