@@ -274,19 +274,21 @@ build_limit(struct build *build, struct place place, char *name, struct limit_va
 		[UNIT_SIZE] = "a size such as 50M",
 		[UNIT_TIME] = "a time such as 20s",
 	};
+	char *whole = xasprintf("limit %s", name);
 	int i = limit_by_name(name);
 
 	if (i < 0)
 		unknown_limit(build, place, name);
-	else if (!build_once(build, &build->limit_at[i], place, name))
+	else if (!build_once(build, &build->limit_at[i], place, whole))
 		;
 	else if (!value.off && !limit_fits(&limit_specs[i], &value))
-		complain(&build->errors, value.place, "\"%s\" is %s, or \"off\"", name,
+		complain(&build->errors, value.place, "\"%s\" takes %s, or \"off\"", whole,
 		    wanted[limit_specs[i].unit]);
 	else if (!value.off && value.number == 0)
 		complain(&build->errors, value.place, "a limit of 0 would let nothing through; \"off\" lifts it");
 	else
 		build->limits[i] = value.off ? UINT64_MAX : value.number;
+	free(whole);
 	free(name);
 }
 

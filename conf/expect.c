@@ -158,8 +158,7 @@ print_token(struct buf *out, const struct lexer *lexer, int token, bool words_fi
 		return;
 	}
 	buf_adds(out, token == T_WORD && words_fit ? "unknown word " : "unexpected ");
-	if (token != T_STRING)
-		buf_addc(out, '"');
+	buf_adds(out, token == T_STRING ? "string " : "\"");
 	buf_add(out, lexer->token, len < SHOWN_MAX ? len : SHOWN_MAX);
 	if (len > SHOWN_MAX)
 		buf_adds(out, "...");

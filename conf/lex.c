@@ -61,7 +61,8 @@ lexer_open_line(const struct lexer *lexer)
 	return lexer->lists > 0 ? lexer->list_line : lexer->in_block ? lexer->block_line : 0;
 }
 
-/* Columns are characters, for that is what an editor shows: continuation bytes of UTF-8 do not count. */
+/* Columns are characters, for that is what an editor shows: continuation bytes of UTF-8 do not count, nor does the
+ * first half of CRLF. */
 static void
 advance(struct lexer *lexer, size_t len)
 {
@@ -69,7 +70,7 @@ advance(struct lexer *lexer, size_t len)
 		if (*lexer->pos == '\n') {
 			lexer->place.line++;
 			lexer->place.column = 1;
-		} else if ((*lexer->pos & 0xc0) != 0x80) {
+		} else if ((*lexer->pos & 0xc0) != 0x80 && *lexer->pos != '\r') {
 			lexer->place.column++;
 		}
 	}
@@ -211,7 +212,6 @@ word(struct lexer *lexer, struct token *token)
 {
 	struct ipnet net;
 	size_t len = word_span(lexer);
-	int kind;
 
 	token->text = xstrndup(lexer->pos, len);
 	advance(lexer, len);
@@ -233,8 +233,7 @@ word(struct lexer *lexer, struct token *token)
 	case QUANTITY_NONE:
 		break;
 	}
-	kind = keyword_kind(token->text);
-	return kind;
+	return keyword_kind(token->text);
 }
 
 static int

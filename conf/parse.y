@@ -64,7 +64,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token KNOWN_CORRESPONDENT LIST_MEMBER UNKNOWN_RECIPIENTS PIPELINING DKIM DMARC SIZE AUTHENTICATED
 %token PASS MISMATCH NEUTRAL FAIL SOFTFAIL POLICY TEMPERROR PERMERROR
 
-%type <text> name address text
+%type <text> name address single text
 %type <number> port
 %type <choice> action_with_text action_with_time mailbox_method phase
 %type <choice> fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
@@ -101,18 +101,32 @@ statement:
 |	CERTIFICATE name CHAIN name KEY name	{ build_certificate(build, @2, $2, $4, $6); }
 |	TABLE name list				{ build_table(build, @2, $2, $3, NULL); }
 |	TABLE name FILE name			{ build_table(build, @2, $2, NULL, $4); }
-|	LISTEN ON address port			{ build_listener(build, @3, $3, $4); }
-	listen_options				{ build_listener_end(build); }
+|	listener listen_options			{ build_listener_end(build); }
 |	LIMIT name limit_value
 		{ build_limit(build, @2, $2, $3); }
 |	LOG SYSLOG json				{ build_log(build, @1, false, $3); }
 |	LOG STDERR json				{ build_log(build, @1, true, $3); }
-|	GATE					{ build_once(build, &build->gate_at, @1, "gate"); }
-	OPEN rules last_rule CLOSE
-|	DOMAIN name				{ build_domain(build, @2, $2); }
-	OPEN domain_lines last_domain_line CLOSE
-|	RELAY					{ build_once(build, &build->relay_at, @1, "relay"); }
-	OPEN relay_lines last_relay_line CLOSE
+|	gate OPEN rules last_rule CLOSE
+|	domain OPEN domain_lines last_domain_line CLOSE
+|	relay OPEN relay_lines last_relay_line CLOSE
+;
+
+	/* What a statement with parts begins with: the parts that follow belong to it. */
+
+listener:
+	LISTEN ON address port			{ build_listener(build, @3, $3, $4); }
+;
+
+gate:
+	GATE					{ build_once(build, &build->gate_at, @1, "gate"); }
+;
+
+domain:
+	DOMAIN name				{ build_domain(build, @2, $2); }
+;
+
+relay:
+	RELAY					{ build_once(build, &build->relay_at, @1, "relay"); }
 ;
 
 server:
@@ -253,11 +267,17 @@ text:
 set:
 	TABLE_NAME				{ $$ = build_table_used(build, @1, $1); }
 |	list
-|	address
+|	single
 		{
 			$$ = table_new("");
 			build_element(build, @1, $$, $1, NULL);
 		}
+;
+
+	/* Without braces no bare word: it would swallow every misspelt keyword. */
+single:
+	NETWORK
+|	STRING
 ;
 
 list:

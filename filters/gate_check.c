@@ -70,7 +70,7 @@ static const bool fact_evaluated[FACT_COUNT] = {
 	[FACT_TLS] = true,
 };
 
-/* RFC 5321 4.5.3.2: seconds after which a client gives up waiting for the reply of a phase (the reply to EHLO is not
+/* RFC 5321 4.5.3.2: seconds after which a client may give up waiting for the reply of a phase (the reply to EHLO is not
  * listed; it is as the greeting). */
 static const uint32_t client_patience[PHASE_COUNT] = {
 	[PHASE_CONNECT] = 300,
