@@ -92,15 +92,23 @@ counts_of(struct ledger_count *lc, struct ledger_store *s, const struct report_k
 	return &c->counts;
 }
 
+/* Spreads what differs in few bits over all of them: a product with 2^64 by the golden ratio. */
+static uint64_t
+spread(uint64_t n)
+{
+	n *= 0x9e3779b97f4a7c15u;
+	return n ^ n >> 29;
+}
+
 /* True when this session is new to the counter of KEY. */
 static bool
 new_session(struct ledger_count *lc, uint64_t session, const struct report_key *key)
 {
 	uint64_t mix;
 
-	mix = session ^ ((uint64_t)key->rule << 48 | (uint64_t)key->line << 32 | (uint64_t)key->action << 8 | key->observe);
-	mix *= 0x9e3779b97f4a7c15u; /* 2^64 by the golden ratio: spreads what differs in few bits */
-	mix ^= mix >> 29;
+	mix = spread(session);
+	mix ^= (uint64_t)key->rule << 32 | (uint64_t)key->line << 16 | (uint64_t)key->action << 8 | key->observe;
+	mix = spread(mix);
 	if (lc->sessions[mix % SESSIONS] == mix)
 		return false;
 	lc->sessions[mix % SESSIONS] = mix;

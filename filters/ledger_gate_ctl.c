@@ -154,15 +154,15 @@ answer_rule(struct report *r, const struct line *line)
 	ctl_record(r->ctl, f);
 }
 
-/* Where no mail was let in at all, the line says so. */
+/* Where nothing was let in at all, the line says so.  One event of this kind is one message. */
 static void
 answer_let_in(struct report *r, const struct line *line)
 {
-	uint64_t recipients = line == NULL ? 0 : line->counts.recipients;
+	uint64_t messages = line == NULL ? 0 : line->counts.recipients;
 
 	ctl_record(r->ctl, FIELDS(F_STR("part", "let-in"), F_U64("sessions", line == NULL ? 0 : line->counts.sessions),
-	    F_U64("recipients", recipients),
-	    F_U64("at_once", recipients > r->waits.count ? recipients - r->waits.count : 0),
+	    F_U64("messages", messages),
+	    F_U64("at_once", messages > r->waits.count ? messages - r->waits.count : 0),
 	    F_U64("after_waiting", r->waits.count)));
 }
 
