@@ -20,6 +20,13 @@ yes(bool b)
 	return b ? YES : NO;
 }
 
+/* "temperror" is an answer to `rdns temperror`; to a question for the caller's name it is none. */
+static bool
+name_failed(const struct facts *f)
+{
+	return (f->failed & FACT_BIT(FACT_RDNS)) || f->rdns == RDNS_TEMPERROR;
+}
+
 /* Networks are known when the caller rings; names of the table need his own, verified. */
 static enum outcome
 test_client(const struct test *t, const struct facts *f, uint32_t *missing)
@@ -32,15 +39,17 @@ test_client(const struct test *t, const struct facts *f, uint32_t *missing)
 		*missing |= FACT_BIT(FACT_RDNS);
 		return MISSING;
 	}
-	return yes(table_match_client(t->in, &f->client, f->name));
+	return name_failed(f) ? FAILED : yes(table_match_client(t->in, &f->client, f->name));
 }
 
 static enum outcome
 test_rdns(const struct test *t, const struct facts *f)
 {
-	if (t->in != NULL)
-		return yes(f->name != NULL && table_match_name(t->in, f->name));
-	return yes(f->rdns == (enum rdns_status)t->value);
+	if (t->in == NULL)
+		return yes(f->rdns == (enum rdns_status)t->value);
+	if (name_failed(f))
+		return FAILED;
+	return yes(f->name != NULL && table_match_name(t->in, f->name));
 }
 
 static enum outcome
@@ -138,10 +147,27 @@ join(enum outcome a, enum outcome b, enum outcome decides)
 	return decides == YES ? NO : YES;
 }
 
+static enum outcome eval(const struct condition *, const struct facts *, uint32_t *missing);
+
+/* What is decided asks for nothing; what is open asks for all of it at once. */
+static enum outcome
+eval_both(const struct condition *c, const struct facts *f, uint32_t *missing)
+{
+	enum outcome decides = c->op == CONDITION_AND ? NO : YES, o;
+	uint32_t open = 0;
+
+	o = eval(c->left, f, &open);
+	if (o != decides)
+		o = join(o, eval(c->right, f, &open), decides);
+	if (o == MISSING)
+		*missing |= open;
+	return o;
+}
+
 static enum outcome
 eval(const struct condition *c, const struct facts *f, uint32_t *missing)
 {
-	enum outcome a, b;
+	enum outcome o;
 
 	if (c == NULL)
 		return YES;
@@ -149,20 +175,10 @@ eval(const struct condition *c, const struct facts *f, uint32_t *missing)
 	case CONDITION_TEST:
 		return test_eval(&c->test, f, missing);
 	case CONDITION_NOT:
-		a = eval(c->left, f, missing);
-		return a == YES ? NO : a == NO ? YES : a;
-	case CONDITION_AND:
-		a = eval(c->left, f, missing);
-		if (a == NO)
-			return NO; /* and the right side asks for nothing */
-		b = eval(c->right, f, missing);
-		return join(a, b, NO);
+		o = eval(c->left, f, missing);
+		return o == YES ? NO : o == NO ? YES : o;
 	default:
-		a = eval(c->left, f, missing);
-		if (a == YES)
-			return YES;
-		b = eval(c->right, f, missing);
-		return join(a, b, YES);
+		return eval_both(c, f, missing);
 	}
 }
 
@@ -184,7 +200,7 @@ waits(const struct rule *r)
 static void
 note(const struct rule *r, unsigned i, struct gate_result *out)
 {
-	uint64_t bit = i < 64 ? UINT64_C(1) << i : 0;
+	uint64_t bit = i < GATE_BITS ? UINT64_C(1) << i : 0;
 
 	if (r->observe)
 		out->observed |= bit;
@@ -240,6 +256,13 @@ facts_of(const struct condition *c)
 	if (c->test.fact == FACT_CLIENT && table_has_names(c->test.in))
 		return FACT_BIT(FACT_CLIENT) | FACT_BIT(FACT_RDNS);
 	return FACT_BIT(c->test.fact);
+}
+
+bool
+rule_is_softened(const struct rule *rule, const struct facts *f)
+{
+	return rule->action == ACTION_REJECT && (f->known & FACT_BIT(FACT_RDNS)) && f->rdns == RDNS_TEMPERROR &&
+	    (facts_of(rule->when) & FACT_BIT(FACT_RDNS));
 }
 
 uint32_t

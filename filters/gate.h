@@ -147,17 +147,23 @@ struct facts {
 	uint64_t rate, connections, unknown_recipients, size;
 };
 
+/* Rules that only watch, mark or trap stand among the first so many (checked). */
+#define GATE_BITS 64
+
 /* What the rules of one phase say. */
 struct gate_result {
 	uint32_t missing;          /* FACT_BIT()s that must be learned before the rest can be judged; then nothing below is final */
 	const struct rule *verdict; /* the decisive rule: trust, greylist, tempfail, reject, drop; or NULL: go on */
 	const struct rule *wait;    /* pause or tarpit with the longest wait; or NULL */
-	uint64_t observed;          /* bit number-1 of each `observe` rule (the first 64) that would have acted */
+	uint64_t observed;          /* bit number-1 of each `observe` rule that would have acted */
 	uint64_t marks, traps;      /* likewise, of mark and trap rules that apply */
 };
 
 /* Evaluates the rules that act at PHASE. */
 void gate_run(const struct gate *, enum phase, const struct facts *, struct gate_result *);
+/* A `reject` that leans on DNS which did not answer: it is carried out as `tempfail`, since trouble with DNS is no reason
+ * to lose mail. */
+bool rule_is_softened(const struct rule *, const struct facts *);
 /* FACT_BIT()s that rules acting at phases up to LAST may ask and that can be known at phase FIRST: what to ask for in advance. */
 uint32_t gate_wants(const struct gate *, enum phase first, enum phase last);
 /* -1 unknown (a fact is missing), 0, 1: for explain. */

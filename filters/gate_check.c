@@ -300,11 +300,22 @@ check_text(const struct rule *rule)
 	return NULL;
 }
 
+/* What applies beside a verdict is told by bits (struct gate_result). */
+static char *
+check_number(const struct rule *rule)
+{
+	if (rule->number <= GATE_BITS ||
+	    (!rule->observe && rule->action != ACTION_MARK && rule->action != ACTION_TRAP))
+		return NULL;
+	return complaint(rule->place, "\"%s\" must be among the first %d rules; this is rule %u",
+	    rule->observe ? "observe" : action_name(rule->action), GATE_BITS, rule->number);
+}
+
 char *
 rule_check(struct rule *rule)
 {
 	static char *(*const checks[])(const struct rule *) = { check_phase, check_tests, check_seconds,
-		check_greylist, check_header_name, check_text };
+		check_greylist, check_header_name, check_text, check_number };
 	char *why = NULL;
 	size_t i;
 

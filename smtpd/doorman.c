@@ -246,13 +246,14 @@ static const struct {
 static void
 answer_refusal(struct session *s, const struct rule *r)
 {
+	enum action action = rule_is_softened(r, &s->door.facts) ? ACTION_TEMPFAIL : r->action;
 	char tag[32];
 	char *text;
 
 	rule_tag(r, tag, sizeof(tag));
-	text = xasprintf("%s (%s %s)", r->text != NULL ? r->text : words[r->action].text, tag, id_text(s->id).s);
+	text = xasprintf("%s (%s %s)", r->text != NULL ? r->text : words[action].text, tag, id_text(s->id).s);
 	tell(s, r, text, 0);
-	answer(s, words[r->action].code, words[r->action].status, text, words[r->action].close);
+	answer(s, words[action].code, words[action].status, text, words[action].close);
 	free(text);
 }
 
