@@ -115,7 +115,7 @@ is_domain(const char *s, size_t len)
 		if (s[i] == '.' && (i == 0 || s[i - 1] == '.'))
 			return false;
 	}
-	return len > 0 && len <= 255;
+	return len > 0 && len <= 255 && s[len - 1] != '.';
 }
 
 /* "example.org", ".example.org" and "*.example.org" mean the same here: it and all below it. */
@@ -206,11 +206,17 @@ spell_address(enum operator_kind kind, const char *given, const char **why)
 	at = strrchr(bare, '@');
 	if (at == NULL || at == bare) {
 		text = spell_domain(bare, why);
-	} else if (at[1] == '\0') {
+	} else if (at[1] == '\0' || strpbrk(bare, "<>") != NULL) {
 		*why = "an address or a domain is expected";
 		text = NULL;
 	} else {
 		text = kind == OPERATOR_FROM ? spell_sender(bare) : lower(bare);
+	}
+	if (text != NULL && *text == '@') {
+		/* "+tag@example.org" has nobody left in it */
+		*why = "an address or a domain is expected";
+		free(text);
+		text = NULL;
 	}
 	free(bare);
 	return text;

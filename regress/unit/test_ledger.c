@@ -243,6 +243,8 @@ test_operator_spelling(void **state)
 		{ OPERATOR_FROM, "<>", "<>" },
 		{ OPERATOR_FROM, "a@", NULL },
 		{ OPERATOR_FROM, "<", NULL },
+		{ OPERATOR_FROM, "+tag@example.org", NULL },
+		{ OPERATOR_FROM, "example.org..", NULL },
 		{ OPERATOR_TO, "Bob+x@Example.net", "bob+x@example.net" },
 		{ OPERATOR_TO, "<>", NULL },
 	};
