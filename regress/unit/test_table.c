@@ -1,0 +1,545 @@
+/*
+ * Tables: every kind of question, every form of line in a file, what happens when the file turns bad; and the three small
+ * readers of the configuration's values: quoted strings, quantities, the nearest word.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/buf.h"
+#include "lib/ip.h"
+#include "lib/mem.h"
+#include "lib/nearest.h"
+#include "lib/quantity.h"
+#include "lib/quote.h"
+#include "lib/table.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct table *
+make(const char *const *keys, size_t n)
+{
+	struct table *table = table_new("t");
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		assert_true(table_add(table, keys[i], NULL));
+	return table;
+}
+
+static void
+test_get(void **state)
+{
+	struct table *table = table_new("virtual");
+	struct buf out = { 0 };
+
+	(void)state;
+	assert_string_equal(table_name(table), "virtual");
+	assert_null(table_path(table));
+	assert_null(table_get(table, "alice"));
+	assert_true(table_add(table, "Alice@Example.NET", "bob"));
+	assert_true(table_add(table, "set", NULL));
+	assert_true(table_add(table, "192.0.2.1/32", "host"));
+	assert_true(table_add(table, "2001:DB8::/32", "net \"6\""));
+	assert_false(table_add(table, "ALICE@example.net", "other"));
+	assert_false(table_add(table, "192.0.2.1", NULL));
+	assert_false(table_add(table, "::ffff:192.0.2.1", NULL));
+	assert_false(table_add(table, "2001:db8:0::/32", NULL));
+	assert_string_equal(table_get(table, "alice@EXAMPLE.net"), "bob");
+	assert_string_equal(table_get(table, "SET"), "");
+	assert_string_equal(table_get(table, "192.0.2.1/32"), "host");
+	assert_null(table_get(table, "192.0.2.2"));
+	assert_null(table_get(table, ""));
+	assert_int_equal(table_count(table), 4);
+	table_print(&out, table);
+	assert_string_equal(buf_str(&out), "<virtual>");
+	buf_clear(&out);
+	table_print_content(&out, table);
+	assert_string_equal(buf_str(&out), "{ \"alice@example.net\" = \"bob\", \"set\", 192.0.2.1 = \"host\", "
+	    "2001:db8::/32 = \"net \\\"6\\\"\" }");
+	table_free_in_place(table);
+	assert_int_equal(table_count(table), 4);
+	table_free(table);
+	table_free_in_place(NULL);
+	table_free_in_place(table_new(""));
+	buf_free(&out);
+}
+
+
+static void
+note(const char *key, const char *value, void *arg)
+{
+	(void)value;
+	buf_addf(arg, "%s ", key);
+}
+
+/* Many keys: growth keeps them all, in order. */
+static void
+test_growth(void **state)
+{
+	struct table *table = table_new("");
+	struct buf keys = { 0 }, expected = { 0 };
+	char key[32];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20000; i++) {
+		snprintf(key, sizeof(key), "key-%d", i);
+		assert_true(table_add(table, key, key + 4));
+		buf_addf(&expected, "%s ", key);
+	}
+	assert_int_equal(table_count(table), 20000);
+	for (i = 0; i < 20000; i++) {
+		snprintf(key, sizeof(key), "KEY-%d", i);
+		assert_string_equal(table_get(table, key), key + 4);
+	}
+	table_each(table, note, &keys);
+	assert_string_equal(buf_str(&keys), buf_str(&expected));
+	buf_free(&keys);
+	buf_free(&expected);
+	table_free(table);
+}
+
+static void
+test_client(void **state)
+{
+	static const char *const keys[] = { "192.0.2.0/24", "198.51.100.7", "2001:db8::/32", "203.0.113.128/25",
+		"example.net", ".example.org", "localhost" };
+	static const struct {
+		const char *ip, *name;
+		bool match;
+	} cases[] = {
+		{ "192.0.2.1", NULL, true },
+		{ "192.0.2.255", NULL, true },
+		{ "192.0.3.0", NULL, false },
+		{ "198.51.100.7", NULL, true },
+		{ "198.51.100.8", NULL, false },
+		{ "::ffff:198.51.100.7", NULL, true },
+		{ "203.0.113.127", NULL, false },
+		{ "203.0.113.128", NULL, true },
+		{ "2001:db8:ffff::1", NULL, true },
+		{ "2001:db9::1", NULL, false },
+		{ "::192.0.2.1", NULL, false },
+		{ "10.0.0.1", "example.net", true },
+		{ "10.0.0.1", "Mail.Example.NET", true },
+		{ "10.0.0.1", "a.b.example.net.", true },
+		{ "10.0.0.1", "badexample.net", false },
+		{ "10.0.0.1", "example.net.evil.example", false },
+		{ "10.0.0.1", "net", false },
+		{ "10.0.0.1", "example.org", false },
+		{ "10.0.0.1", "mail.example.org", true },
+		{ "10.0.0.1", ".example.org", true },
+		{ "10.0.0.1", "localhost", true },
+		{ "10.0.0.1", "a.localhost", true },
+		{ "10.0.0.1", "", false },
+		{ "10.0.0.1", ".", false },
+		{ "10.0.0.1", "..", false },
+		{ "10.0.0.1", NULL, false },
+	};
+	struct table *table = make(keys, N(keys)), *empty = table_new("");
+	struct ip ip;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		assert_true(ip_parse(cases[i].ip, &ip));
+		if (table_match_client(table, &ip, cases[i].name) != cases[i].match)
+			fail_msg("%s %s", cases[i].ip, cases[i].name != NULL ? cases[i].name : "-");
+		assert_false(table_match_client(empty, &ip, cases[i].name));
+	}
+	assert_false(table_match_client(table, &(struct ip){ .family = 0 }, NULL));
+	table_free(table);
+	table_free(empty);
+}
+
+/* The whole of a family is a network too. */
+static void
+test_everybody(void **state)
+{
+	static const char *const keys[] = { "0.0.0.0/0" };
+	struct table *table = make(keys, N(keys));
+	struct ip ip;
+
+	(void)state;
+	assert_true(ip_parse("255.1.2.3", &ip) && table_match_client(table, &ip, NULL));
+	assert_true(ip_parse("::1", &ip) && !table_match_client(table, &ip, NULL));
+	table_free(table);
+}
+
+static void
+test_address(void **state)
+{
+	static const char *const keys[] = { "alice@example.net", "postmaster@", "@example.com", "example.org",
+		".sub.example", "\"a b\"@example.net", "<>" };
+	static const struct {
+		const char *address;
+		bool match;
+	} cases[] = {
+		{ "alice@example.net", true },
+		{ "Alice@EXAMPLE.net", true },
+		{ "alice@mail.example.net", false },
+		{ "bob@example.net", false },
+		{ "postmaster@anywhere.example", true },
+		{ "xpostmaster@anywhere.example", false },
+		{ "x@example.com", true },
+		{ "x@mail.example.com", false },
+		{ "x@example.org", true },
+		{ "x@mail.example.org", true },
+		{ "x@xexample.org", false },
+		{ "x@sub.example", false },
+		{ "x@a.sub.example", true },
+		{ "\"a b\"@example.net", true },
+		{ "\"x@example.com\"@example.net", false },
+		{ "mail.example.org", false },
+		{ "", true },
+		{ "@", false },
+	};
+	struct table *table = make(keys, N(keys)), *empty = table_new("");
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		if (table_match_address(table, cases[i].address) != cases[i].match)
+			fail_msg("%s", cases[i].address);
+		assert_false(table_match_address(empty, cases[i].address));
+	}
+	table_free(table);
+	table_free(empty);
+}
+
+/* --- files --- */
+
+static char path[] = "/tmp/genkan-table-XXXXXX";
+
+static int
+make_file(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static int
+remove_file(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static void
+write_file(const char *content, size_t len)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(content, 1, len, file), len);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void
+test_file_forms(void **state)
+{
+	static const char content[] =
+	    "# a comment\n"
+	    "\n"
+	    "alone\n"
+	    "key value\n"
+	    "root:alice\n"
+	    "Info: alice, bob # and nobody else\n"
+	    "tabbed\t\tvalue \t \n"
+	    "list: \"|/usr/bin/prog -a\"\n"
+	    "  , continued\n"
+	    "\t# a comment between\n"
+	    "\tand again\n"
+	    "\"a b\": spaced\n"
+	    "\"q\\\"c\":x#y\n"
+	    "192.0.2.0/24 OK\n"
+	    "198.51.100.1: OK\n"
+	    "2001:db8::/32 OK\n"
+	    "2001:db8:1::5: OK\n"
+	    "::1\n"
+	    "dos: ends\r\n"
+	    "a@example.net b@example.net\n"
+	    "empty:\n"
+	    "last: line";
+	static const struct {
+		const char *key, *value;
+	} expected[] = {
+		{ "alone", "" },
+		{ "key", "value" },
+		{ "root", "alice" },
+		{ "info", "alice, bob" },
+		{ "tabbed", "value" },
+		{ "list", "\"|/usr/bin/prog -a\" , continued and again" },
+		{ "a b", "spaced" },
+		{ "q\"c", "x#y" },
+		{ "192.0.2.0/24", "OK" },
+		{ "198.51.100.1", "OK" },
+		{ "2001:db8::/32", "OK" },
+		{ "2001:db8:1::5", "OK" },
+		{ "::1", "" },
+		{ "dos", "ends" },
+		{ "a@example.net", "b@example.net" },
+		{ "empty", "" },
+		{ "last", "line" },
+	};
+	struct table *table = table_new("f");
+	const char *value;
+	size_t i;
+
+	(void)state;
+	write_file(content, strlen(content));
+	assert_null(table_load_file(table, path));
+	assert_string_equal(table_path(table), path);
+	for (i = 0; i < N(expected); i++) {
+		value = table_get(table, expected[i].key);
+		if (value == NULL || strcmp(value, expected[i].value) != 0)
+			fail_msg("%s: %s", expected[i].key, value != NULL ? value : "(none)");
+	}
+	assert_int_equal(table_count(table), N(expected));
+	table_free(table);
+}
+
+static void
+test_file_errors(void **state)
+{
+#define CASE(text, error) { text, sizeof(text) - 1, error }
+	static const struct {
+		const char *content;
+		size_t len;
+		const char *error;
+	} cases[] = {
+		CASE("a\n\nb\n  c\nA\n", "%s:5: \"A\" is there already"),
+		CASE("a b\na: c\n", "%s:2: \"a\" is there already"),
+		CASE("192.0.2.1\n192.0.2.1/32\n", "%s:2: \"192.0.2.1/32\" is there already"),
+		CASE(": x\n", "%s:1: there is no key before the \":\""),
+		CASE("a\nb\0c\n", "%s:2: there is a NUL in this line"),
+		CASE("\n\"open: x\n", "%s:2: the string is not closed on its line"),
+		CASE("\"a\\x\": x\n", "%s:1: in a string only \\\" and \\\\ are escapes"),
+	};
+#undef CASE
+	struct table *table = table_new("f");
+	struct buf expected = { 0 };
+	const char *mark;
+	char *error;
+	size_t i;
+
+	(void)state;
+	assert_true(table_add(table, "kept", "yes"));
+	for (i = 0; i < N(cases); i++) {
+		write_file(cases[i].content, cases[i].len);
+		error = table_load_file(table, path);
+		assert_non_null(error);
+		mark = strstr(cases[i].error, "%s");
+		buf_addf(&expected, "%s%s", path, mark + 2);
+		assert_string_equal(error, buf_str(&expected));
+		buf_clear(&expected);
+		free(error);
+		assert_string_equal(table_get(table, "kept"), "yes");
+	}
+	error = table_load_file(table, "/nonexistent/file");
+	assert_string_equal(error, "/nonexistent/file: No such file or directory");
+	free(error);
+	error = table_load_file(table, "/tmp");
+	assert_string_equal(error, "/tmp: not a regular file");
+	free(error);
+	assert_int_equal(table_count(table), 1);
+	buf_free(&expected);
+	table_free(table);
+}
+
+static void
+test_refresh(void **state)
+{
+	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	struct table *table = table_new("f");
+	char *error;
+
+	(void)state;
+	assert_null(table_refresh(table)); /* there is no file */
+	write_file("a: 1\n", 5);
+	assert_null(table_load_file(table, path));
+	assert_null(table_refresh(table));
+	write_file("a: 2\nb: 3\n", 10);
+	assert_null(table_refresh(table));
+	assert_string_equal(table_get(table, "a"), "2");
+	assert_string_equal(table_get(table, "b"), "3");
+	/* the same size, another time */
+	write_file("a: 4\nb: 5\n", 10);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_null(table_refresh(table));
+	assert_string_equal(table_get(table, "a"), "4");
+	/* turns bad: the old content stays */
+	write_file("a: 6\na: 7\n", 10);
+	error = table_refresh(table);
+	assert_non_null(error);
+	free(error);
+	assert_string_equal(table_get(table, "a"), "4");
+	assert_string_equal(table_get(table, "b"), "5");
+	/* and good again */
+	write_file("c\n", 2);
+	assert_null(table_refresh(table));
+	assert_null(table_get(table, "a"));
+	assert_int_equal(table_count(table), 1);
+	table_free(table);
+}
+
+/* --- strings, quantities, words --- */
+
+static void
+test_quote(void **state)
+{
+	static const char *const values[] = { "", "a", "a \"b\" \\ c", "\\\\\"", "tab\there", "\xe7\x8e\x84\xe9\x96\xa2" };
+	static const char *const bad[] = { "\"", "\"abc", "\"abc\\", "\"a\nb\"", "\"a\\n\"", "\"\001\"", "\"\x7f\"" };
+	struct buf quoted = { 0 }, back = { 0 };
+	const char *why = NULL;
+	size_t i, at = 0;
+
+	(void)state;
+	for (i = 0; i < N(values); i++) {
+		quote_add(&quoted, values[i]);
+		assert_int_equal(quote_read(buf_str(&quoted), quoted.len, &back, &why, &at), quoted.len);
+		assert_string_equal(buf_str(&back), values[i]);
+		buf_clear(&quoted);
+		buf_clear(&back);
+	}
+	for (i = 0; i < N(bad); i++) {
+		why = NULL;
+		assert_int_equal(quote_read(bad[i], strlen(bad[i]), &back, &why, &at), 0);
+		assert_non_null(why);
+		assert_true(at < strlen(bad[i]));
+	}
+	buf_free(&quoted);
+	buf_free(&back);
+}
+
+static void
+test_quantity(void **state)
+{
+	static const struct {
+		const char *text;
+		enum quantity kind;
+		uint64_t value;
+		const char *printed;
+	} cases[] = {
+		{ "0", QUANTITY_COUNT, 0, NULL },
+		{ "007", QUANTITY_COUNT, 7, NULL },
+		{ "9223372036854775807", QUANTITY_COUNT, INT64_MAX, NULL },
+		{ "9223372036854775808", QUANTITY_TOO_LARGE, 0, NULL },
+		{ "18446744073709551616", QUANTITY_TOO_LARGE, 0, NULL },
+		{ "99999999999999999999999", QUANTITY_TOO_LARGE, 0, NULL },
+		{ "0s", QUANTITY_TIME, 0, "0s" },
+		{ "20s", QUANTITY_TIME, 20, "20s" },
+		{ "120s", QUANTITY_TIME, 120, "2m" },
+		{ "2m", QUANTITY_TIME, 120, "2m" },
+		{ "90m", QUANTITY_TIME, 5400, "90m" },
+		{ "4h", QUANTITY_TIME, 14400, "4h" },
+		{ "48h", QUANTITY_TIME, 172800, "2d" },
+		{ "36d", QUANTITY_TIME, 36 * 86400, "36d" },
+		{ "4294967295s", QUANTITY_TIME, UINT32_MAX, "4294967295s" },
+		{ "4294967296s", QUANTITY_TOO_LARGE, 0, NULL },
+		{ "18446744073709551615d", QUANTITY_TOO_LARGE, 0, NULL },
+		{ "256K", QUANTITY_SIZE, 256 << 10, "256K" },
+		{ "1024K", QUANTITY_SIZE, 1 << 20, "1M" },
+		{ "50M", QUANTITY_SIZE, 50 << 20, "50M" },
+		{ "2G", QUANTITY_SIZE, 2ull << 30, "2G" },
+		{ "17179869184G", QUANTITY_TOO_LARGE, 0, NULL },
+		{ "", QUANTITY_NONE, 0, NULL },
+		{ "s", QUANTITY_NONE, 0, NULL },
+		{ "-1s", QUANTITY_NONE, 0, NULL },
+		{ "1 s", QUANTITY_NONE, 0, NULL },
+		{ "1ms", QUANTITY_NONE, 0, NULL },
+		{ "1k", QUANTITY_NONE, 0, NULL },
+		{ "1.5h", QUANTITY_NONE, 0, NULL },
+	};
+	struct buf out = { 0 };
+	uint64_t value;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		value = 0;
+		if (quantity_parse(cases[i].text, strlen(cases[i].text), &value) != cases[i].kind ||
+		    value != cases[i].value)
+			fail_msg("%s: %llu", cases[i].text, (unsigned long long)value);
+		if (cases[i].printed == NULL)
+			continue;
+		if (cases[i].kind == QUANTITY_TIME)
+			quantity_add_time(&out, value);
+		else
+			quantity_add_size(&out, value);
+		assert_string_equal(buf_str(&out), cases[i].printed);
+		buf_clear(&out);
+	}
+	quantity_add_size(&out, 1000);
+	assert_string_equal(buf_str(&out), "1000");
+	buf_free(&out);
+}
+
+static void
+test_nearest(void **state)
+{
+	static const char *const words[] = { "greylist", "reject", "trust", NULL, "trap", "tarpit", "at", "rcpt" };
+	static const struct {
+		const char *word, *nearest;
+	} cases[] = {
+		{ "greylst", "greylist" },
+		{ "greylits", "greylist" },
+		{ "GREYLIST", "greylist" },
+		{ "graylisting", NULL },
+		{ "rejcet", "reject" },
+		{ "trsut", "trust" },
+		{ "tarp", "trap" },
+		{ "tarpti", "tarpit" },
+		{ "ta", "at" },
+		{ "x", NULL },
+		{ "", NULL },
+		{ "zz", NULL },
+		{ "entirely-different", NULL },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL },
+	};
+	const char *nearest;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		nearest = nearest_word(cases[i].word, words, N(words));
+		if ((nearest == NULL) != (cases[i].nearest == NULL) ||
+		    (nearest != NULL && strcmp(nearest, cases[i].nearest) != 0))
+			fail_msg("%s: %s", cases[i].word, nearest != NULL ? nearest : "none");
+	}
+	assert_null(nearest_word("a", NULL, 0));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_client),
+		cmocka_unit_test(test_everybody),
+		cmocka_unit_test(test_address),
+		cmocka_unit_test(test_file_forms),
+		cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_quantity),
+		cmocka_unit_test(test_nearest),
+	};
+
+	return cmocka_run_group_tests(tests, make_file, remove_file);
+}
