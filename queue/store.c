@@ -267,9 +267,10 @@ run_content(struct journal *j, struct task *t)
 	struct record *r = (struct record *)t;
 
 	t->error = commit_content(r->store->content_dir, r->id);
-	if (t->error == 0)
-		journal_forward(j, r);
-	return t->error != 0;
+	if (t->error != 0)
+		return true;
+	journal_forward(j, r); /* and is the flush thread's now, or gone already */
+	return false;
 }
 
 int

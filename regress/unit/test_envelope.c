@@ -1,0 +1,346 @@
+/*
+ * Units of queue/envelope.c: what goes in comes out, and nothing else gets in.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/buf.h"
+#include "lib/cursor.h"
+#include "lib/mailaddr.h"
+#include "lib/mem.h"
+#include "queue/envelope.h"
+
+static struct envelope *
+sample(uint32_t recipients)
+{
+	struct envelope *env = envelope_new();
+	char address[64];
+	uint32_t i;
+
+	env->id = 0x1234567890abcdef;
+	env->session = 77;
+	env->time = 1700000000;
+	env->expires = 1700432000;
+	env->sender = xstrdup("a@example.org");
+	env->origin = xstrdup("mail.example.org[192.0.2.1]");
+	env->envid = xstrdup("QQ314159");
+	env->size = 4711;
+	env->body = BODY_8BITMIME;
+	env->ret = 2;
+	env->utf8 = true;
+	env->ours = true;
+	for (i = 0; i < recipients; i++) {
+		snprintf(address, sizeof(address), "user%u@example.net", i);
+		assert_int_equal(envelope_add_recipient(env, address, i % 2 ? "rfc822;Old@example.net" : NULL,
+		    NOTIFY_FAILURE | NOTIFY_DELAY), i);
+	}
+	return env;
+}
+
+static void
+assert_text(const char *a, const char *b)
+{
+	assert_true((a == NULL) == (b == NULL));
+	if (a != NULL)
+		assert_string_equal(a, b);
+}
+
+static void
+assert_same(const struct envelope *a, const struct envelope *b)
+{
+	uint32_t i;
+
+	assert_int_equal(a->id, b->id);
+	assert_int_equal(a->session, b->session);
+	assert_int_equal(a->time, b->time);
+	assert_int_equal(a->expires, b->expires);
+	assert_int_equal(a->size, b->size);
+	assert_int_equal(a->body, b->body);
+	assert_int_equal(a->ret, b->ret);
+	assert_int_equal(a->utf8, b->utf8);
+	assert_int_equal(a->held, b->held);
+	assert_int_equal(a->ours, b->ours);
+	assert_text(a->sender, b->sender);
+	assert_text(a->origin, b->origin);
+	assert_text(a->envid, b->envid);
+	assert_int_equal(a->recipients_n, b->recipients_n);
+	for (i = 0; i < a->recipients_n; i++) {
+		const struct recipient *r = &a->recipients[i], *s = &b->recipients[i];
+
+		assert_text(r->address, s->address);
+		assert_text(r->original, s->original);
+		assert_text(r->reason, s->reason);
+		assert_text(r->host, s->host);
+		assert_int_equal(r->due, s->due);
+		assert_int_equal(r->parent, s->parent);
+		assert_int_equal(r->attempts, s->attempts);
+		assert_int_equal(r->state, s->state);
+		assert_int_equal(r->notify, s->notify);
+		assert_int_equal(r->delay_told, s->delay_told);
+	}
+}
+
+static struct envelope *
+decode_exactly(const struct buf *b, size_t len)
+{
+	/* of its own size, so that the sanitizer sees a read behind it */
+	uint8_t *copy = xmalloc(len > 0 ? len : 1);
+	struct cursor c;
+	struct envelope *env;
+
+	if (len > 0)
+		memcpy(copy, b->data, len);
+	c = cursor_init(copy, len);
+	env = envelope_decode(&c);
+	assert_true((env == NULL) == c.bad);
+	free(copy);
+	return env;
+}
+
+static void
+test_round_trip(void **state)
+{
+	static const uint32_t counts[] = { 1, 2, 3, 4, 5, 8, 9, 1000 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		struct envelope *env = sample(counts[i]), *back;
+		struct recipient *last = &env->recipients[counts[i] - 1];
+		struct buf b = { 0 };
+
+		last->due = INT64_MIN;
+		last->attempts = 65535;
+		last->state = RECIPIENT_FAILED;
+		last->delay_told = true;
+		envelope_set(&last->reason, "550 5.1.1 nobody of that name");
+		envelope_set(&last->host, "mx.example.net[192.0.2.2]");
+		env->held = counts[i] == 3;
+		envelope_encode(&b, env);
+		back = decode_exactly(&b, b.len);
+		assert_non_null(back);
+		assert_same(env, back);
+		/* what was read can grow */
+		assert_int_equal(envelope_add_recipient(back, "more@example.net", NULL, 0), counts[i]);
+		assert_int_equal(envelope_add_recipient(back, "still@example.net", NULL, 0), counts[i] + 1);
+		envelope_free(back);
+		envelope_free(env);
+		buf_free(&b);
+	}
+}
+
+static void
+test_null_sender(void **state)
+{
+	struct envelope *env = sample(1), *back;
+	struct buf b = { 0 };
+
+	(void)state;
+	envelope_set(&env->sender, "");
+	envelope_set(&env->envid, NULL);
+	envelope_encode(&b, env);
+	back = decode_exactly(&b, b.len);
+	assert_non_null(back);
+	assert_string_equal(back->sender, "");
+	assert_null(back->envid);
+	envelope_free(back);
+	envelope_free(env);
+	buf_free(&b);
+}
+
+static void
+test_cut_and_flipped(void **state)
+{
+	struct envelope *env = sample(3), *back;
+	struct buf b = { 0 };
+	size_t i;
+
+	(void)state;
+	envelope_encode(&b, env);
+	for (i = 0; i < b.len; i++)
+		assert_null(decode_exactly(&b, i));
+	for (i = 0; i < b.len; i++) {
+		b.data[i] = (char)(b.data[i] ^ 0x81);
+		back = decode_exactly(&b, b.len); /* whatever it is, it is an envelope or nothing */
+		assert_true(back == NULL || envelope_ok(back));
+		envelope_free(back);
+		b.data[i] = (char)(b.data[i] ^ 0x81);
+	}
+	envelope_free(env);
+	buf_free(&b);
+}
+
+/* A count of recipients that the bytes cannot hold must not become an allocation. */
+static void
+test_absurd_count(void **state)
+{
+	struct envelope *env = sample(1);
+	struct buf b = { 0 };
+	size_t at;
+
+	(void)state;
+	envelope_set(&env->recipients[0].address, "findme@example.net");
+	envelope_encode(&b, env);
+	at = (size_t)((char *)memmem(b.data, b.len, "findme", 6) - b.data) - 8;
+	memset(b.data + at, 0xff, 4);
+	assert_null(decode_exactly(&b, b.len));
+	memset(b.data + at, 0, 4);
+	assert_null(decode_exactly(&b, b.len));
+	envelope_free(env);
+	buf_free(&b);
+}
+
+/* LEN octets of C, then TAIL. */
+static char *
+text(char c, size_t len, const char *tail)
+{
+	char *s = xmalloc(len + strlen(tail) + 1);
+
+	memset(s, c, len);
+	strcpy(s + len, tail);
+	return s;
+}
+
+/* RFC 5321 4.5.3.1.1 and 4.5.3.1.2: at least 64 and 255 octets; what mailaddr.h lets in must come back from disk */
+static void
+test_limits(void **state)
+{
+	static const struct {
+		size_t local, domain;
+		bool ok;
+	} cases[] = {
+		{ 1, 1, true },
+		{ 64, 255, true },
+		{ MAILADDR_LOCAL_MAX, MAILADDR_DOMAIN_MAX, true },
+		{ MAILADDR_LOCAL_MAX + 1, 11, false },
+		{ 1, MAILADDR_DOMAIN_MAX + 1, false },
+		{ 2000, 10, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct envelope *env = sample(1);
+		char *domain = text('d', cases[i].domain, ""), *at = xasprintf("@%s", domain);
+		char *address = text('l', cases[i].local, at);
+
+		envelope_set(&env->recipients[0].address, address);
+		assert_int_equal(envelope_ok(env), cases[i].ok);
+		envelope_set(&env->recipients[0].address, "a@b");
+		envelope_set(&env->sender, address);
+		assert_int_equal(envelope_ok(env), cases[i].ok);
+		free(domain);
+		free(at);
+		free(address);
+		envelope_free(env);
+	}
+}
+
+static void
+test_refused(void **state)
+{
+	struct envelope *env = sample(2);
+	char *quoted = xasprintf("\"%s\"@example.net", "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\""
+	    "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"");
+
+	(void)state;
+	assert_true(envelope_ok(env));
+	/* 40 octets, written with 82 */
+	envelope_set(&env->recipients[1].address, quoted);
+	assert_true(envelope_ok(env));
+	env->recipients[1].parent = 0;
+	assert_true(envelope_ok(env));
+	env->recipients[0].parent = 0;
+	assert_false(envelope_ok(env));
+	env->recipients[0].parent = 1;
+	assert_false(envelope_ok(env));
+	env->recipients[0].parent = UINT32_MAX;
+	env->recipients[0].state = RECIPIENT_REMOVED + 1;
+	assert_false(envelope_ok(env));
+	env->recipients[0].state = RECIPIENT_REMOVED;
+	assert_true(envelope_ok(env));
+	assert_false(envelope_finished(env));
+	env->recipients[1].state = RECIPIENT_EXPANDED;
+	assert_true(envelope_finished(env));
+	env->id = 0;
+	assert_false(envelope_ok(env));
+	free(quoted);
+	envelope_free(env);
+}
+
+/* Words of other servers are cut, never a reason to refuse. */
+static void
+test_long_words(void **state)
+{
+	struct envelope *env = sample(1), *back;
+	struct buf b = { 0 };
+	char *words = text('w', 5000, "");
+
+	(void)state;
+	envelope_set(&env->origin, words);
+	envelope_set(&env->recipients[0].reason, words);
+	envelope_set(&env->recipients[0].host, words);
+	assert_true(envelope_ok(env));
+	envelope_encode(&b, env);
+	back = decode_exactly(&b, b.len);
+	assert_non_null(back);
+	assert_int_equal(strlen(back->recipients[0].reason), 1024);
+	assert_int_equal(strlen(back->origin), 1024);
+	free(words);
+	envelope_free(env);
+	envelope_free(back);
+	buf_free(&b);
+}
+
+static void
+test_state(void **state)
+{
+	struct recipient r = { .due = 5, .parent = 3, .attempts = 2, .state = RECIPIENT_FAILED, .notify = NOTIFY_SUCCESS },
+			 s = { .address = NULL };
+	struct buf b = { 0 };
+	struct cursor c;
+	size_t i;
+
+	(void)state;
+	r.reason = xstrdup("550 no");
+	envelope_encode_state(&b, &r);
+	for (i = 0; i < b.len; i++) {
+		c = cursor_init(b.data, i);
+		assert_false(envelope_decode_state(&c, &s));
+		assert_int_equal(s.attempts, 0);
+	}
+	c = cursor_init(b.data, b.len);
+	assert_true(envelope_decode_state(&c, &s));
+	assert_true(cursor_done(&c));
+	assert_int_equal(s.state, RECIPIENT_FAILED);
+	assert_int_equal(s.parent, 3);
+	assert_string_equal(s.reason, "550 no");
+	assert_null(s.host);
+	free(r.reason);
+	free(s.reason);
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_null_sender),
+		cmocka_unit_test(test_cut_and_flipped),
+		cmocka_unit_test(test_absurd_count),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_long_words),
+		cmocka_unit_test(test_state),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
