@@ -24,10 +24,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
@@ -321,12 +323,25 @@ opening_end(const struct kv *kv)
  * The environment
  */
 
+/* Berkeley DB sleeps by select(2), which a confined role may not call. */
+static int
+berkeley_sleep(u_long seconds, u_long microseconds)
+{
+	struct timespec t = { (time_t)seconds + (time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000 };
+
+	return seconds == 0 && microseconds == 0 ? sched_yield() : nanosleep(&t, NULL);
+}
+
+/* The directory for temporary files is set although none is ever written: left alone, Berkeley DB looks for /tmp and its
+ * like, and does not open where there is none, as in a chroot. */
 static int
 environment_configure(DB_ENV *env)
 {
 	int rc;
 
 	env->set_errcall(env, berkeley_error);
+	if ((rc = db_env_set_func_yield(berkeley_sleep)) != 0 || (rc = env->set_tmp_dir(env, ".")) != 0)
+		return rc;
 	if ((rc = env->set_cachesize(env, 0, CACHE_BYTES, 1)) != 0 ||
 	    (rc = env->set_lg_max(env, LOG_FILE_BYTES)) != 0 ||
 	    (rc = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) != 0)
@@ -375,6 +390,7 @@ static int
 environment_open(struct kv *kv)
 {
 	struct kv_table *t;
+	char *home;
 	int rc;
 
 	if ((rc = opening_begin(kv)) != 0)
@@ -384,9 +400,12 @@ environment_open(struct kv *kv)
 		opening_end(kv);
 		return rc;
 	}
+	/* "/", a role's root, is taken for no directory at all */
+	home = path_in(kv, ".");
 	if ((rc = environment_configure(kv->env)) == 0)
-		rc = kv->env->open(kv->env, kv->dir,
+		rc = kv->env->open(kv->env, home,
 		    DB_CREATE | DB_RECOVER | DB_PRIVATE | DB_THREAD | DB_INIT_MPOOL | DB_INIT_LOG | DB_INIT_TXN, 0600);
+	free(home);
 	SLIST_FOREACH(t, &kv->tables, next) {
 		if (rc == 0)
 			rc = table_open(t);

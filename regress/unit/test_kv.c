@@ -505,6 +505,35 @@ test_aside_in_place(void **state)
 	assert_true(files(dir, "damaged-") > 1);
 }
 
+/* The whole of a role's chroot: no /tmp, no /proc, and the directory is the root. */
+static void
+test_chroot(void **state)
+{
+	struct kv_table *t;
+	struct kv *kv;
+	char *why;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: only root may chroot\n");
+		skip();
+	}
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (chroot(base) == -1 || chdir("/") == -1 || (kv = kv_open("/", &why)) == NULL || why != NULL ||
+		    (t = kv_table_open(kv, "root", &why)) == NULL || kv_put(t, "a", 1, "b", 1) != 0)
+			_exit(1);
+		kv_close(kv);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(files(base, "root.db"), 1);
+}
+
 static void
 test_config_file(void **state)
 {
@@ -632,6 +661,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_lost_logs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadly_opening, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_aside_in_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_chroot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_config_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_opener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
