@@ -225,6 +225,7 @@ flush(struct journal *j)
 		return errno;
 	s->durable = s->position;
 	j->linger_until = 0;
+	j->error = 0; /* before anybody can ask */
 	report(j, &j->unflushed, 0);
 	return 0;
 }
@@ -289,10 +290,8 @@ commit(struct journal *j)
 	int error;
 
 	while (!STAILQ_EMPTY(&j->queue) || (spoilt && j->active == NULL)) {
-		if ((error = make_room(j)) == 0 && (error = write_round(j, spoilt)) == 0) {
-			j->error = 0;
+		if ((error = make_room(j)) == 0 && (error = write_round(j, spoilt)) == 0)
 			continue;
-		}
 		if (j->active != NULL) {
 			poison(j, error);
 			if (!spoilt) {
