@@ -368,7 +368,7 @@ go_unvalidated(struct dns_engine *engine)
 {
 	char *why = NULL;
 	struct dns_upstream *plain =
-	    dns_upstream_new(engine->base, engine->servers, engine->servers_n, NULL, &why);
+	    dns_upstream_new(engine->base, engine->servers, engine->servers_n, NULL, engine->running_max, &why);
 
 	if (plain != NULL)
 		use_upstream(engine, plain, false);
@@ -400,7 +400,7 @@ check_begin(struct dns_engine *engine)
 		return;
 	}
 	engine->candidate = dns_upstream_new(engine->base, engine->servers, engine->servers_n,
-	    (const char *const *)engine->anchors, &why);
+	    (const char *const *)engine->anchors, engine->running_max, &why);
 	if (engine->candidate == NULL) {
 		check_answered(dns_answer_temp(why), engine);
 		free(why);

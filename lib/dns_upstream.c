@@ -24,6 +24,8 @@
 #define CLASS_IN 1
 #define SEC_BOGUS 1
 #define SEC_SECURE 2
+/* Validation asks questions of its own. */
+#define SPARE_SOCKETS 32
 
 struct ask {
 	LIST_ENTRY(ask) entry;
@@ -60,10 +62,10 @@ static const struct option options[] = {
 	{ "cache-max-ttl:", "86400" },
 	/* Whoever just gave a host a name wants it seen. */
 	{ "cache-max-negative-ttl:", "300" },
-	/* A forwarder that was dead for a while is tried again soon. */
-	{ "infra-host-ttl:", "60" },
+	/* What it learnt of a forwarder's speed it forgets soon.  Else a handful of questions whose own servers are dead,
+	 * and nothing else for some seconds, makes it believe that the forwarder is dead, and every question fails. */
+	{ "infra-host-ttl:", "5" },
 	{ "infra-keep-probing:", "yes" },
-	{ "outgoing-range:", "64" },
 	{ "outgoing-num-tcp:", "16" },
 	/* Records stay in the order received. */
 	{ "rrset-roundrobin:", "no" },
@@ -74,11 +76,16 @@ static const struct option options[] = {
 };
 
 static int
-set_options(struct ub_ctx *ctx, bool validate)
+set_options(struct ub_ctx *ctx, bool validate, unsigned running_max)
 {
 	int error = ub_ctx_set_option(ctx, "module-config:", validate ? "validator iterator" : "iterator");
+	char *sockets = xasprintf("%u", running_max + SPARE_SOCKETS);
 	size_t i;
 
+	/* each question under way has a socket of its own; what finds none waits for one, behind the slowest */
+	if (error == 0)
+		error = ub_ctx_set_option(ctx, "outgoing-range:", sockets);
+	free(sockets);
 	for (i = 0; i < sizeof(options) / sizeof(options[0]) && error == 0; i++)
 		error = ub_ctx_set_option(ctx, options[i].name, options[i].value);
 	return error;
@@ -110,7 +117,7 @@ set_anchors(struct ub_ctx *ctx, const char *const *anchors)
 
 struct dns_upstream *
 dns_upstream_new(struct event_base *base, const struct dns_server *servers, unsigned servers_n,
-    const char *const *anchors, char **why)
+    const char *const *anchors, unsigned running_max, char **why)
 {
 	struct dns_upstream *upstream = xcalloc(1, sizeof(*upstream));
 	int error;
@@ -124,7 +131,7 @@ dns_upstream_new(struct event_base *base, const struct dns_server *servers, unsi
 	}
 	/* its own lines would stand between ours on standard error */
 	ub_ctx_debugout(upstream->ctx, NULL);
-	error = set_options(upstream->ctx, anchors != NULL);
+	error = set_options(upstream->ctx, anchors != NULL, running_max);
 	if (error == 0)
 		error = set_servers(upstream->ctx, servers, servers_n);
 	if (error == 0)

@@ -16,9 +16,10 @@ struct event_base;
 typedef void (*dns_upstream_callback)(struct dns_answer *answer, void *arg);
 
 /* Forwards to SERVERS, at least one.  ANCHORS: texts of DS or DNSKEY records, NULL-terminated; NULL: does not validate.
- * Opens no file, then or later.  NULL and *WHY (freed by the caller) when libunbound refuses. */
+ * Up to RUNNING_MAX questions do not hinder each other, at about 2 KiB each from the start.  Opens no file, then or later.
+ * NULL and *WHY (freed by the caller) when libunbound refuses. */
 struct dns_upstream *dns_upstream_new(struct event_base *, const struct dns_server *servers, unsigned servers_n,
-    const char *const *anchors, char **why);
+    const char *const *anchors, unsigned running_max, char **why);
 /* Not from inside a callback of this upstream.  The callbacks still owed do not come. */
 void dns_upstream_free(struct dns_upstream *);
 /* NAME as dns_name_normalize leaves it.  libunbound gives up by itself after about 17 seconds; there is no cancelling,

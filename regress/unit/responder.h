@@ -52,6 +52,7 @@ struct responder {
 	} manners[16];
 	unsigned manners_n;
 	bool silent; /* drops every question */
+	const char *deaf_below; /* drops those for names that end so */
 	bool holding;
 	struct {
 		uint8_t packet[512];
@@ -374,11 +375,14 @@ responder_send(struct responder *r, const uint8_t *packet, size_t question_len, 
     const struct sockaddr_in *to)
 {
 	enum responder_manner manner = responder_manner(r, name);
+	size_t name_len = strlen(name), deaf_len = r->deaf_below != NULL ? strlen(r->deaf_below) : 0;
 	struct responder_bytes b = { .len = 0 }, opt = { .len = 0 };
 	const char *last = name;
 	unsigned answers = 0, authorities = 0, rcode = 0;
 
 	responder_put(&b, packet, question_len);
+	if (deaf_len > 0 && name_len > deaf_len && strcmp(name + name_len - deaf_len, r->deaf_below) == 0)
+		return;
 	if (manner == RESPONDS_NEVER)
 		return;
 	if (manner == RESPONDS_SERVFAIL) {

@@ -111,6 +111,15 @@ run_until(const unsigned *counter, unsigned n)
 }
 
 static void
+run_until_seen(const char *name, uint16_t type)
+{
+	unsigned next = server->seen_n;
+
+	while (responder_seen(server, name, type) == 0)
+		run_until(&server->seen_n, ++next);
+}
+
+static void
 ask(struct asked *asked, const char *name, uint16_t type)
 {
 	asked->query = dns_engine_query(engine, name, type, take, asked);
@@ -310,6 +319,7 @@ test_asked_once(void **state)
 	start_engine(PATIENT_MS, 0, NULL);
 	for (i = 0; i < COUNT(asked); i++)
 		ask(&asked[i], i % 2 ? "mail.example.org" : "MAIL.example.org.", DNS_A);
+	assert_int_equal(stats().waiting, 1);
 	for (i = 0; i < COUNT(asked); i++) {
 		run_until(&asked[i].calls, 1);
 		assert_string_equal(buf_str(&asked[i].text), "ok mail.example.org: 1 127.0.0.5");
@@ -500,6 +510,32 @@ test_timeout(void **state)
 	ask_and_wait(&slow, "slow.example.org", DNS_A);
 	assert_int_equal(slow.status, DNS_TEMP);
 	buf_free(&slow.text);
+	buf_free(&good.text);
+}
+
+/* Hundreds of names whose own servers are dead hold up nobody else. */
+static void
+test_slow_names_hinder_nobody(void **state)
+{
+	struct asked slow[500] = { 0 }, good = { 0 };
+	char *names[COUNT(slow)];
+	size_t i;
+
+	(void)state;
+	fill(server);
+	start_engine(PATIENT_MS, 0, NULL);
+	server->deaf_below = "slow.example.org";
+	for (i = 0; i < COUNT(slow); i++) {
+		names[i] = xasprintf("h%zu.slow.example.org", i);
+		ask(&slow[i], names[i], DNS_A);
+	}
+	for (i = 0; i < COUNT(slow); i++)
+		run_until_seen(names[i], DNS_A);
+	ask_and_wait(&good, "mail.example.org", DNS_A);
+	assert_int_equal(good.status, DNS_OK);
+	assert_int_equal(stats().running, COUNT(slow));
+	for (i = 0; i < COUNT(slow); i++)
+		free(names[i]);
 	buf_free(&good.text);
 }
 
@@ -699,6 +735,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_callback_meddles, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_names_hinder_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dead_then_alive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_server, setup, teardown),

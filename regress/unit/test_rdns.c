@@ -151,6 +151,8 @@ fill(void)
 	responder_add(server, "21.0.0.127.in-addr.arpa", DNS_CNAME, 300, "nowhere.example.org");
 	responder_add(server, "22.0.0.127.in-addr.arpa", DNS_TXT, 300, "no PTR");
 	ptr(V6_LOOPBACK, "v6.example.org");
+	/* a resolver gives every name below localhost this address by itself (RFC 6761 6.3) */
+	ptr(V6_LOOPBACK, "liar.localhost");
 	address("v6.example.org", "::2");
 	address("v6.example.org", "::1");
 	ptr("4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", "mail.example.org");
@@ -185,7 +187,7 @@ static const struct {
 	{ "127.0.0.22", "none" },
 	{ "127.0.0.99", "none" },
 	{ "::ffff:127.0.0.1", "pass mail.example.org (mail.example.org)" },
-	{ "::1", "pass v6.example.org (v6.example.org)" },
+	{ "::1", "pass v6.example.org (v6.example.org), claimed liar.localhost" },
 	{ "::4", "mismatch, claimed mail.example.org" },
 	{ "::5", "none" },
 };
