@@ -12,8 +12,8 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "filters/ledger_purge.h"
 #include "filters/ledger_role.h"
-#include "filters/ledger_walk.h"
 #include "filters/ledger_wire.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -27,7 +27,6 @@
 #define REOPEN_TICKS 3
 #define PURGE_SECONDS (6 * 3600)
 #define PURGE_FIRST 600
-#define PURGE_PAUSE_MS 50
 #define CORRESPONDENT_SECONDS (180 * 86400)
 
 static struct ledger ledger;
@@ -36,90 +35,8 @@ static struct {
 	char *dir;
 	struct event tick, flush;
 	unsigned ticks;
-	bool purging;
-	unsigned purge_table; /* index into purge_tables */
-	uint64_t purge_seen, purge_dropped;
-	int64_t purged; /* when the last one began */
+	int64_t purged; /* when the last purge began */
 } here;
-
-/*
- * The purge: drops what is too old to count, table by table.  Decisions do not depend on it.
- */
-
-static void purge_next(void);
-
-static const enum ledger_table purge_tables[] = { TABLE_GREY, TABLE_CALLER, TABLE_CORRESPONDENT, TABLE_COUNTER };
-
-static enum kv_step
-purge_visit(const struct ledger_item *item, void *arg)
-{
-	(void)arg;
-	here.purge_seen++;
-	if (here.purged <= ledger_item_expires(item))
-		return KV_NEXT;
-	here.purge_dropped++;
-	return KV_DELETE;
-}
-
-static void
-purge_done(int rc, void *arg)
-{
-	(void)arg;
-	if (rc == -1)
-		here.purging = false;
-	else
-		purge_next();
-}
-
-static void
-purge_operators(void)
-{
-	const struct operator_entry *e, *next;
-	int64_t now;
-
-	now = clock_now();
-	for (e = operator_list_next(ledger.operators, NULL); e != NULL; e = next) {
-		next = operator_list_next(ledger.operators, e);
-		if (e->expires == 0 || now <= e->expires)
-			continue;
-		log_info("ledger.entry-expired", F_STR("kind", operator_kind_name(e->kind)), F_STR("entry", e->text));
-		if (ledger_delete_operator(ledger.store, e->kind, e->text) != -1)
-			(void)operator_list_remove(ledger.operators, e->kind, e->text);
-	}
-}
-
-static void
-purge_next(void)
-{
-	struct ledger_walk w = { .store = ledger.store, .pause_ms = PURGE_PAUSE_MS, .visit = purge_visit,
-		.done = purge_done };
-
-	if (here.purge_table == sizeof(purge_tables) / sizeof(purge_tables[0])) {
-		here.purging = false;
-		ledger.changed = ledger.changed || here.purge_dropped > 0;
-		log_info("ledger.purged", F_U64("seen", here.purge_seen), F_U64("dropped", here.purge_dropped));
-		return;
-	}
-	w.table = purge_tables[here.purge_table++];
-	ledger_walk(&w);
-}
-
-static void
-purge_if_due(void)
-{
-	int64_t now;
-
-	now = clock_now();
-	/* a clock that went back makes it due as well */
-	if (here.purging || ledger.store == NULL || (now - here.purged < PURGE_SECONDS && now >= here.purged))
-		return;
-	here.purged = now;
-	here.purging = true;
-	here.purge_table = 0;
-	here.purge_seen = here.purge_dropped = 0;
-	purge_operators();
-	purge_next();
-}
 
 /*
  * The store and its timers
@@ -139,6 +56,19 @@ open_store(void)
 	free(why);
 	if (ledger.store != NULL)
 		ledger_load_operators(&ledger);
+}
+
+static void
+purge_if_due(void)
+{
+	int64_t now;
+
+	now = clock_now();
+	/* a clock that went back makes it due as well */
+	if (now - here.purged < PURGE_SECONDS && now >= here.purged)
+		return;
+	here.purged = now;
+	ledger_purge(&ledger, now);
 }
 
 static void

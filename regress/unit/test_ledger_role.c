@@ -23,6 +23,8 @@
 #include <event2/event.h>
 
 #include "filters/ledger.h"
+#include "filters/ledger_purge.h"
+#include "filters/ledger_role.h"
 #include "filters/ledger_wire.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -539,6 +541,49 @@ test_no_database(void **state)
 	assert_ctl("gate report", 1, "down");
 }
 
+/* The purge takes what is over and leaves the rest, more than one step of it. */
+static void
+test_purge(void **state)
+{
+	struct ledger l = { .operators = operator_list_new() };
+	struct operator_entry entry = { .kind = OPERATOR_NAME, .text = "x.org", .note = "", .expires = 1000000 };
+	struct grey_question q = question("");
+	struct grey_record r;
+	struct grey_answer a;
+	char sender[32], path[64], *why;
+	unsigned i, left = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/purged", base);
+	l.store = ledger_store_open(path, &why);
+	assert_non_null(l.store);
+	l.count = ledger_count_new();
+	for (i = 0; i < 500; i++) {
+		snprintf(sender, sizeof(sender), "s%u@x.org", i);
+		q.sender = sender;
+		ledger_decide(&l, &q, i % 5 == 0 ? 1005000 : 1000000, &a);
+		assert_int_equal(a.state, GREY_NEW);
+	}
+	assert_int_equal(ledger_put_correspondent(l.store, "them", "us", 1000000), 1);
+	assert_int_equal(ledger_put_operator(l.store, &entry), 1);
+	operator_list_put(l.operators, &entry);
+	ledger_purge(&l, 1000000 + q.window + 1);
+	while (ledger_purge_running())
+		event_base_loop(peer_base(), EVLOOP_ONCE);
+	for (i = 0; i < 500; i++) {
+		snprintf(sender, sizeof(sender), "s%u@x.org", i);
+		q.sender = sender;
+		left += ledger_get_triplet(l.store, &q, &r) == 1;
+	}
+	assert_int_equal(left, 100);
+	assert_int_equal(ledger_get_correspondent(l.store, "them", "us", 0), 0);
+	assert_int_equal(ledger_delete_operator(l.store, OPERATOR_NAME, "x.org"), 0);
+	assert_null(operator_list_next(l.operators, NULL));
+	ledger_count_free(l.count);
+	operator_list_free(l.operators);
+	ledger_store_close(l.store);
+}
+
 int
 main(void)
 {
@@ -552,6 +597,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_ctl_triplets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ctl_report, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_database, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
