@@ -1,9 +1,9 @@
 /*
  * The single statements, the tables and the certificates.
  *
- * Called by the actions of the grammar, in the order of the file.  A mistake adds a complaint and leaves what was there, so
- * that later statements are judged against something.  What can fail besides is reading the files of tables and
- * anchors, which is a complaint like any other.
+ * Called by the actions of the grammar, in the order of the file.  A mistake adds a complaint and
+ * leaves what was there, so that later statements are judged against something.  What can fail
+ * besides is reading the files of tables and anchors, which is a complaint like any other.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ bool
 build_once(struct build *build, struct place *first, struct place place, const char *what)
 {
 	if (IS_GIVEN(*first)) {
-		complain(&build->errors, place, "\"%s\" is given twice; the first is on line %u", what,
-		    first->line);
+		complain(&build->errors, place, "\"%s\" is given twice; the first is on line %u",
+		    what, first->line);
 		return false;
 	}
 	*first = place;
@@ -39,7 +39,8 @@ build_is_path(struct build *build, struct place place, const char *path, const c
 {
 	if (path[0] == '/' && path[1] != '\0')
 		return true;
-	complain(&build->errors, place, "\"%s\" is no place for %s; a path begins with \"/\"", path, what);
+	complain(&build->errors, place, "\"%s\" is no place for %s; a path begins with \"/\"", path,
+	    what);
 	return false;
 }
 
@@ -69,8 +70,10 @@ build_spool(struct build *build, struct place place, char *path)
 	while (len > 1 && path[len - 1] == '/')
 		path[--len] = '\0';
 	if (build_is_path(build, place, path, "the spool") && len > SPOOL_MAX)
-		complain(&build->errors, place, "the path of the spool has %zu octets; at most %d leave "
-		    "room for a socket's name", len, SPOOL_MAX);
+		complain(&build->errors, place,
+		    "the path of the spool has %zu octets; at most %d leave "
+		    "room for a socket's name",
+		    len, SPOOL_MAX);
 	replace(&build->spool, path);
 }
 
@@ -103,10 +106,11 @@ build_server(struct build *build, struct place place, char *address, uint64_t po
 		for (i = 0; i < build->servers_n; i++) {
 			other = &build->servers[i];
 			if (ip_equal(&other->ip, &server.ip) && other->port == server.port)
-				complain(&build->errors, place, "resolver %s port %u is given twice", address,
-				    server.port);
+				complain(&build->errors, place,
+				    "resolver %s port %u is given twice", address, server.port);
 		}
-		build->servers = xreallocarray(build->servers, build->servers_n + 1, sizeof(server));
+		build->servers =
+		    xreallocarray(build->servers, build->servers_n + 1, sizeof(server));
 		build->servers[build->servers_n++] = server;
 	}
 	free(address);
@@ -189,7 +193,8 @@ certificate_draft(struct build *build, const char *name)
 	}
 	build->certificates = xreallocarray(build->certificates, build->certificates_n + 1,
 	    sizeof(build->certificates[0]));
-	build->certificates[build->certificates_n] = (struct certificate_draft){ .name = xstrdup(name) };
+	build->certificates[build->certificates_n] =
+	    (struct certificate_draft){ .name = xstrdup(name) };
 	return &build->certificates[build->certificates_n++];
 }
 
@@ -199,8 +204,9 @@ build_certificate(struct build *build, struct place place, char *name, char *cha
 	struct certificate_draft *draft = certificate_draft(build, name);
 
 	if (IS_GIVEN(draft->defined))
-		complain(&build->errors, place, "certificate \"%s\" is given twice; the first is on line %u",
-		    name, draft->defined.line);
+		complain(&build->errors, place,
+		    "certificate \"%s\" is given twice; the first is on line %u", name,
+		    draft->defined.line);
 	draft->defined = place;
 	build_is_path(build, place, chain, "a certificate");
 	build_is_path(build, place, key, "a key");
@@ -246,9 +252,11 @@ unknown_limit(struct build *build, struct place place, const char *name)
 	}
 	near = nearest_word(name, names, LIMIT_COUNT);
 	if (near != NULL)
-		complain(&build->errors, place, "unknown limit \"%s\" (did you mean \"%s\"?)", name, near);
+		complain(&build->errors, place, "unknown limit \"%s\" (did you mean \"%s\"?)", name,
+		    near);
 	else
-		complain(&build->errors, place, "unknown limit \"%s\"; expected %s", name, buf_str(&all));
+		complain(&build->errors, place, "unknown limit \"%s\"; expected %s", name,
+		    buf_str(&all));
 	buf_free(&all);
 }
 
@@ -285,7 +293,8 @@ build_limit(struct build *build, struct place place, char *name, struct limit_va
 		complain(&build->errors, value.place, "\"%s\" takes %s, or \"off\"", whole,
 		    wanted[limit_specs[i].unit]);
 	else if (!value.off && value.number == 0)
-		complain(&build->errors, value.place, "a limit of 0 would let nothing through; \"off\" lifts it");
+		complain(&build->errors, value.place,
+		    "a limit of 0 would let nothing through; \"off\" lifts it");
 	else
 		build->limits[i] = value.off ? UINT64_MAX : value.number;
 	free(whole);
@@ -344,8 +353,9 @@ build_table(struct build *build, struct place place, char *name, struct table *c
 	} else {
 		draft = table_draft(build, name);
 		if (IS_GIVEN(draft->defined))
-			complain(&build->errors, place, "table <%s> is given twice; the first is on line %u",
-			    name, draft->defined.line);
+			complain(&build->errors, place,
+			    "table <%s> is given twice; the first is on line %u", name,
+			    draft->defined.line);
 		else if (content != NULL)
 			table_each(content, copy_element, draft->table);
 		else

@@ -1,10 +1,10 @@
 /*
- * A configuration under construction: what the actions of the grammar call, statement by statement.  Names are resolved as
- * the text goes by, because a table or certificate that is used before it is defined exists from its first mention;
- * conf/check.c looks afterwards for those that never were.
+ * A configuration under construction: what the actions of the grammar call, statement by statement.
+ * Names are resolved as the text goes by, because a table or certificate that is used before it is
+ * defined exists from its first mention; conf/check.c looks afterwards for those that never were.
  *
- * Strings, tables, conditions and hops that are passed in belong to the function they are passed to, whether it can use
- * them or not.  Mistakes are added to ERRORS; nothing else can fail.
+ * Strings, tables, conditions and hops that are passed in belong to the function they are passed
+ * to, whether it can use them or not.  Mistakes are added to ERRORS; nothing else can fail.
  */
 #ifndef CONF_BUILD_H
 #define CONF_BUILD_H
@@ -134,7 +134,8 @@ void build_domain(struct build *, struct place, char *name);
 /* of the last domain */
 void build_domain_aliases(struct build *, struct place, struct table *);
 void build_domain_users(struct build *, struct place, struct table *); /* NULL: the system's */
-void build_domain_deliver(struct build *, struct place, enum mailbox_method, char *path, struct strings arguments);
+void build_domain_deliver(
+    struct build *, struct place, enum mailbox_method, char *path, struct strings arguments);
 void build_domain_lists(struct build *, struct place);
 void build_domain_relay(struct build *, struct place, struct hops);
 void build_relay_from(struct build *, struct place, struct table *);
@@ -153,8 +154,10 @@ void build_rule(struct build *, struct rule);
 void build_rule_skipped(struct build *);
 void rule_free_parts(struct rule *);
 struct condition *build_test(struct build *, struct test);
-void build_greylist_time(struct build *, struct place, uint32_t *member, const char *name, uint64_t seconds);
-struct condition *build_operator(struct build *, int op, struct condition *left, struct condition *right);
+void build_greylist_time(
+    struct build *, struct place, uint32_t *member, const char *name, uint64_t seconds);
+struct condition *build_operator(
+    struct build *, int op, struct condition *left, struct condition *right);
 
 /* --- afterwards (check.c) --- */
 /* What only the whole can show. */

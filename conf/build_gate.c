@@ -1,8 +1,9 @@
 /*
  * Rules and conditions of the gate, as the grammar reads them.
  *
- * Every rule is judged by rule_check() as soon as it is complete, so that its complaint stands among the others in the order of
- * the file.  A condition is a tree that several functions walk by recursion; QUESTIONS_MAX keeps it flat enough for that.
+ * Every rule is judged by rule_check() as soon as it is complete, so that its complaint stands
+ * among the others in the order of the file.  A condition is a tree that several functions walk by
+ * recursion; QUESTIONS_MAX keeps it flat enough for that.
  */
 #include <stdlib.h>
 
@@ -35,7 +36,8 @@ build_rule(struct build *build, struct rule rule)
 
 	if (build->questions > QUESTIONS_MAX)
 		complain(&build->errors, rule.place,
-		    "this rule asks more than %d questions; a table can answer many at once", QUESTIONS_MAX);
+		    "this rule asks more than %d questions; a table can answer many at once",
+		    QUESTIONS_MAX);
 	build->questions = 0;
 	rule.number = gate->n + 1;
 	why = rule_check(&rule);
@@ -46,7 +48,8 @@ build_rule(struct build *build, struct rule rule)
 	gate->rules[gate->n++] = rule;
 }
 
-/* Beyond the limit nothing is kept; build_rule() complains, and until then any condition will do. */
+/* Beyond the limit nothing is kept; build_rule() complains, and until then any condition will
+ * do. */
 static bool
 is_too_much(struct build *build)
 {
@@ -81,11 +84,13 @@ build_operator(struct build *build, int op, struct condition *left, struct condi
 }
 
 void
-build_greylist_time(struct build *build, struct place place, uint32_t *member, const char *name, uint64_t seconds)
+build_greylist_time(
+    struct build *build, struct place place, uint32_t *member, const char *name, uint64_t seconds)
 {
 	if (*member != 0)
 		complain(&build->errors, place, "\"%s\" is given twice in this rule", name);
 	if (seconds == 0)
-		complain(&build->errors, place, "a %s of 0s is none; leave it out for the default", name);
+		complain(&build->errors, place, "a %s of 0s is none; leave it out for the default",
+		    name);
 	*member = (uint32_t)seconds;
 }

@@ -1,8 +1,9 @@
 /*
  * Listeners, domains and routes, as the grammar reads them.
  *
- * The parts of a listener or domain belong to the last one begun.  What can be seen in a single word is judged here (is it an
- * address, a domain, a path), what takes two statements to see is judged in conf/check.c.
+ * The parts of a listener or domain belong to the last one begun.  What can be seen in a single
+ * word is judged here (is it an address, a domain, a path), what takes two statements to see is
+ * judged in conf/check.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,8 @@ build_listener_tls(struct build *build, struct place place, char *certificate, b
 	build_certificate_used(build, place, certificate);
 	if (IS_GIVEN(draft->tls) && draft->listener.implicit_tls != implicit)
 		complain(&build->errors, place,
-		    "\"tls\" and \"implicit-tls\" exclude each other; one listener speaks one of them");
+		    "\"tls\" and \"implicit-tls\" exclude each other; one listener speaks one of "
+		    "them");
 	else
 		build_once(build, &draft->tls, place, implicit ? "implicit-tls" : "tls");
 	draft->listener.implicit_tls = implicit;
@@ -122,8 +124,9 @@ build_listener_end(struct build *build)
 
 	if (listener->port != 0)
 		return;
-	listener->port = !listener->submission ? SMTP_PORT : listener->implicit_tls ? SUBMISSIONS_PORT :
-	    SUBMISSION_PORT;
+	listener->port = SMTP_PORT;
+	if (listener->submission)
+		listener->port = listener->implicit_tls ? SUBMISSIONS_PORT : SUBMISSION_PORT;
 }
 
 /* --- domains --- */
@@ -190,8 +193,8 @@ check_format(struct build *build, struct place place, const char *format)
 }
 
 void
-build_domain_deliver(struct build *build, struct place place, enum mailbox_method method, char *path,
-    struct strings arguments)
+build_domain_deliver(struct build *build, struct place place, enum mailbox_method method,
+    char *path, struct strings arguments)
 {
 	struct domain_draft *draft = last_domain(build);
 	unsigned i;
@@ -205,7 +208,8 @@ build_domain_deliver(struct build *build, struct place place, enum mailbox_metho
 	mailbox_free(&draft->domain.mailbox);
 	if (method == MAILBOX_PIPE && arguments.list == NULL)
 		arguments.list = xcalloc(1, sizeof(arguments.list[0]));
-	draft->domain.mailbox = (struct mailbox){ .method = method, .path = path, .argv = arguments.list };
+	draft->domain.mailbox =
+	    (struct mailbox){ .method = method, .path = path, .argv = arguments.list };
 }
 
 void
@@ -252,13 +256,14 @@ is_pattern(const char *pattern)
 void
 build_route(struct build *build, struct place place, char *pattern, struct hops hops)
 {
-	struct route_draft draft = { .place = place, .route = { .pattern = pattern, .hops = hops.list,
-	    .hops_n = hops.n } };
+	struct route_draft draft = { .place = place,
+		.route = { .pattern = pattern, .hops = hops.list, .hops_n = hops.n } };
 
 	lower(pattern);
 	if (!is_pattern(pattern))
 		complain(&build->errors, place,
-		    "\"%s\" is no pattern of domains; expected \"*\", \"example.net\" or \"*.example.net\"",
+		    "\"%s\" is no pattern of domains; expected \"*\", \"example.net\" or "
+		    "\"*.example.net\"",
 		    pattern);
 	build->routes = xreallocarray(build->routes, build->routes_n + 1, sizeof(draft));
 	build->routes[build->routes_n++] = draft;
@@ -330,8 +335,10 @@ build_hop(struct build *build, struct place place, struct hops *hops, char *text
 	struct hop hop = { .mx = text == NULL, .port = SMTP_PORT };
 
 	if (text != NULL && !parse_hop(text, &hop))
-		complain(&build->errors, place, "\"%s\" is no server; expected mx, \"mail.example.net:25\" or "
-		    "\"[192.0.2.1]:25\"", text);
+		complain(&build->errors, place,
+		    "\"%s\" is no server; expected mx, \"mail.example.net:25\" or "
+		    "\"[192.0.2.1]:25\"",
+		    text);
 	else if (hops->n == HOPS_MAX)
 		complain(&build->errors, place, "more than %d servers in a row", HOPS_MAX);
 	free(text);

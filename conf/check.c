@@ -1,11 +1,12 @@
 /*
- * What only the whole file can show: names that nobody defined, statements that contradict each other, doors that stand open to
- * everybody.
+ * What only the whole file can show: names that nobody defined, statements that contradict each
+ * other, doors that stand open to everybody.
  *
- * conf_parse() calls it once, when every statement could be read.  Each check is a function over the drafts and adds
- * complaints, or warnings for what is legal and probably not meant, or not served yet.  What must never happen: that a
- * slip of a prefix makes an open relay.  So `relay from`, `xclient from` and `proxy from` take addresses only, and no
- * network wider than those that are private by RFC 1918 and RFC 4193.
+ * conf_parse() calls it once, when every statement could be read.  Each check is a function over
+ * the drafts and adds complaints, or warnings for what is legal and probably not meant, or not
+ * served yet.  What must never happen: that a slip of a prefix makes an open relay.  So `relay
+ * from`, `xclient from` and `proxy from` take addresses only, and no network wider than those that
+ * are private by RFC 1918 and RFC 4193.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -68,9 +69,11 @@ check_certificates(struct build *build)
 		near = nearest_word(draft->name, names, build->certificates_n);
 		if (near != NULL)
 			complain(&build->errors, draft->used,
-			    "certificate \"%s\" is not defined (did you mean \"%s\"?)", draft->name, near);
+			    "certificate \"%s\" is not defined (did you mean \"%s\"?)", draft->name,
+			    near);
 		else
-			complain(&build->errors, draft->used, "certificate \"%s\" is not defined", draft->name);
+			complain(&build->errors, draft->used, "certificate \"%s\" is not defined",
+			    draft->name);
 	}
 	free(names);
 }
@@ -84,7 +87,8 @@ struct width_check {
 	const char *danger;
 };
 
-/* Private networks may be as wide as they are: fc00::/7 (RFC 4193) and fe80::/10 (RFC 4291 2.5.6). */
+/* Private networks may be as wide as they are: fc00::/7 (RFC 4193) and fe80::/10 (RFC 4291
+ * 2.5.6). */
 static bool
 is_too_wide(const struct ipnet *net)
 {
@@ -111,10 +115,12 @@ check_width(const char *key, const char *value, void *arg)
 	(void)value;
 	if (!ipnet_parse(key, &net))
 		complain(&check->build->errors, check->place,
-		    "\"%s\" takes addresses and networks only, and \"%s\" is none", check->what, key);
+		    "\"%s\" takes addresses and networks only, and \"%s\" is none", check->what,
+		    key);
 	else if (is_too_wide(&net))
-		complain(&check->build->errors, check->place, "\"%s\" takes in %s, %s; name your own networks",
-		    check->what, ipnet_text(&net).s, check->danger);
+		complain(&check->build->errors, check->place,
+		    "\"%s\" takes in %s, %s; name your own networks", check->what,
+		    ipnet_text(&net).s, check->danger);
 }
 
 static void
@@ -137,7 +143,8 @@ is_any(const struct ip *ip)
 	return memcmp(ip->bytes, zero, sizeof(zero)) == 0;
 }
 
-/* The kernel would refuse the second: the same port on the same address, or on all of that family. */
+/* The kernel would refuse the second: the same port on the same address, or on all of that
+ * family. */
 static bool
 collide(const struct listener *a, const struct listener *b)
 {
@@ -160,8 +167,9 @@ check_listener(struct build *build, unsigned i)
 	for (other = build->listeners; other < draft; other++) {
 		if (!collide(&draft->listener, &other->listener))
 			continue;
-		complain(&build->errors, draft->place, "the listener on line %u has %s port %u already",
-		    other->place.line, ip_text(&other->listener.ip).s, other->listener.port);
+		complain(&build->errors, draft->place,
+		    "the listener on line %u has %s port %u already", other->place.line,
+		    ip_text(&other->listener.ip).s, other->listener.port);
 		break;
 	}
 	check_believed(build, draft->listener.xclient_from, draft->xclient, "xclient from",
@@ -169,7 +177,8 @@ check_listener(struct build *build, unsigned i)
 	check_believed(build, draft->listener.proxy_from, draft->proxy, "proxy from",
 	    "who could then claim to be anybody");
 	if (IS_GIVEN(draft->proxy) && IS_GIVEN(draft->xclient))
-		complain(&build->errors, draft->proxy, "\"proxy\" and \"xclient\" on one listener contradict "
+		complain(&build->errors, draft->proxy,
+		    "\"proxy\" and \"xclient\" on one listener contradict "
 		    "each other; only one of them can tell who the client is");
 	if (IS_GIVEN(draft->submission) && !IS_GIVEN(draft->tls))
 		complain(&build->warnings, draft->submission,
@@ -182,7 +191,8 @@ check_listener(struct build *build, unsigned i)
 /* --- domains --- */
 
 static void
-check_exclusive(struct build *build, struct place a, const char *a_name, struct place b, const char *b_name)
+check_exclusive(
+    struct build *build, struct place a, const char *a_name, struct place b, const char *b_name)
 {
 	bool a_is_first = a.line < b.line || (a.line == b.line && a.column < b.column);
 
@@ -198,16 +208,20 @@ check_domain_parts(struct build *build, const struct domain_draft *draft)
 		struct place place;
 		const char *name;
 	} kinds[] = { { draft->lists, "lists" }, { draft->relay, "relay to" } },
-	  parts[] = { { draft->aliases, "aliases" }, { draft->users, "users" }, { draft->deliver, "deliver" } };
+	  parts[] = { { draft->aliases, "aliases" }, { draft->users, "users" },
+		  { draft->deliver, "deliver" } };
 	unsigned i, j;
 
 	check_exclusive(build, draft->lists, "lists", draft->relay, "relay to");
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		for (j = 0; j < sizeof(parts) / sizeof(parts[0]); j++)
-			check_exclusive(build, kinds[i].place, kinds[i].name, parts[j].place, parts[j].name);
+			check_exclusive(
+			    build, kinds[i].place, kinds[i].name, parts[j].place, parts[j].name);
 	}
-	if (draft->domain.kind == DOMAIN_LOCAL && !IS_GIVEN(draft->users) && !IS_GIVEN(draft->aliases))
-		complain(&build->errors, draft->place, "domain \"%s\" has neither users nor aliases, so nobody "
+	if (draft->domain.kind == DOMAIN_LOCAL && !IS_GIVEN(draft->users) &&
+	    !IS_GIVEN(draft->aliases))
+		complain(&build->errors, draft->place,
+		    "domain \"%s\" has neither users nor aliases, so nobody "
 		    "could get mail; expected \"users\", \"aliases\", \"lists\" or \"relay to\"",
 		    draft->domain.name);
 }
@@ -231,8 +245,10 @@ check_homes(struct build *build, const struct domain_draft *draft)
 		return;
 	table_each(draft->domain.users, note_homeless, &homeless);
 	if (homeless != NULL)
-		complain(&build->warnings, draft->users, "\"%s\" has no home, and mail is delivered to %%{home}; "
-		    "write \"%s\" = \"/its/home\", or deliver elsewhere", homeless, homeless);
+		complain(&build->warnings, draft->users,
+		    "\"%s\" has no home, and mail is delivered to %%{home}; "
+		    "write \"%s\" = \"/its/home\", or deliver elsewhere",
+		    homeless, homeless);
 }
 
 static void
@@ -248,8 +264,9 @@ check_domain(struct build *build, unsigned i)
 	for (other = build->domains; other < draft; other++) {
 		if (strcmp(other->domain.name, draft->domain.name) != 0)
 			continue;
-		complain(&build->errors, draft->place, "domain \"%s\" is given twice; the first is on line %u",
-		    draft->domain.name, other->place.line);
+		complain(&build->errors, draft->place,
+		    "domain \"%s\" is given twice; the first is on line %u", draft->domain.name,
+		    other->place.line);
 		break;
 	}
 	check_domain_parts(build, draft);
@@ -261,7 +278,8 @@ check_domain(struct build *build, unsigned i)
 
 /* --- routes --- */
 
-/* FIRST takes all that LATER would: they are the same, or LATER's domains lie below FIRST's "*." or "*". */
+/* FIRST takes all that LATER would: they are the same, or LATER's domains lie below FIRST's "*."
+ * or "*". */
 static bool
 covers(const char *first, const char *later)
 {
@@ -282,8 +300,8 @@ check_route(struct build *build, unsigned i)
 		if (!covers(other->route.pattern, draft->route.pattern))
 			continue;
 		complain(&build->errors, draft->place,
-		    "nothing reaches this route; \"%s\" on line %u takes it first", other->route.pattern,
-		    other->place.line);
+		    "nothing reaches this route; \"%s\" on line %u takes it first",
+		    other->route.pattern, other->place.line);
 		break;
 	}
 }
@@ -296,7 +314,9 @@ limits_place(const struct build *build, enum limit a, enum limit b)
 {
 	struct place a_at = build->limit_at[a], b_at = build->limit_at[b];
 
-	return a_at.line > b_at.line || (a_at.line == b_at.line && a_at.column > b_at.column) ? a_at : b_at;
+	return a_at.line > b_at.line || (a_at.line == b_at.line && a_at.column > b_at.column)
+		   ? a_at
+		   : b_at;
 }
 
 static void
@@ -327,7 +347,8 @@ check_limits(struct build *build)
 	}
 	if (build->limits[LIMIT_RECIPIENTS] < RECIPIENTS_LEAST)
 		complain(&build->warnings, build->limit_at[LIMIT_RECIPIENTS],
-		    "a server should take at least %d recipients (RFC 5321 4.5.3.1.8)", RECIPIENTS_LEAST);
+		    "a server should take at least %d recipients (RFC 5321 4.5.3.1.8)",
+		    RECIPIENTS_LEAST);
 }
 
 static void

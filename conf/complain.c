@@ -1,8 +1,9 @@
 /*
  * A list of places and texts.
  *
- * The parser, the actions of the grammar and the checks add to it in the order in which they notice; people read from the top
- * of the file.  Nothing can fail; a file of nothing but mistakes costs no more than COMPLAINTS_KEPT of them.
+ * The parser, the actions of the grammar and the checks add to it in the order in which they
+ * notice; people read from the top of the file.  Nothing can fail; a file of nothing but mistakes
+ * costs no more than COMPLAINTS_KEPT of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +77,8 @@ complaints_print(struct complaints *complaints, const char *path, struct buf *ou
 	sort(complaints);
 	for (i = 0; i < complaints->n && i < COMPLAINTS_MAX; i++) {
 		complaint = &complaints->list[i];
-		buf_addf(out, "%s:%u:%u: %s\n", path, complaint->place.line, complaint->place.column,
-		    complaint->text);
+		buf_addf(out, "%s:%u:%u: %s\n", path, complaint->place.line,
+		    complaint->place.column, complaint->text);
 	}
 	if (complaints->n > COMPLAINTS_MAX)
 		buf_addf(out, "%s: there is more than these %d\n", path, COMPLAINTS_MAX);

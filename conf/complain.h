@@ -1,5 +1,6 @@
 /*
- * What is wrong with a configuration, collected while it is read and told at the end, in the order of the file.
+ * What is wrong with a configuration, collected while it is read and told at the end, in the order
+ * of the file.
  */
 #ifndef CONF_COMPLAIN_H
 #define CONF_COMPLAIN_H
@@ -21,8 +22,10 @@ struct complaints {
 	unsigned n, cap;
 };
 
-void complain(struct complaints *, struct place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void vcomplain(struct complaints *, struct place, const char *fmt, va_list) __attribute__((format(printf, 3, 0)));
+void complain(struct complaints *, struct place, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void vcomplain(struct complaints *, struct place, const char *fmt, va_list)
+    __attribute__((format(printf, 3, 0)));
 /* One of the form "14:9: text", as gate_check() has it. */
 void complain_placed(struct complaints *, const char *);
 /* Appends `PATH:LINE:COLUMN: text` lines, at most COMPLAINTS_MAX and then one that says so. */

@@ -1,9 +1,10 @@
 /*
  * From text to struct conf: parse, check, fill in defaults, hand over.
  *
- * The master calls conf_load() before it forks, smtpctl whenever it needs the configuration.  Everything can be wrong with the
- * file and nothing with the process: all mistakes come back as lines, and all that was built is freed.  What must never
- * happen is half a configuration; conf_load() returns a whole one or NULL.
+ * The master calls conf_load() before it forks, smtpctl whenever it needs the configuration.
+ * Everything can be wrong with the file and nothing with the process: all mistakes come back as
+ * lines, and all that was built is freed.  What must never happen is half a configuration;
+ * conf_load() returns a whole one or NULL.
  */
 #include <sys/stat.h>
 
@@ -37,7 +38,8 @@ parse_text(struct build *build, const char *text, size_t len)
 	lexer_free(&lexer);
 }
 
-/* The built-in gate goes the same way as one in the file, so that it can do nothing that the language cannot say. */
+/* The built-in gate goes the same way as one in the file, so that it can do nothing that the
+ * language cannot say. */
 static void
 parse_default_gate(struct build *build)
 {
@@ -217,7 +219,8 @@ fill_in(struct build *build)
 		    "host \"mx.example.net\"");
 	else if (strchr(build->host, '.') == NULL)
 		complain(&build->warnings, build->host_at,
-		    "other servers will not believe a host without a domain, such as \"%s\"", build->host);
+		    "other servers will not believe a host without a domain, such as \"%s\"",
+		    build->host);
 	if (!IS_GIVEN(build->gate_at))
 		parse_default_gate(build);
 }

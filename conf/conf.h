@@ -1,6 +1,7 @@
 /*
- * The configuration: one file, read whole, checked whole, never changed afterwards.  Every role gets the same struct (the
- * master parses before it forks); each uses the part that is its own module's.
+ * The configuration: one file, read whole, checked whole, never changed afterwards.  Every role
+ * gets the same struct (the master parses before it forks); each uses the part that is its own
+ * module's.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -34,7 +35,7 @@ struct listener {
 	bool submission;
 	const struct table *xclient_from;      /* peers whose XCLIENT is believed, or NULL */
 	const struct table *proxy_from;        /* peers that speak the PROXY protocol, or NULL */
-	bool gate;                             /* `gate`: also for authenticated and relay clients */
+	bool gate;                             /* also for authenticated and relay clients */
 };
 
 /* `limit NAME VALUE`; UINT64_MAX: off.  Sizes in octets, times in seconds. */
@@ -45,7 +46,7 @@ enum limit {
 	LIMIT_RECIPIENTS,              /* a transaction */
 	LIMIT_SIZE,                    /* of a message */
 	LIMIT_ERRORS,                  /* a session: then 421 */
-	LIMIT_COMMANDS,                /* a session, those that bring no mail forward (RSET, NOOP, VRFY ...) */
+	LIMIT_COMMANDS,                /* a session, those that bring no mail forward (RSET ...) */
 	LIMIT_MESSAGES,                /* a session */
 	LIMIT_HOPS,                    /* Received headers */
 	LIMIT_IDLE,                    /* seconds without a command */
@@ -89,18 +90,21 @@ struct conf {
 	struct queue_conf queue; /* without dir, which depends on where the role is locked up */
 };
 
-/* Reads and checks.  NULL: ERRORS holds one line for each mistake, `FILE:LINE:COLUMN: what is wrong; what was expected`; at
- * most 20 are collected.  Warnings are lines in WARNINGS, also on success. */
+/* Reads and checks.  NULL: ERRORS holds one line for each mistake, `FILE:LINE:COLUMN: what is
+ * wrong; what was expected`; at most 20 are collected.  Warnings are lines in WARNINGS, also on
+ * success. */
 struct conf *conf_load(const char *path, struct buf *errors, struct buf *warnings);
 /* The same from memory; PATH names it in messages. */
-struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *errors, struct buf *warnings);
+struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *errors,
+    struct buf *warnings);
 void conf_free(struct conf *);
 /* The effective configuration with all defaults; parses again to the same. */
 void conf_print(struct buf *, const struct conf *);
 /* Where the file is looked for without -f. */
 #define CONF_PATH "/etc/genkan/smtpd.conf"
 
-/* The words of the language, for the manual's check; NULL-terminated.  The names of limits are in limit_specs. */
+/* The words of the language, for the manual's check; NULL-terminated.  The names of limits are
+ * in limit_specs. */
 extern const char *const conf_keywords[];
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * What holds when the file says nothing.
  *
- * The limits are one table, which the grammar's actions, `config show` and the manual's check read.  The rest is filled in by
- * conf_parse() after the checks.  What can fail: the machine may have no full name of its own, and then the
- * file must give one, because a server that greets as "localhost" has its mail refused elsewhere.
+ * The limits are one table, which the grammar's actions, `config show` and the manual's check read.
+ * The rest is filled in by conf_parse() after the checks.  What can fail: the machine may have no
+ * full name of its own, and then the file must give one, because a server that greets as
+ * "localhost" has its mail refused elsewhere.
  */
 #include <limits.h>
 #include <string.h>
@@ -18,6 +19,10 @@
 #define MAILDIR "%{home}/Maildir"
 #define SMTP_PORT 25
 
+#define DAY 86400
+#define HOUR 3600
+#define MINUTE 60
+
 const struct limit_spec limit_specs[LIMIT_COUNT] = {
 	[LIMIT_CONNECTIONS] = { "connections", UNIT_COUNT, 10000, "of all clients at once" },
 	[LIMIT_CONNECTIONS_PER_ADDRESS] = { "connections-per-address", UNIT_COUNT, 50, "at once" },
@@ -26,16 +31,19 @@ const struct limit_spec limit_specs[LIMIT_COUNT] = {
 	[LIMIT_RECIPIENTS] = { "recipients", UNIT_COUNT, 1000, "of a message" },
 	[LIMIT_SIZE] = { "size", UNIT_SIZE, 50 << 20, "of a message" },
 	[LIMIT_ERRORS] = { "errors", UNIT_COUNT, 20, "of a session, then it is closed" },
-	[LIMIT_COMMANDS] = { "commands", UNIT_COUNT, 100, "of a session that bring no mail forward" },
+	[LIMIT_COMMANDS] = { "commands", UNIT_COUNT, 100,
+	    "of a session that bring no mail forward" },
 	[LIMIT_MESSAGES] = { "messages", UNIT_COUNT, 1000, "of a session" },
-	[LIMIT_HOPS] = { "hops", UNIT_COUNT, 100, "that a message has behind it, or it goes round in a loop" },
-	[LIMIT_IDLE] = { "idle", UNIT_TIME, 300, "without a command" },
-	[LIMIT_LIFETIME] = { "lifetime", UNIT_TIME, 5 * 86400, "in the queue, then it goes back" },
-	[LIMIT_NOTICE_LIFETIME] = { "notice-lifetime", UNIT_TIME, 86400, "the same for notices" },
-	[LIMIT_DELAY_NOTICE] = { "delay-notice", UNIT_TIME, 4 * 3600, "then the sender is told, once" },
-	[LIMIT_RETRY_FIRST] = { "retry-first", UNIT_TIME, 300, "to the second attempt" },
-	[LIMIT_RETRY_MOST] = { "retry-most", UNIT_TIME, 4 * 3600, "between later attempts" },
-	[LIMIT_DESTINATION] = { "destination", UNIT_COUNT, 20, "messages under way to one at once" },
+	[LIMIT_HOPS] = { "hops", UNIT_COUNT, 100, "that a message has behind it; more are a loop" },
+	[LIMIT_IDLE] = { "idle", UNIT_TIME, 5 * MINUTE, "without a command" },
+	[LIMIT_LIFETIME] = { "lifetime", UNIT_TIME, 5 * DAY, "in the queue, then it goes back" },
+	[LIMIT_NOTICE_LIFETIME] = { "notice-lifetime", UNIT_TIME, DAY, "the same for notices" },
+	[LIMIT_DELAY_NOTICE] = { "delay-notice", UNIT_TIME, 4 * HOUR,
+	    "then the sender is told, once" },
+	[LIMIT_RETRY_FIRST] = { "retry-first", UNIT_TIME, 5 * MINUTE, "to the second attempt" },
+	[LIMIT_RETRY_MOST] = { "retry-most", UNIT_TIME, 4 * HOUR, "between later attempts" },
+	[LIMIT_DESTINATION] = { "destination", UNIT_COUNT, 20,
+	    "messages under way to one at once" },
 	[LIMIT_LOCAL] = { "local", UNIT_COUNT, 20, "delivery processes at once" },
 };
 
@@ -110,9 +118,11 @@ defaults_route(void)
 void
 defaults_relay(struct relay_conf *relay)
 {
-	/* RFC 5321 4.5.3.2 says nothing of connecting; a host that does not answer within half a minute is tried again later. */
+	/* RFC 5321 4.5.3.2 says nothing of connecting; a host that does not answer within half a
+	 * minute is tried again later. */
 	relay->connect_timeout = 30;
-	/* Long enough for the next message of a burst, short enough that nobody notices a held connection. */
+	/* Long enough for the next message of a burst, short enough that nobody notices a held
+	 * connection. */
 	relay->idle_timeout = 5;
 	relay->per_connection = 100;
 }

@@ -1,5 +1,6 @@
 /*
- * The values of everything that the configuration need not say.  limit_specs, in conf/conf.h, is here as well.
+ * The values of everything that the configuration need not say.  limit_specs, in conf/conf.h, is
+ * here as well.
  */
 #ifndef CONF_DEFAULTS_H
 #define CONF_DEFAULTS_H

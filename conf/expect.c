@@ -1,9 +1,10 @@
 /*
  * Names for the tokens that a parser in some state would take.
  *
- * The parser calls it once for each syntax error.  Pure.  Tokens that belong together (all actions, all facts) are told as one
- * thing, what goes without saying is left out, and a word near to one that fits is shown, because the reader usually knows
- * what he wanted and only needs to see where he slipped.
+ * The parser calls it once for each syntax error.  Pure.  Tokens that belong together (all actions,
+ * all facts) are told as one thing, what goes without saying is left out, and a word near to one
+ * that fits is shown, because the reader usually knows what he wanted and only needs to see where
+ * he slipped.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,19 +52,21 @@ static const struct word things[] = {
 };
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Expected all at once, the first CORE of them are told as one thing, and those behind go along with it. */
+/* Expected all at once, the first CORE of them are told as one thing, and those behind go along
+ * with it. */
 static const struct group {
 	const char *name;
 	unsigned core;
 	int tokens[24];
 } groups[] = {
-	{ "a statement", 11, { T_HOST, T_SPOOL, T_RESOLVER, T_CERTIFICATE, T_TABLE, T_LISTEN, T_LIMIT, T_LOG, T_GATE,
-	    T_DOMAIN, T_RELAY } },
-	{ "an action", 9, { T_TRUST, T_PAUSE, T_TARPIT, T_MARK, T_TRAP, T_GREYLIST, T_TEMPFAIL, T_REJECT, T_DROP,
-	    T_OBSERVE } },
-	{ "a fact", 21, { T_CLIENT, T_RDNS, T_S25R, T_DNSBL, T_RATE, T_CONNECTIONS, T_TRAPPED, T_EARLY_TALKER, T_HELO,
-	    T_SENDER, T_SPF, T_RECIPIENT, T_KNOWN_CORRESPONDENT, T_LIST_MEMBER, T_UNKNOWN_RECIPIENTS, T_PIPELINING,
-	    T_DKIM, T_DMARC, T_SIZE, T_AUTHENTICATED, T_TLS, T_NOT, '(' } },
+	{ "a statement", 11, { T_HOST, T_SPOOL, T_RESOLVER, T_CERTIFICATE, T_TABLE, T_LISTEN,
+	    T_LIMIT, T_LOG, T_GATE, T_DOMAIN, T_RELAY } },
+	{ "an action", 9, { T_TRUST, T_PAUSE, T_TARPIT, T_MARK, T_TRAP, T_GREYLIST, T_TEMPFAIL,
+	    T_REJECT, T_DROP, T_OBSERVE } },
+	{ "a fact", 21, { T_CLIENT, T_RDNS, T_S25R, T_DNSBL, T_RATE, T_CONNECTIONS, T_TRAPPED,
+	    T_EARLY_TALKER, T_HELO, T_SENDER, T_SPF, T_RECIPIENT, T_KNOWN_CORRESPONDENT,
+	    T_LIST_MEMBER, T_UNKNOWN_RECIPIENTS, T_PIPELINING, T_DKIM, T_DMARC, T_SIZE,
+	    T_AUTHENTICATED, T_TLS, T_NOT, '(' } },
 };
 
 struct expectation {
@@ -235,7 +238,8 @@ print_members(struct buf *out, const struct group *group)
 
 /* What goes without saying is left out. */
 static void
-thin_out(struct expectation *expectation, const struct lexer *lexer, bool (*expected)(int, void *), void *arg)
+thin_out(struct expectation *expectation, const struct lexer *lexer,
+    bool (*expected)(int, void *), void *arg)
 {
 	if (expected(T_WORD, arg))
 		forget(expectation->things, things, N(things), T_STRING);
@@ -271,7 +275,8 @@ expect_message(const struct lexer *lexer, int token, bool (*expected)(int, void 
 	if (near != NULL)
 		buf_addf(&out, " (did you mean \"%s\"?)", near);
 	else if (word_name(token) != NULL && expected(T_WORD, arg))
-		buf_addf(&out, " (\"%s\" is a word of the language; as a name it needs quotes)", text);
+		buf_addf(&out, " (\"%s\" is a word of the language; as a name it needs quotes)",
+		    text);
 	else if (expectation.group != NULL && token != 0)
 		print_members(&out, expectation.group);
 	free(text);

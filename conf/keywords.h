@@ -1,7 +1,8 @@
 /*
- * The words of the language, each with its token of the grammar: included with KEYWORD(TOKEN, "word") defined, once for
- * the lexer's table and once for messages.  A word that is missing here is no word; a token that is missing in
- * conf/parse.y does not compile.  The names of limits are no keywords: see conf/defaults.c.
+ * The words of the language, each with its token of the grammar: included with KEYWORD(TOKEN,
+ * "word") defined, once for the lexer's table and once for messages.  A word that is missing here
+ * is no word; a token that is missing in conf/parse.y does not compile.  The names of limits are no
+ * keywords: see conf/defaults.c.
  */
 /* statements */
 KEYWORD(HOST, "host")

@@ -1,12 +1,14 @@
 /*
  * The lexer: one function a kind of token, over a text in memory that may hold anything.
  *
- * Called by the parser alone.  It fails for a string that does not end, an address that is none, a number that does not fit
- * and a byte that has no place in a text; each time with a token of its own kind and a reason, so that the parser can go on
- * with the next statement.  It never reads behind the text and never allocates more than the token is long.
+ * Called by the parser alone.  It fails for a string that does not end, an address that is none, a
+ * number that does not fit and a byte that has no place in a text; each time with a token of its
+ * own kind and a reason, so that the parser can go on with the next statement.  It never reads
+ * behind the text and never allocates more than the token is long.
  *
- * Whether "{" opens a block or a list is known from the first word of the statement.  That is what makes the rest of the
- * language simple: names in lists need no quotes, and a block with an unknown name is skipped whole.
+ * Whether "{" opens a block or a list is known from the first word of the statement.  That is what
+ * makes the rest of the language simple: names in lists need no quotes, and a block with an unknown
+ * name is skipped whole.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +63,8 @@ lexer_open_line(const struct lexer *lexer)
 	return lexer->lists > 0 ? lexer->list_line : lexer->in_block ? lexer->block_line : 0;
 }
 
-/* Columns are characters, for that is what an editor shows: continuation bytes of UTF-8 do not count, nor does the
- * first half of CRLF. */
+/* Columns are characters, for that is what an editor shows: continuation bytes of UTF-8 do not
+ * count, nor does the first half of CRLF. */
 static void
 advance(struct lexer *lexer, size_t len)
 {
@@ -94,11 +96,13 @@ skip_space(struct lexer *lexer)
 	const char *newline;
 
 	while (lexer->pos < lexer->end) {
-		if (*lexer->pos == ' ' || *lexer->pos == '\t' || (at(lexer, 0, '\r') && at(lexer, 1, '\n'))) {
+		if (*lexer->pos == ' ' || *lexer->pos == '\t' ||
+		    (at(lexer, 0, '\r') && at(lexer, 1, '\n'))) {
 			advance(lexer, 1);
 		} else if (*lexer->pos == '#') {
 			newline = memchr(lexer->pos, '\n', (size_t)(lexer->end - lexer->pos));
-			advance(lexer, (size_t)((newline != NULL ? newline : lexer->end) - lexer->pos));
+			advance(
+			    lexer, (size_t)((newline != NULL ? newline : lexer->end) - lexer->pos));
 		} else if (*lexer->pos == '\n' && skips_newline(lexer)) {
 			advance(lexer, 1);
 		} else {
@@ -148,7 +152,8 @@ word_span(const struct lexer *lexer)
 	return (size_t)(s - lexer->pos);
 }
 
-/* True of what nobody writes for anything else: digits and dots, or hexadecimal digits and two colons or more. */
+/* True of what nobody writes for anything else: digits and dots, or hexadecimal digits and two
+ * colons or more. */
 static bool
 looks_like_address(const char *word)
 {
@@ -178,10 +183,11 @@ bad_address(struct lexer *lexer, const char *word)
 	if (slash != NULL && slash[1] != '\0') {
 		address = xstrndup(word, (size_t)(slash - word));
 		bits = strtoul(slash + 1, &rest, 10);
-		if (ip_parse(address, &ip) && *rest == '\0' && bits <= (ip.family == AF_INET ? 32 : 128)) {
+		if (ip_parse(address, &ip) && *rest == '\0' &&
+		    bits <= (ip.family == AF_INET ? 32 : 128)) {
 			net = ip_network(&ip, (uint8_t)bits);
-			kind = bad(lexer, "%s has bits set behind its length; the network is %s", word,
-			    ipnet_text(&net).s);
+			kind = bad(lexer, "%s has bits set behind its length; the network is %s",
+			    word, ipnet_text(&net).s);
 		}
 		free(address);
 	}

@@ -1,6 +1,7 @@
 /*
- * Text into tokens.  A newline is a token and ends a statement, or a rule within the braces of `gate`, `domain` and
- * `relay`; inside a list (every other pair of braces) and inside parentheses it is space, and in a list no word is a keyword.
+ * Text into tokens.  A newline is a token and ends a statement, or a rule within the braces of
+ * `gate`, `domain` and `relay`; inside a list (every other pair of braces) and inside parentheses
+ * it is space, and in a list no word is a keyword.
  */
 #ifndef CONF_LEX_H
 #define CONF_LEX_H
@@ -37,8 +38,8 @@ struct lexer {
 void lexer_init(struct lexer *, const char *text, size_t len);
 void lexer_free(struct lexer *);
 void lexer_next(struct lexer *, struct token *);
-/* The parser could not use the last token: what follows to the end of the statement, a block that nobody understands
- * included, is skipped as one. */
+/* The parser could not use the last token: what follows to the end of the statement, a block
+ * that nobody understands included, is skipped as one. */
 void lexer_recover(struct lexer *);
 /* The line of the innermost brace that is open, or 0. */
 unsigned lexer_open_line(const struct lexer *);

@@ -1,10 +1,11 @@
 /*
  * The grammar of smtpd.conf, and the messages about what does not fit it.
  *
- * conf_parse() calls it.  An action does nothing but hand what was read to conf/build.h; the meaning is there.  A
- * statement that does not fit is reported and skipped, and the next one is read as if nothing had been wrong, so
- * that one reading shows all mistakes.  What must never happen: an error without a complaint, because then a
- * configuration that was not understood would be taken for a good one.
+ * conf_parse() calls it.  An action does nothing but hand what was read to conf/build.h; the
+ * meaning is there.  A statement that does not fit is reported and skipped, and the next one is
+ * read as if nothing had been wrong, so that one reading shows all mistakes.  What must never
+ * happen: an error without a complaint, because then a configuration that was not understood would
+ * be taken for a good one.
  */
 %code requires {
 #include "conf/build.h"
@@ -22,6 +23,9 @@
 
 /* A thing is where it begins. */
 #define YYLLOC_DEFAULT(current, rhs, n) ((current) = (n) > 0 ? YYRHSLOC(rhs, 1) : YYRHSLOC(rhs, 0))
+
+/* A condition that asks for one fact. */
+#define ASK(at, ...) build_test(build, (struct test){ .place = (at), .fact = __VA_ARGS__ })
 
 static int conf_yylex(CONF_YYSTYPE *, CONF_YYLTYPE *, struct lexer *, struct build *);
 static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, const char *);
@@ -55,9 +59,11 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token <number> NUMBER BYTES TIME
 
 %token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN RELAY
-%token PORT ANCHOR NONE CHAIN KEY FILE ON OFF TLS IMPLICIT_TLS SUBMISSION XCLIENT PROXY FROM SYSLOG STDERR JSON
+%token PORT ANCHOR NONE CHAIN KEY FILE ON OFF TLS IMPLICIT_TLS SUBMISSION XCLIENT PROXY FROM
+%token SYSLOG STDERR JSON
 %token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
-%token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP ELSE DELAY WINDOW LIFETIME AT WHEN
+%token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
+%token ELSE DELAY WINDOW LIFETIME AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
 %token NOT AND OR IN PER
 %token CLIENT RDNS S25R OWN_ADDRESS DNSBL RATE CONNECTIONS TRAPPED EARLY_TALKER SENDER SPF RECIPIENT
@@ -68,7 +74,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <number> port
 %type <choice> action_with_text action_with_time mailbox_method phase
 %type <choice> fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
-%type <flag> json observe
+%type <flag> json observe else
 %type <strings> arguments
 %type <hops> hops hop_list
 %type <table> set list elements
@@ -118,7 +124,7 @@ listener:
 ;
 
 gate:
-	GATE					{ build_once(build, &build->gate_at, @1, "gate"); }
+	GATE			{ build_once(build, &build->gate_at, @1, "gate"); }
 ;
 
 domain:
@@ -126,7 +132,7 @@ domain:
 ;
 
 relay:
-	RELAY					{ build_once(build, &build->relay_at, @1, "relay"); }
+	RELAY			{ build_once(build, &build->relay_at, @1, "relay"); }
 ;
 
 server:
@@ -154,10 +160,10 @@ json:
 ;
 
 limit_value:
-	NUMBER		{ $$ = (struct limit_value){ .place = @1, .kind = QUANTITY_COUNT, .number = $1 }; }
-|	BYTES		{ $$ = (struct limit_value){ .place = @1, .kind = QUANTITY_SIZE, .number = $1 }; }
-|	TIME		{ $$ = (struct limit_value){ .place = @1, .kind = QUANTITY_TIME, .number = $1 }; }
-|	OFF		{ $$ = (struct limit_value){ .place = @1, .off = true }; }
+	NUMBER		{ $$ = (struct limit_value){ @1, QUANTITY_COUNT, false, $1 }; }
+|	BYTES		{ $$ = (struct limit_value){ @1, QUANTITY_SIZE, false, $1 }; }
+|	TIME		{ $$ = (struct limit_value){ @1, QUANTITY_TIME, false, $1 }; }
+|	OFF		{ $$ = (struct limit_value){ @1, QUANTITY_NONE, true, 0 }; }
 ;
 
 listen_options:
@@ -195,7 +201,8 @@ domain_line:
 |	USERS set				{ build_domain_users(build, @1, $2); }
 |	DELIVER mailbox_method name
 		{ build_domain_deliver(build, @3, $2, $3, (struct strings){ NULL, 0 }); }
-|	DELIVER PIPE name arguments		{ build_domain_deliver(build, @3, MAILBOX_PIPE, $3, $4); }
+|	DELIVER PIPE name arguments
+		{ build_domain_deliver(build, @3, MAILBOX_PIPE, $3, $4); }
 |	LISTS					{ build_domain_lists(build, @1); }
 |	RELAY TO hops				{ build_domain_relay(build, @1, $3); }
 ;
@@ -325,14 +332,19 @@ observe:
 
 action:
 	TRUST					{ $$ = (struct rule){ .action = ACTION_TRUST }; }
-|	action_with_time TIME			{ $$ = (struct rule){ .action = $1, .seconds = $2 }; }
-|	TARPIT TIME				{ $$ = (struct rule){ .action = ACTION_TARPIT, .seconds = $2 }; }
-|	TARPIT TIME ELSE GREYLIST
-		{ $$ = (struct rule){ .action = ACTION_TARPIT, .seconds = $2, .else_greylist = true }; }
+|	action_with_time TIME
+		{ $$ = (struct rule){ .action = $1, .seconds = $2 }; }
+|	TARPIT TIME else
+		{ $$ = (struct rule){ .action = ACTION_TARPIT, .seconds = $2, .else_greylist = $3 }; }
 |	MARK name STRING
 		{ $$ = (struct rule){ .action = ACTION_MARK, .name = $2, .text = $3 }; }
 |	greylist
 |	action_with_text text			{ $$ = (struct rule){ .action = $1, .text = $2 }; }
+;
+
+else:
+	%empty					{ $$ = false; }
+|	ELSE GREYLIST				{ $$ = true; }
 ;
 
 action_with_time:
@@ -348,15 +360,17 @@ action_with_text:
 
 greylist:
 	GREYLIST				{ $$ = (struct rule){ .action = ACTION_GREYLIST }; }
-|	greylist DELAY TIME			{ $$ = $1; build_greylist_time(build, @2, &$$.delay, "delay", $3); }
-|	greylist WINDOW TIME			{ $$ = $1; build_greylist_time(build, @2, &$$.window, "window", $3); }
+|	greylist DELAY TIME
+		{ $$ = $1; build_greylist_time(build, @2, &$$.delay, "delay", $3); }
+|	greylist WINDOW TIME
+		{ $$ = $1; build_greylist_time(build, @2, &$$.window, "window", $3); }
 |	greylist LIFETIME TIME
 		{ $$ = $1; build_greylist_time(build, @2, &$$.lifetime, "lifetime", $3); }
 ;
 
 at:
-	%empty					{ $$ = (struct rule){ .at_given = false }; }
-|	AT phase				{ $$ = (struct rule){ .at_given = true, .at = $2 }; }
+	%empty		{ $$ = (struct rule){ .at_given = false }; }
+|	AT phase	{ $$ = (struct rule){ .at_given = true, .at = $2 }; }
 ;
 
 phase:
@@ -386,36 +400,35 @@ alternative:
 
 negation:
 	question
-|	NOT negation				{ $$ = build_operator(build, CONDITION_NOT, $2, NULL); }
+|	NOT negation		{ $$ = build_operator(build, CONDITION_NOT, $2, NULL); }
 |	'(' condition ')'			{ $$ = $2; }
 ;
 
 question:
 	fact_in IN set
-		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1, .in = $3 }); }
+		{ $$ = ASK(@1, $1, .in = $3); }
 |	RDNS rdns_result
-		{ $$ = build_test(build, (struct test){ .fact = FACT_RDNS, .place = @1, .value = $2 }); }
+		{ $$ = ASK(@1, FACT_RDNS, .value = $2); }
 |	RDNS IN set
-		{ $$ = build_test(build, (struct test){ .fact = FACT_RDNS, .place = @1, .in = $3 }); }
+		{ $$ = ASK(@1, FACT_RDNS, .in = $3); }
 |	S25R s25r_rule
-		{ $$ = build_test(build, (struct test){ .fact = FACT_S25R, .place = @1, .value = $2 }); }
+		{ $$ = ASK(@1, FACT_S25R, .value = $2); }
 |	DNSBL name
-		{ $$ = build_test(build, (struct test){ .fact = FACT_DNSBL, .place = @1, .zone = $2 }); }
+		{ $$ = ASK(@1, FACT_DNSBL, .zone = $2); }
 |	RATE '>' NUMBER PER TIME
 		{
-			$$ = build_test(build, (struct test){ .fact = FACT_RATE, .place = @1,
-			    .more_than = $3, .period = $5 });
+			$$ = ASK(@1, FACT_RATE, .more_than = $3, .period = $5);
 		}
 |	fact_above '>' NUMBER
-		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1, .more_than = $3 }); }
+		{ $$ = ASK(@1, $1, .more_than = $3); }
 |	SIZE '>' BYTES
-		{ $$ = build_test(build, (struct test){ .fact = FACT_SIZE, .place = @1, .more_than = $3 }); }
+		{ $$ = ASK(@1, FACT_SIZE, .more_than = $3); }
 |	SIZE '>' NUMBER
-		{ $$ = build_test(build, (struct test){ .fact = FACT_SIZE, .place = @1, .more_than = $3 }); }
+		{ $$ = ASK(@1, FACT_SIZE, .more_than = $3); }
 |	auth auth_result
-		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1, .value = $2 }); }
+		{ $$ = ASK(@1, $1, .value = $2); }
 |	fact_alone
-		{ $$ = build_test(build, (struct test){ .fact = $1, .place = @1 }); }
+		{ $$ = ASK(@1, $1); }
 ;
 
 fact_in:

@@ -1,8 +1,9 @@
 /*
  * The effective configuration as text, one function a statement.
  *
- * `smtpctl config show` prints it.  Everything is written out, defaults too, so that what is printed parses to the same
- * configuration wherever it is read, and prints to the same text (regress/unit/test_conf.c).  Cannot fail.
+ * `smtpctl config show` prints it.  Everything is written out, defaults too, so that what is
+ * printed parses to the same configuration wherever it is read, and prints to the same text
+ * (regress/unit/test_conf.c).  Cannot fail.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -150,7 +151,8 @@ print_rules(struct buf *out, const struct gate *gate)
 	}
 }
 
-/* Whether GATE says what the built-in one says, wherever it comes from: then its reasons are worth printing. */
+/* Whether GATE says what the built-in one says, wherever it comes from: then its reasons are
+ * worth printing. */
 static bool
 is_default_gate(const struct gate *gate)
 {
@@ -292,7 +294,8 @@ conf_print(struct buf *out, const struct conf *conf)
 
 	print_string(out, "host ", conf->host, "\n");
 	print_string(out, "spool ", conf->spool, "\n");
-	buf_addf(out, "log %s%s\n", conf->log.to_stderr ? "stderr" : "syslog", conf->log.json ? " json" : "");
+	buf_addf(out, "log %s%s\n", conf->log.to_stderr ? "stderr" : "syslog",
+	    conf->log.json ? " json" : "");
 	print_resolver(out, conf);
 	print_tables(out, conf);
 	for (i = 0; i < conf->listeners_n; i++)

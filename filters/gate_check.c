@@ -1,10 +1,11 @@
 /*
  * The judgement of a gate at load time: may every rule act where it stands?
  *
- * The configuration calls it once for every rule that it reads.  What must never happen: a rule that is accepted and can
- * never act, or acts on what it cannot know yet, because then somebody believes in a guard that sleeps.  So the phases
- * of facts and the limits of waiting are tables here, and whatever does not fit them is an error with the place of the
- * word that is to blame.  Nothing else can fail.
+ * The configuration calls it once for every rule that it reads.  What must never happen: a rule
+ * that is accepted and can never act, or acts on what it cannot know yet, because then somebody
+ * believes in a guard that sleeps.  So the phases of facts and the limits of waiting are tables
+ * here, and whatever does not fit them is an error with the place of the word that is to blame.
+ * Nothing else can fail.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,8 @@
 #define NAME_MAX_OCTETS 70
 
 /*
- * From when on a fact is final.  A client may start TLS or authenticate at any time before MAIL, and not after (RFC 4954 4,
- * RFC 3207 4.2), so before MAIL "not tls" would be true of everybody.
+ * From when on a fact is final.  A client may start TLS or authenticate at any time before MAIL,
+ * and not after (RFC 4954 4, RFC 3207 4.2), so before MAIL "not tls" would be true of everybody.
  */
 static const enum phase fact_phases[FACT_COUNT] = {
 	[FACT_CLIENT] = PHASE_CONNECT,
@@ -70,8 +71,8 @@ static const bool fact_evaluated[FACT_COUNT] = {
 	[FACT_TLS] = true,
 };
 
-/* RFC 5321 4.5.3.2: seconds after which a client may give up waiting for the reply of a phase (the reply to EHLO is not
- * listed; it is as the greeting). */
+/* RFC 5321 4.5.3.2: seconds after which a client may give up waiting for the reply of a phase
+ * (the reply to EHLO is not listed; it is as the greeting). */
 static const uint32_t client_patience[PHASE_COUNT] = {
 	[PHASE_CONNECT] = 300,
 	[PHASE_GREETING] = 300,
@@ -85,12 +86,14 @@ static const uint32_t client_patience[PHASE_COUNT] = {
 /* RFC 8601 2.7.1 to 2.7.2, RFC 7489 11.2: results that each of them can have. */
 #define RESULT(r) (1u << (r))
 static const unsigned auth_results[FACT_COUNT] = {
-	[FACT_SPF] = RESULT(AUTH_NONE) | RESULT(AUTH_NEUTRAL) | RESULT(AUTH_PASS) | RESULT(AUTH_FAIL) |
-	    RESULT(AUTH_SOFTFAIL) | RESULT(AUTH_TEMPERROR) | RESULT(AUTH_PERMERROR),
-	[FACT_DKIM] = RESULT(AUTH_NONE) | RESULT(AUTH_NEUTRAL) | RESULT(AUTH_PASS) | RESULT(AUTH_FAIL) |
-	    RESULT(AUTH_POLICY) | RESULT(AUTH_TEMPERROR) | RESULT(AUTH_PERMERROR),
+	[FACT_SPF] = RESULT(AUTH_NONE) | RESULT(AUTH_NEUTRAL) | RESULT(AUTH_PASS) |
+		     RESULT(AUTH_FAIL) | RESULT(AUTH_SOFTFAIL) | RESULT(AUTH_TEMPERROR) |
+		     RESULT(AUTH_PERMERROR),
+	[FACT_DKIM] = RESULT(AUTH_NONE) | RESULT(AUTH_NEUTRAL) | RESULT(AUTH_PASS) |
+		      RESULT(AUTH_FAIL) | RESULT(AUTH_POLICY) | RESULT(AUTH_TEMPERROR) |
+		      RESULT(AUTH_PERMERROR),
 	[FACT_DMARC] = RESULT(AUTH_NONE) | RESULT(AUTH_PASS) | RESULT(AUTH_FAIL) |
-	    RESULT(AUTH_TEMPERROR) | RESULT(AUTH_PERMERROR),
+		       RESULT(AUTH_TEMPERROR) | RESULT(AUTH_PERMERROR),
 };
 
 static char *complaint(struct place, const char *, ...) __attribute__((format(printf, 2, 3)));
@@ -123,7 +126,8 @@ fact_is_evaluated(enum fact fact)
 
 /* In the order of the file; the first for which VISIT is true. */
 static const struct test *
-condition_find(const struct condition *condition, bool (*visit)(const struct test *, void *), void *arg)
+condition_find(
+    const struct condition *condition, bool (*visit)(const struct test *, void *), void *arg)
 {
 	const struct test *found;
 
@@ -151,7 +155,8 @@ is_later(const struct test *test, void *arg)
 	return fact_phase(test->fact) > *(enum phase *)arg;
 }
 
-/* The phase of a rule that names none: its action's own, or as much later as its condition needs. */
+/* The phase of a rule that names none: its action's own, or as much later as its condition
+ * needs. */
 static enum phase
 default_phase(const struct rule *rule)
 {
@@ -170,11 +175,15 @@ check_phase(const struct rule *rule)
 	enum phase latest = rule->at;
 
 	if (rule->action == ACTION_PAUSE && rule->at != PHASE_GREETING)
-		return complaint(rule->place, "\"pause\" acts before the banner, at greeting, not at %s; "
-		    "\"tarpit\" delays later replies", phase_name(rule->at));
+		return complaint(rule->place,
+		    "\"pause\" acts before the banner, at greeting, not at %s; "
+		    "\"tarpit\" delays later replies",
+		    phase_name(rule->at));
 	if (rule->action == ACTION_GREYLIST && rule->at < PHASE_RCPT)
-		return complaint(rule->place, "\"greylist\" needs the recipient, who is not known at %s; "
-		    "the earliest phase is rcpt", phase_name(rule->at));
+		return complaint(rule->place,
+		    "\"greylist\" needs the recipient, who is not known at %s; "
+		    "the earliest phase is rcpt",
+		    phase_name(rule->at));
 	/* How long to wait is decided before the waiting begins. */
 	if (rule->action == ACTION_PAUSE)
 		latest = PHASE_CONNECT;
@@ -193,7 +202,8 @@ is_impossible(const struct test *test, void *arg)
 	case FACT_S25R:
 		return test->value > S25R_RULES;
 	case FACT_DNSBL:
-		return !mailaddr_domain_ok(test->zone, strlen(test->zone), 0) || test->zone[0] == '[';
+		return !mailaddr_domain_ok(test->zone, strlen(test->zone), 0) ||
+		       test->zone[0] == '[';
 	case FACT_SPF:
 	case FACT_DKIM:
 	case FACT_DMARC:
@@ -214,7 +224,8 @@ check_tests(const struct rule *rule)
 		return NULL;
 	switch (test->fact) {
 	case FACT_S25R:
-		return complaint(test->place, "S25R has rules 0 to %d, not %d", S25R_RULES, test->value);
+		return complaint(
+		    test->place, "S25R has rules 0 to %d, not %d", S25R_RULES, test->value);
 	case FACT_DNSBL:
 		return complaint(test->place, "\"%s\" is not the name of a DNS zone", test->zone);
 	case FACT_RATE:
@@ -231,10 +242,12 @@ check_seconds(const struct rule *rule)
 	struct buf text = { 0 };
 	char *why = NULL;
 
-	if (rule->action != ACTION_PAUSE && rule->action != ACTION_TARPIT && rule->action != ACTION_TRAP)
+	if (rule->action != ACTION_PAUSE && rule->action != ACTION_TARPIT &&
+	    rule->action != ACTION_TRAP)
 		return NULL;
 	if (rule->seconds == 0)
-		return complaint(rule->place, "\"%s\" of no time does nothing", action_name(rule->action));
+		return complaint(
+		    rule->place, "\"%s\" of no time does nothing", action_name(rule->action));
 	if (rule->action == ACTION_TRAP || rule->seconds <= client_patience[rule->at])
 		return NULL;
 	quantity_add_time(&text, rule->seconds);
@@ -259,7 +272,8 @@ check_greylist(const struct rule *rule)
 		return complaint(rule->place,
 		    "nobody can pass this greylist: its delay is not shorter than its window");
 	if (window > lifetime)
-		return complaint(rule->place, "the window of this greylist is longer than its lifetime");
+		return complaint(
+		    rule->place, "the window of this greylist is longer than its lifetime");
 	return NULL;
 }
 
@@ -276,7 +290,8 @@ check_header_name(const struct rule *rule)
 	if (*s != '\0' || s == rule->name || s - rule->name > NAME_MAX_OCTETS)
 		return complaint(rule->place, "\"%s\" is not the name of a header", rule->name);
 	if (strcasecmp(rule->name, "X-Genkan") == 0)
-		return complaint(rule->place, "the header \"X-Genkan\" is the gate's own; choose another name");
+		return complaint(
+		    rule->place, "the header \"X-Genkan\" is the gate's own; choose another name");
 	return NULL;
 }
 
@@ -295,7 +310,8 @@ check_text(const struct rule *rule)
 		    "the text of \"%s\" holds other characters than printable ASCII (RFC 5321 4.2)",
 		    action_name(rule->action));
 	if (s == rule->text || s - rule->text > TEXT_MAX)
-		return complaint(rule->place, "the text of \"%s\" has %zu octets; 1 to %d fit in a line",
+		return complaint(rule->place,
+		    "the text of \"%s\" has %zu octets; 1 to %d fit in a line",
 		    action_name(rule->action), (size_t)(s - rule->text), TEXT_MAX);
 	return NULL;
 }
@@ -314,8 +330,8 @@ check_number(const struct rule *rule)
 char *
 rule_check(struct rule *rule)
 {
-	static char *(*const checks[])(const struct rule *) = { check_phase, check_tests, check_seconds,
-		check_greylist, check_header_name, check_text, check_number };
+	static char *(*const checks[])(const struct rule *) = { check_phase, check_tests,
+		check_seconds, check_greylist, check_header_name, check_text, check_number };
 	char *why = NULL;
 	size_t i;
 

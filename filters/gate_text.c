@@ -1,10 +1,11 @@
 /*
- * The gate's words: names of phases, actions, facts and results, rules and conditions printed as they would stand in
- * the file, and the text of the built-in default.
+ * The gate's words: names of phases, actions, facts and results, rules and conditions printed as
+ * they would stand in the file, and the text of the built-in default.
  *
- * The configuration prints with it, the log, the replies and smtpctl's explain name rules with it.  Nothing here can fail.
- * What must never happen: a printed condition that reads back to another one; so parentheses follow the grammar's
- * precedence (not before and before or), and values go through lib/quote.h.
+ * The configuration prints with it, the log, the replies and smtpctl's explain name rules with it.
+ * Nothing here can fail. What must never happen: a printed condition that reads back to another
+ * one; so parentheses follow the grammar's precedence (not before and before or), and values go
+ * through lib/quote.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -242,7 +243,8 @@ print_string(struct buf *out, const char *s)
 	quote_add(out, s);
 }
 
-/* The phase is always named, except where it is fixed: a reader should not have to know the defaults. */
+/* The phase is always named, except where it is fixed: a reader should not have to know the
+ * defaults. */
 void
 rule_print(struct buf *out, const struct rule *rule)
 {
@@ -274,16 +276,18 @@ rule_tag(const struct rule *rule, char *out, unsigned size)
 const char *
 gate_default_text(void)
 {
-	return
-	    "# Who has no name that leads back to his address, or the name of a home line, is hardly a mail\n"
-	    "# server.  Programs that send spam do not wait this long; real servers wait five minutes.\n"
+	static const char text[] =
+	    "# Whose name does not lead back to his address, or is that of a home line, is hardly\n"
+	    "# a mail server.  Programs that send spam do not wait this long; servers do.\n"
 	    "pause 20s when s25r or not rdns pass\n"
 	    "# Everybody else just long enough to tell who talks before he is greeted.\n"
 	    "pause 4s\n"
 	    "# RFC 5321 4.3.1: a client waits for the greeting.  What does not is no mail server.\n"
 	    "reject when early-talker\n"
-	    "# The honest home line and the server whose DNS is broken come again, and are let in.  There is no\n"
-	    "# rule for \"rdns temperror\": trouble with DNS, ours or theirs, is not punished by refusal, and\n"
-	    "# this rule covers it.\n"
+	    "# The honest home line and the server whose DNS is broken come again and pass.\n"
+	    "# There is no rule for \"rdns temperror\", for trouble with DNS, ours or theirs, is\n"
+	    "# not punished by refusal; this rule covers it.\n"
 	    "greylist when s25r or not rdns pass\n";
+
+	return text;
 }

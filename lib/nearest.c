@@ -1,8 +1,8 @@
 /*
  * Edit distance (optimal string alignment) over short words.
  *
- * The configuration and smtpctl ask it about a word that they do not know.  Pure; words longer than any keyword or name
- * worth guessing are near to nothing, which also bounds the work.
+ * The configuration and smtpctl ask it about a word that they do not know.  Pure; words longer than
+ * any keyword or name worth guessing are near to nothing, which also bounds the work.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
  * Reading and writing of numbers with units, over one table.
  *
- * Pure functions.  Reading can fail, which the result says; what must never happen is a number that wraps around, so
- * that "limit size 99999999999999G" becomes a small one.
+ * Pure functions.  Reading can fail, which the result says; what must never happen is a number that
+ * wraps around, so that "limit size 99999999999999G" becomes a small one.
  */
 #include <stdbool.h>
 

@@ -1,6 +1,7 @@
 /*
- * Numbers with a unit, as people write them: "20s" "2m" "4h" "2d" are times in seconds, "256K" "50M" "2G" are sizes in octets
- * (powers of 1,024), "50" is a count.  Used by the configuration and by smtpctl's selectors.
+ * Numbers with a unit, as people write them: "20s" "2m" "4h" "2d" are times in seconds, "256K"
+ * "50M" "2G" are sizes in octets (powers of 1,024), "50" is a count.  Used by the configuration and
+ * by smtpctl's selectors.
  */
 #ifndef LIB_QUANTITY_H
 #define LIB_QUANTITY_H
@@ -15,7 +16,7 @@ enum quantity {
 	QUANTITY_COUNT,
 	QUANTITY_SIZE,
 	QUANTITY_TIME,
-	QUANTITY_TOO_LARGE, /* it is one, and does not fit: UINT32_MAX for times, INT64_MAX for the others */
+	QUANTITY_TOO_LARGE, /* it is one above UINT32_MAX seconds, or INT64_MAX octets or things */
 };
 
 /* All LEN octets of S; *VALUE is set for a count, a size and a time. */

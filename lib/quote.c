@@ -1,9 +1,9 @@
 /*
  * The two directions of a quoted string.
  *
- * The lexer reads and everything that prints the language writes through here, so that what was printed reads back to
- * the same octets.  Reading fails for a string that does not end on its line, an escape that is none, and a control
- * character other than a tab; writing cannot fail.
+ * The lexer reads and everything that prints the language writes through here, so that what was
+ * printed reads back to the same octets.  Reading fails for a string that does not end on its line,
+ * an escape that is none, and a control character other than a tab; writing cannot fail.
  */
 #include "lib/buf.h"
 #include "lib/quote.h"
@@ -38,7 +38,8 @@ quote_read(const char *s, size_t len, struct buf *out, const char **why, size_t 
 			break;
 		if (s[i] == '\\') {
 			if (i + 1 == len || (s[i + 1] != '"' && s[i + 1] != '\\'))
-				return fail(why, at, "in a string only \\\" and \\\\ are escapes", i);
+				return fail(
+				    why, at, "in a string only \\\" and \\\\ are escapes", i);
 			i++;
 		} else if (((unsigned char)s[i] < ' ' && s[i] != '\t') || s[i] == '\x7f') {
 			return fail(why, at, "control character in a string", i);

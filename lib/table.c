@@ -1,11 +1,12 @@
 /*
  * Tables in memory: a hash over the folded keys, the order of addition beside it.
  *
- * The configuration builds them, the gate and the address book ask them, for every client and recipient, so that each
- * question costs a few lookups however long the table is: a name is looked up label by label, an address once for
- * each length of network that the table has.  What can fail is a file, and then the reason names file and line and the
- * table keeps what it had.  What must never happen: an address with two spellings.  Keys that are addresses or networks
- * are stored in the one form of lib/ip.h, and a whole address without its length.
+ * The configuration builds them, the gate and the address book ask them, for every client and
+ * recipient, so that each question costs a few lookups however long the table is: a name is looked
+ * up label by label, an address once for each length of network that the table has.  What can fail
+ * is a file, and then the reason names file and line and the table keeps what it had.  What must
+ * never happen: an address with two spellings.  Keys that are addresses or networks are stored in
+ * the one form of lib/ip.h, and a whole address without its length.
  *
  * The hash is not keyed: who can choose the keys can write the configuration.
  */
@@ -60,7 +61,8 @@ add_folded(struct buf *out, const char *s, size_t len)
 static struct ip_text
 network_key(const struct ipnet *net)
 {
-	return net->bits == (net->ip.family == AF_INET ? 32 : 128) ? ip_text(&net->ip) : ipnet_text(net);
+	return net->bits == (net->ip.family == AF_INET ? 32 : 128) ? ip_text(&net->ip)
+								   : ipnet_text(net);
 }
 
 /* The one form of a key, and in *NET (family 0 if none) the network that it is. */
@@ -117,7 +119,8 @@ make_room(struct content *content)
 
 	if (content->n == content->cap) {
 		content->cap = content->cap == 0 ? BUCKETS_MIN : content->cap * 2;
-		content->order = xreallocarray(content->order, content->cap, sizeof(content->order[0]));
+		content->order =
+		    xreallocarray(content->order, content->cap, sizeof(content->order[0]));
 	}
 	if (content->n < content->buckets_n)
 		return;
@@ -235,7 +238,8 @@ is_space(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* The key's octets at the start of LINE, quotes included; the sendmail form may put the colon right behind it. */
+/* The key's octets at the start of LINE, quotes included; the sendmail form may put the colon
+ * right behind it. */
 static size_t
 key_span(const char *line)
 {
@@ -403,8 +407,9 @@ table_refresh(struct table *table)
 	if (stat(table->path, &st) == -1)
 		return xasprintf("%s: %s", table->path, strerror(errno));
 	if (st.st_mtim.tv_sec == table->seen.st_mtim.tv_sec &&
-	    st.st_mtim.tv_nsec == table->seen.st_mtim.tv_nsec && st.st_size == table->seen.st_size &&
-	    st.st_ino == table->seen.st_ino && st.st_dev == table->seen.st_dev)
+	    st.st_mtim.tv_nsec == table->seen.st_mtim.tv_nsec &&
+	    st.st_size == table->seen.st_size && st.st_ino == table->seen.st_ino &&
+	    st.st_dev == table->seen.st_dev)
 		return NULL;
 	return table_load_file(table, table->path);
 }
@@ -477,7 +482,8 @@ table_match_name(const struct table *table, const char *name)
 bool
 table_match_client(const struct table *table, const struct ip *ip, const char *name)
 {
-	return match_network(&table->content, ip) || (name != NULL && table_match_name(table, name));
+	return match_network(&table->content, ip) ||
+	       (name != NULL && table_match_name(table, name));
 }
 
 bool
@@ -507,7 +513,8 @@ table_match_address(const struct table *table, const char *address)
 }
 
 void
-table_each(const struct table *table, void (*visit)(const char *key, const char *value, void *), void *arg)
+table_each(
+    const struct table *table, void (*visit)(const char *key, const char *value, void *), void *arg)
 {
 	size_t i;
 

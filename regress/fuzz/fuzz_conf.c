@@ -1,6 +1,6 @@
 /*
- * Fuzz target: the configuration's text.  Whatever it is, there is either a configuration or a complaint; and what parses
- * prints to a text that parses and prints to the same.
+ * Fuzz target: the configuration's text.  Whatever it is, there is either a configuration or a
+ * complaint; and what parses prints to a text that parses and prints to the same.
  */
 #include <stddef.h>
 #include <stdint.h>

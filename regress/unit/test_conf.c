@@ -1,8 +1,9 @@
 /*
- * The configuration's language: files of cases in regress/unit/conf.  A case is a text, "---", and what comes of it; cases are
- * parted by "====".  A text that names no host gets a line for it at its end, because definitions stand in any order.
+ * The configuration's language: files of cases in regress/unit/conf.  A case is a text, "---", and
+ * what comes of it; cases are parted by "====".  A text that names no host gets a line for it at
+ * its end, because definitions stand in any order.
  *
- *   good.cases    parts of the printed configuration, whole lines in a row; more than one part is parted by "---" as well
+ *   good.cases    parts of the printed configuration, whole lines in a row, each behind its "---"
  *   bad.cases     all errors, to the letter
  *   warned.cases  all warnings of a good one, to the letter
  */
@@ -126,7 +127,8 @@ check_bad(const char *text, char *expected)
 
 	run_text(&outcome, text);
 	if (strcmp(buf_str(&outcome.errors), expected) != 0)
-		fail_msg("\n%s--- expected:\n%s--- is:\n%s", text, expected, buf_str(&outcome.errors));
+		fail_msg(
+		    "\n%s--- expected:\n%s--- is:\n%s", text, expected, buf_str(&outcome.errors));
 	assert_null(outcome.conf);
 	end(&outcome);
 }
@@ -147,7 +149,8 @@ check_warned(const char *text, char *expected)
 
 	run_text(&outcome, text);
 	if (strcmp(buf_str(&outcome.warnings), expected) != 0)
-		fail_msg("\n%s--- expected:\n%s--- is:\n%s", text, expected, buf_str(&outcome.warnings));
+		fail_msg(
+		    "\n%s--- expected:\n%s--- is:\n%s", text, expected, buf_str(&outcome.warnings));
 	assert_string_equal(buf_str(&outcome.errors), "");
 	assert_non_null(outcome.conf);
 	end(&outcome);
@@ -194,7 +197,8 @@ check_good(const char *text, char *expected)
 	for (; expected != NULL; expected = next) {
 		next = cut(expected, "---\n");
 		if (!has_lines(buf_str(&outcome.printed), expected))
-			fail_msg("\n%s--- expected:\n%s--- is:\n%s", text, expected, buf_str(&outcome.printed));
+			fail_msg("\n%s--- expected:\n%s--- is:\n%s", text, expected,
+			    buf_str(&outcome.printed));
 	}
 	assert_round_trip(&outcome.printed);
 	end(&outcome);
@@ -220,8 +224,11 @@ test_recovery(void **state)
 		{ "gat {\n\treject when client in { a, b }\n\tpause\n}\nlgo stderr\n", "1 5 " },
 		{ "domain {\n\tusers\n\tdeliver\n}\nlgo stderr\n", "1 5 " },
 		{ "domain a b {\n\tusers\n\taliases { c }\n}\nlgo stderr\n", "1 5 " },
-		{ "domain a.example {\n\tuser system\n\tdeliver maildi \"/x\"\n\tlist\n}\nlgo stderr\n", "2 3 4 6 " },
-		{ "gate {\n\treject whn s25r\n\tpause 4\n\treject when s25r\n\treject when (tls\n\tpause x\n}\nlgo x\n",
+		{ "domain a.example {\n\tuser system\n\tdeliver maildi \"/x\"\n\tlist\n}\nlgo "
+		  "stderr\n",
+		    "2 3 4 6 " },
+		{ "gate {\n\treject whn s25r\n\tpause 4\n\treject when s25r\n\treject when "
+		  "(tls\n\tpause x\n}\nlgo x\n",
 		    "2 3 6 8 " },
 		{ "gate { paus 4s }\nlgo x\n", "1 2 " },
 		{ "gate { pause }\nlgo x\n", "1 2 " },
@@ -232,7 +239,8 @@ test_recovery(void **state)
 		{ "host \"a\nspool \"b\nlgo x\n", "1 2 3 " },
 		{ "listen on 0.0.0.0 xclient from { 1.2.3.4/99 }\nlisten on\nlgo x\n", "1 2 3 " },
 		{ "resolver 1.2.3 port 53\r\nlog x\r\n", "1 2 " },
-		{ "gate {\n\treject when client in { a\n\t\tb\n\t} or or\n\tpause\n}\nlgo\n", "4 5 7 " },
+		{ "gate {\n\treject when client in { a\n\t\tb\n\t} or or\n\tpause\n}\nlgo\n",
+		    "4 5 7 " },
 	};
 	struct outcome outcome;
 	struct buf lines = { 0 };
@@ -245,8 +253,8 @@ test_recovery(void **state)
 		for (s = buf_str(&outcome.errors); *s != '\0'; s = strchr(s, '\n') + 1)
 			buf_addf(&lines, "%d ", atoi(s + strlen(NAME ":")));
 		if (strcmp(buf_str(&lines), cases[i].lines) != 0)
-			fail_msg("\n%s--- expected lines %s; is:\n%s", cases[i].text, cases[i].lines,
-			    buf_str(&outcome.errors));
+			fail_msg("\n%s--- expected lines %s; is:\n%s", cases[i].text,
+			    cases[i].lines, buf_str(&outcome.errors));
 		buf_clear(&lines);
 		end(&outcome);
 	}
@@ -288,7 +296,8 @@ test_many_errors(void **state)
 
 /* PIECE N times between BEFORE and AFTER. */
 static void
-run_repeated(struct outcome *outcome, const char *before, const char *piece, unsigned n, const char *after)
+run_repeated(
+    struct outcome *outcome, const char *before, const char *piece, unsigned n, const char *after)
 {
 	struct buf text = { 0 };
 
@@ -348,8 +357,9 @@ test_bytes(void **state)
 		CASE("\xef\xbb\xbfhost \"a b\"", NAME ":1:6: \"a b\" is not a host name\n"),
 		CASE("host \"abc", NAME ":1:6: the string is not closed on its line\n"),
 		CASE("host \"abc\\", NAME ":1:10: in a string only \\\" and \\\\ are escapes\n"),
-		CASE("host a.b\r\nlog\r\n", NAME ":2:4: unexpected end of the line; expected \"syslog\" or "
-		    "\"stderr\"\n"),
+		CASE("host a.b\r\nlog\r\n",
+		    NAME ":2:4: unexpected end of the line; expected \"syslog\" or "
+			 "\"stderr\"\n"),
 		CASE("host a\rb\n", NAME ":1:7: control character 0x0d\n"),
 #undef CASE
 	};
@@ -412,7 +422,8 @@ test_files(void **state)
 	table = xasprintf("%s/aliases", dir);
 	anchor = xasprintf("%s/anchor", dir);
 	write_file(table, "root: alice\n");
-	write_file(anchor, "; a comment\n\n. 172800 IN DS 20326 8 2 E06D ; its end\n.\tIN\tDNSKEY 257 3 8 AwEA\n");
+	write_file(anchor,
+	    "; a comment\n\n. 172800 IN DS 20326 8 2 E06D ; its end\n.\tIN\tDNSKEY 257 3 8 AwEA\n");
 	text = xasprintf(HOST "table a file \"%s\"\nresolver anchor \"%s\"\n"
 	    "domain a.example { aliases <a> }\n", table, anchor);
 	write_file(path, text);
@@ -458,7 +469,8 @@ test_files(void **state)
 static void
 test_roles(void **state)
 {
-	static const char text[] = HOST "limit lifetime off\nlimit delay-notice off\nlimit destination 7\n";
+	static const char text[] =
+	    HOST "limit lifetime off\nlimit delay-notice off\nlimit destination 7\n";
 	struct outcome outcome;
 	const struct conf *conf;
 
@@ -482,7 +494,8 @@ test_roles(void **state)
 	end(&outcome);
 }
 
-/* The manual's check and messages go by these: no word twice, no limit that is a word with another meaning. */
+/* The manual's check and messages go by these: no word twice, no limit that is a word with
+ * another meaning. */
 static void
 test_words(void **state)
 {

@@ -1,6 +1,7 @@
 /*
- * The judgement of rules: every fact at every phase, the phases of rules that name none, and what else a rule can have
- * wrong.  Rules are built by hand, for nothing here should depend on the configuration's parser.
+ * The judgement of rules: every fact at every phase, the phases of rules that name none, and what
+ * else a rule can have wrong.  Rules are built by hand, for nothing here should depend on the
+ * configuration's parser.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,7 +80,9 @@ new_operator(int op, struct condition *left, struct condition *right)
 static struct rule
 new_rule(enum action action, struct condition *when)
 {
-	return (struct rule){ .action = action, .place = { 7, 2 }, .number = 3, .when = when, .seconds = 20 };
+	return (struct rule){
+		.action = action, .place = { 7, 2 }, .number = 3, .when = when, .seconds = 20
+	};
 }
 
 static void
@@ -128,7 +131,8 @@ test_facts(void **state)
 	assert_int_equal(phase_by_name(""), -1);
 }
 
-/* A reject on every fact at every phase: right from the fact's phase on, else the words of the design. */
+/* A reject on every fact at every phase: right from the fact's phase on, else the words of the
+ * design. */
 static void
 test_every_phase(void **state)
 {
@@ -151,7 +155,8 @@ test_every_phase(void **state)
 	}
 }
 
-/* The phases of rules that name none: trust as early as it can, pause before the banner, all others not before rcpt. */
+/* The phases of rules that name none: trust as early as it can, pause before the banner, all
+ * others not before rcpt. */
 static void
 test_default_phase(void **state)
 {
@@ -192,7 +197,8 @@ test_nested(void **state)
 	(void)state;
 	rule.at_given = true;
 	rule.at = PHASE_RCPT;
-	assert_judgement(&rule, "3:20: \"size\" is not known at rcpt; the earliest phase is message");
+	assert_judgement(
+	    &rule, "3:20: \"size\" is not known at rcpt; the earliest phase is message");
 }
 
 static void
@@ -201,7 +207,8 @@ test_pause(void **state)
 	struct rule rule = new_rule(ACTION_PAUSE, new_test(FACT_EARLY_TALKER, 5, 6));
 
 	(void)state;
-	assert_judgement(&rule, "5:6: \"early-talker\" is not known at connect; the earliest phase is greeting");
+	assert_judgement(
+	    &rule, "5:6: \"early-talker\" is not known at connect; the earliest phase is greeting");
 	rule = new_rule(ACTION_PAUSE, NULL);
 	rule.at_given = true;
 	rule.at = PHASE_MAIL;
@@ -247,30 +254,39 @@ test_other_mistakes(void **state)
 		const char *text, *name, *expected;
 	} cases[] = {
 		{ { .action = ACTION_GREYLIST, .at_given = true, .at = PHASE_MAIL }, NULL, NULL,
-		    "1:1: \"greylist\" needs the recipient, who is not known at mail; the earliest phase is rcpt" },
+		    "1:1: \"greylist\" needs the recipient, who is not known at mail; the earliest "
+		    "phase is rcpt" },
 		{ { .action = ACTION_GREYLIST, .delay = GREYLIST_WINDOW }, NULL, NULL,
-		    "1:1: nobody can pass this greylist: its delay is not shorter than its window" },
+		    "1:1: nobody can pass this greylist: its delay is not shorter than its "
+		    "window" },
 		{ { .action = ACTION_GREYLIST, .window = GREYLIST_DELAY }, NULL, NULL,
-		    "1:1: nobody can pass this greylist: its delay is not shorter than its window" },
+		    "1:1: nobody can pass this greylist: its delay is not shorter than its "
+		    "window" },
 		{ { .action = ACTION_GREYLIST, .lifetime = GREYLIST_WINDOW - 1 }, NULL, NULL,
 		    "1:1: the window of this greylist is longer than its lifetime" },
-		{ { .action = ACTION_GREYLIST, .delay = 1, .window = 2, .lifetime = 2 }, NULL, NULL, NULL },
+		{ { .action = ACTION_GREYLIST, .delay = 1, .window = 2, .lifetime = 2 }, NULL, NULL,
+		    NULL },
 		{ { .action = ACTION_TRAP }, NULL, NULL, "1:1: \"trap\" of no time does nothing" },
 		{ { .action = ACTION_TRAP, .seconds = UINT32_MAX }, NULL, NULL, NULL },
 		{ { .action = ACTION_REJECT }, "", NULL,
 		    "1:1: the text of \"reject\" has 0 octets; 1 to 400 fit in a line" },
 		{ { .action = ACTION_REJECT }, "a\r\n250 ok", NULL,
-		    "1:1: the text of \"reject\" holds other characters than printable ASCII (RFC 5321 4.2)" },
+		    "1:1: the text of \"reject\" holds other characters than printable ASCII (RFC "
+		    "5321 4.2)" },
 		{ { .action = ACTION_DROP }, "\xc3\xa9", NULL,
-		    "1:1: the text of \"drop\" holds other characters than printable ASCII (RFC 5321 4.2)" },
+		    "1:1: the text of \"drop\" holds other characters than printable ASCII (RFC "
+		    "5321 4.2)" },
 		{ { .action = ACTION_TEMPFAIL }, "go\taway", NULL, NULL },
 		{ { .action = ACTION_MARK }, "yes", "", "1:1: \"\" is not the name of a header" },
-		{ { .action = ACTION_MARK }, "yes", "X-A:", "1:1: \"X-A:\" is not the name of a header" },
-		{ { .action = ACTION_MARK }, "yes", "X A", "1:1: \"X A\" is not the name of a header" },
+		{ { .action = ACTION_MARK }, "yes",
+		    "X-A:", "1:1: \"X-A:\" is not the name of a header" },
+		{ { .action = ACTION_MARK }, "yes", "X A",
+		    "1:1: \"X A\" is not the name of a header" },
 		{ { .action = ACTION_MARK }, "yes", "x-genkan",
 		    "1:1: the header \"X-Genkan\" is the gate's own; choose another name" },
 		{ { .action = ACTION_MARK }, "yes\nBcc: x", "X-A",
-		    "1:1: the text of \"mark\" holds other characters than printable ASCII (RFC 5321 4.2)" },
+		    "1:1: the text of \"mark\" holds other characters than printable ASCII (RFC "
+		    "5321 4.2)" },
 		{ { .action = ACTION_MARK }, "yes", "X-A", NULL },
 	};
 	struct rule rule;
@@ -324,7 +340,8 @@ test_results(void **state)
 static void
 test_impossible(void **state)
 {
-	static const char *const zones[] = { "", "a b", "[192.0.2.1]", "zen.example.net.", "-x.example" };
+	static const char *const zones[] = { "", "a b", "[192.0.2.1]", "zen.example.net.",
+		"-x.example" };
 	struct buf expected = { 0 };
 	struct rule rule;
 	size_t i;
@@ -334,7 +351,8 @@ test_impossible(void **state)
 	for (value = S25R_OWN; value <= S25R_RULES + 1; value++) {
 		rule = new_rule(ACTION_REJECT, new_test(FACT_S25R, 1, 1));
 		rule.when->test.value = value;
-		assert_judgement(&rule, value <= S25R_RULES ? NULL : "1:1: S25R has rules 0 to 6, not 7");
+		assert_judgement(
+		    &rule, value <= S25R_RULES ? NULL : "1:1: S25R has rules 0 to 6, not 7");
 	}
 	rule = new_rule(ACTION_REJECT, new_test(FACT_RATE, 1, 1));
 	rule.when->test.period = 0;
@@ -368,11 +386,13 @@ test_gate(void **state)
 	gate.rules[1].at = PHASE_CONNECT;
 	gate.rules[2] = new_rule(ACTION_PAUSE, new_test(FACT_SPF, 3, 5));
 	why = gate_check(&gate);
-	assert_string_equal(why, "2:5: \"helo\" is not known at connect; the earliest phase is helo");
+	assert_string_equal(
+	    why, "2:5: \"helo\" is not known at connect; the earliest phase is helo");
 	free(why);
 	gate.rules[1].at = PHASE_HELO;
 	why = gate_check(&gate);
-	assert_string_equal(why, "3:5: \"spf\" is not known at connect; the earliest phase is mail");
+	assert_string_equal(
+	    why, "3:5: \"spf\" is not known at connect; the earliest phase is mail");
 	free(why);
 	gate.rules[2].action = ACTION_DROP;
 	assert_null(gate_check(&gate));
@@ -387,6 +407,7 @@ static void
 test_print(void **state)
 {
 	struct table *list = table_new("");
+	struct condition *left, *right;
 	struct buf out = { 0 };
 	struct rule rule;
 	char tag[32];
@@ -394,18 +415,20 @@ test_print(void **state)
 	(void)state;
 	table_add(list, "192.0.2.0/24", NULL);
 	table_add(list, "a \"b\"", NULL);
-	rule = new_rule(ACTION_REJECT, new_operator(CONDITION_AND, new_operator(CONDITION_OR,
-	    new_test(FACT_S25R, 1, 1), new_operator(CONDITION_NOT, new_test(FACT_RDNS, 1, 1), NULL)),
-	    new_operator(CONDITION_NOT, new_operator(CONDITION_AND, new_test(FACT_CLIENT, 1, 1),
-	    new_test(FACT_RATE, 1, 1)), NULL)));
-	rule.when->right->left->left->test.in = list;
-	rule.when->right->left->right->test.more_than = 30;
+	left = new_operator(CONDITION_OR, new_test(FACT_S25R, 1, 1),
+	    new_operator(CONDITION_NOT, new_test(FACT_RDNS, 1, 1), NULL));
+	right = new_operator(CONDITION_AND, new_test(FACT_CLIENT, 1, 1), new_test(FACT_RATE, 1, 1));
+	right->left->test.in = list;
+	right->right->test.more_than = 30;
+	right = new_operator(CONDITION_NOT, right, NULL);
+	rule = new_rule(ACTION_REJECT, new_operator(CONDITION_AND, left, right));
 	rule.seconds = 0;
 	rule.observe = true;
 	rule.text = xstrdup("no \"way\"");
 	assert_null(rule_check(&rule));
 	rule_print(&out, &rule);
-	assert_string_equal(buf_str(&out), "observe reject \"no \\\"way\\\"\" at rcpt when (s25r or not rdns pass) and "
+	assert_string_equal(buf_str(&out),
+	    "observe reject \"no \\\"way\\\"\" at rcpt when (s25r or not rdns pass) and "
 	    "not (client in { 192.0.2.0/24, \"a \\\"b\\\"\" } and rate > 30 per 1m)");
 	rule_tag(&rule, tag, sizeof(tag));
 	assert_string_equal(tag, "reject#3");

@@ -1,6 +1,7 @@
 /*
- * Tables: every kind of question, every form of line in a file, what happens when the file turns bad; and the three small
- * readers of the configuration's values: quoted strings, quantities, the nearest word.
+ * Tables: every kind of question, every form of line in a file, what happens when the file turns
+ * bad; and the three small readers of the configuration's values: quoted strings, quantities, the
+ * nearest word.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -64,7 +65,8 @@ test_get(void **state)
 	assert_string_equal(buf_str(&out), "<virtual>");
 	buf_clear(&out);
 	table_print_content(&out, table);
-	assert_string_equal(buf_str(&out), "{ \"alice@example.net\" = \"bob\", \"set\", 192.0.2.1 = \"host\", "
+	assert_string_equal(buf_str(&out),
+	    "{ \"alice@example.net\" = \"bob\", \"set\", 192.0.2.1 = \"host\", "
 	    "2001:db8::/32 = \"net \\\"6\\\"\" }");
 	table_free_in_place(table);
 	assert_int_equal(table_count(table), 4);
@@ -112,8 +114,8 @@ test_growth(void **state)
 static void
 test_client(void **state)
 {
-	static const char *const keys[] = { "192.0.2.0/24", "198.51.100.7", "2001:db8::/32", "203.0.113.128/25",
-		"example.net", ".example.org", "localhost" };
+	static const char *const keys[] = { "192.0.2.0/24", "198.51.100.7", "2001:db8::/32",
+		"203.0.113.128/25", "example.net", ".example.org", "localhost" };
 	static const struct {
 		const char *ip, *name;
 		bool match;
@@ -178,8 +180,8 @@ test_everybody(void **state)
 static void
 test_address(void **state)
 {
-	static const char *const keys[] = { "alice@example.net", "postmaster@", "@example.com", "example.org",
-		".sub.example", "\"a b\"@example.net", "<>" };
+	static const char *const keys[] = { "alice@example.net", "postmaster@", "@example.com",
+		"example.org", ".sub.example", "\"a b\"@example.net", "<>" };
 	static const struct {
 		const char *address;
 		bool match;
@@ -402,8 +404,10 @@ test_refresh(void **state)
 static void
 test_quote(void **state)
 {
-	static const char *const values[] = { "", "a", "a \"b\" \\ c", "\\\\\"", "tab\there", "\xe7\x8e\x84\xe9\x96\xa2" };
-	static const char *const bad[] = { "\"", "\"abc", "\"abc\\", "\"a\nb\"", "\"a\\n\"", "\"\001\"", "\"\x7f\"" };
+	static const char *const values[] = { "", "a", "a \"b\" \\ c", "\\\\\"", "tab\there",
+		"\xe7\x8e\x84\xe9\x96\xa2" };
+	static const char *const bad[] = { "\"", "\"abc", "\"abc\\", "\"a\nb\"", "\"a\\n\"",
+		"\"\001\"", "\"\x7f\"" };
 	struct buf quoted = { 0 }, back = { 0 };
 	const char *why = NULL;
 	size_t i, at = 0;
@@ -411,7 +415,8 @@ test_quote(void **state)
 	(void)state;
 	for (i = 0; i < N(values); i++) {
 		quote_add(&quoted, values[i]);
-		assert_int_equal(quote_read(buf_str(&quoted), quoted.len, &back, &why, &at), quoted.len);
+		assert_int_equal(
+		    quote_read(buf_str(&quoted), quoted.len, &back, &why, &at), quoted.len);
 		assert_string_equal(buf_str(&back), values[i]);
 		buf_clear(&quoted);
 		buf_clear(&back);
@@ -492,7 +497,8 @@ test_quantity(void **state)
 static void
 test_nearest(void **state)
 {
-	static const char *const words[] = { "greylist", "reject", "trust", NULL, "trap", "tarpit", "at", "rcpt" };
+	static const char *const words[] = { "greylist", "reject", "trust", NULL, "trap", "tarpit",
+		"at", "rcpt" };
 	static const struct {
 		const char *word, *nearest;
 	} cases[] = {
@@ -509,7 +515,9 @@ test_nearest(void **state)
 		{ "", NULL },
 		{ "zz", NULL },
 		{ "entirely-different", NULL },
-		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		  "aaaa",
+		    NULL },
 	};
 	const char *nearest;
 	size_t i;
