@@ -2,10 +2,12 @@
  * What the ledger remembers and answers, without its process: messages, records, the operator's entries, decisions over
  * a store, counters and the report's arithmetic, smtpctl's selectors.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -348,6 +350,7 @@ test_operator_on_mail(void **state)
 		{ { "+to:postmaster@c.net", "-from:example.org" }, "x", "a@example.org", "postmaster@c.net",
 		  OPERATOR_ALLOW },
 		{ { "+to:c.net", "-from:example.org" }, "x", "a@example.org", "b@c.net", OPERATOR_DENY },
+		{ { "+from:example.org", "-to:c.net" }, "x", "a@example.org", "b@c.net", OPERATOR_DENY },
 		{ { "+to:c.net", "-identity:name:x.org" }, "name:x.org", "a@example.org", "b@c.net", OPERATOR_ALLOW },
 	};
 	struct operator_list *list;
@@ -571,6 +574,39 @@ test_decide_without_store(void **state)
 	ledger_judge_caller(&ledger, &client, NULL, T0, &c);
 	assert_true(c.unknown && !c.denied && !c.passed && !c.trapped && !c.allowed);
 	ledger.store = store;
+}
+
+/* What cannot be remembered must not be asked to come back: it would be asked so for ever. */
+static void
+test_decide_full_disk(void **state)
+{
+	struct rlimit limit;
+	rlim_t before;
+	char sender[32];
+	unsigned i, n;
+	enum grey_state answer = GREY_NEW;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = 100 * 1000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (n = 0; n < 5000 && answer == GREY_NEW; n++) {
+		snprintf(sender, sizeof(sender), "a%u@x.org", n);
+		answer = try("id", sender, "b@y.net", 0);
+	}
+	limit.rlim_cur = before;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(answer, GREY_UNKNOWN);
+	ledger_count_free(ledger.count); /* what it holds cannot be flushed now */
+	ledger.count = ledger_count_new();
+	close_ledger();
+	open_ledger();
+	for (i = 0; i < n - 1; i++) {
+		snprintf(sender, sizeof(sender), "a%u@x.org", i);
+		assert_int_equal(try("id", sender, "b@y.net", 60), GREY_EARLY);
+	}
 }
 
 static void
@@ -980,6 +1016,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_decide_observe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_operator, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_without_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_decide_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_callers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_correspondents, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_record, setup, teardown),
