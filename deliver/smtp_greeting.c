@@ -1,0 +1,104 @@
+/*
+ * The SMTP client's greeting: banner, EHLO or HELO, and what the server offers.
+ *
+ * Called for replies by the table in smtp_client.c.  Any failure here concerns the server and no message, so another
+ * server may be asked at once; a server that is ourselves ends the way, or mail would go round until its hops are
+ * counted.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/event.h>
+
+#include "deliver/smtp_inside.h"
+
+void
+smtp_on_banner(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	(void)recipient;
+	if (reply->code < 300)
+		smtp_command(c, STEP_EHLO, 0, "EHLO %s", c->conf->host);
+	else
+		smtp_end_by_reply(c, reply, true);
+}
+
+static void
+take_offer(struct smtp_client *c, const char *line, size_t len)
+{
+	static const struct {
+		const char *keyword;
+		enum offer offer;
+	} known[] = {
+		{ "PIPELINING", OFFER_PIPELINING }, { "SIZE", OFFER_SIZE }, { "8BITMIME", OFFER_8BITMIME },
+		{ "SMTPUTF8", OFFER_SMTPUTF8 }, { "DSN", OFFER_DSN },
+	};
+	size_t i, word = 0;
+
+	while (word < len && line[word] != ' ' && line[word] != '=')
+		word++;
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strlen(known[i].keyword) != word || strncasecmp(line, known[i].keyword, word) != 0)
+			continue;
+		c->offers |= known[i].offer;
+		if (known[i].offer == OFFER_SIZE && word < len)
+			c->size_most = strtoull(line + word + 1, NULL, 10);
+	}
+}
+
+/* The first line is the server's name, each other an extension. */
+static void
+take_offers(struct smtp_client *c, const struct smtp_reply *reply)
+{
+	const char *line = buf_str(&reply->lines), *lf;
+
+	for (lf = strchr(line, '\n'); lf != NULL; lf = strchr(line, '\n')) {
+		if (line != reply->lines.data)
+			take_offer(c, line, (size_t)(lf - line));
+		line = lf + 1;
+	}
+}
+
+static bool
+is_self(const struct smtp_client *c, const struct smtp_reply *reply)
+{
+	const char *name = buf_str(&reply->lines);
+	size_t len = strcspn(name, " \n");
+
+	return c->conf->refuse_self && strlen(c->conf->host) == len && strncasecmp(name, c->conf->host, len) == 0;
+}
+
+static void
+greeted(struct smtp_client *c, const struct smtp_reply *reply)
+{
+	if (is_self(c, reply)) {
+		smtp_end(c, DELIVERY_PERM, false, "554 5.4.6 the mail loops: that server is this one, %s", c->conf->host);
+		return;
+	}
+	c->finished = true;
+	event_active(&c->turn, 0, 0);
+}
+
+void
+smtp_on_ehlo(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	(void)recipient;
+	if (reply->code < 300) {
+		take_offers(c, reply);
+		greeted(c, reply);
+	} else if (reply->code >= 500) {
+		smtp_command(c, STEP_HELO, 0, "HELO %s", c->conf->host);
+	} else {
+		smtp_end_by_reply(c, reply, true);
+	}
+}
+
+void
+smtp_on_helo(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	(void)recipient;
+	if (reply->code < 300)
+		greeted(c, reply);
+	else
+		smtp_end_by_reply(c, reply, true);
+}

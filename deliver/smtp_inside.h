@@ -1,0 +1,106 @@
+/*
+ * The inside of the SMTP client, shared by its three files: the connection (smtp_client.c), the greeting
+ * (smtp_greeting.c), messages and transactions (smtp_transaction.c).  Nobody else includes this.
+ */
+#ifndef DELIVER_SMTP_INSIDE_H
+#define DELIVER_SMTP_INSIDE_H
+
+#include <event2/event_struct.h>
+
+#include "deliver/smtp_client.h"
+#include "deliver/smtp_content.h"
+#include "deliver/smtp_reply.h"
+
+struct bufferevent;
+
+/* RFC 5321 4.5.3.1.8: what every server takes in one transaction. */
+#define TRANSACTION_MAX 100
+
+enum step { STEP_CONNECT, STEP_BANNER, STEP_EHLO, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_CONTENT, STEP_DOT,
+	STEP_RSET, STEP_IDLE, STEP_QUIT, STEP_COUNT };
+
+enum offer { OFFER_PIPELINING = 1, OFFER_SIZE = 2, OFFER_8BITMIME = 4, OFFER_SMTPUTF8 = 8, OFFER_DSN = 16 };
+
+enum recipient_step {
+	TO_SEND,  /* not in any transaction yet, or to be sent again */
+	SENT,     /* in this one */
+	ACCEPTED, /* by its reply to RCPT */
+	AGAIN,    /* there were too many in this one */
+	REPORTED
+};
+
+struct awaited {
+	enum step step;
+	unsigned recipient;
+};
+
+struct smtp_client {
+	struct event_base *base;
+	const struct smtp_client_conf *conf;
+	const struct smtp_client_ops *ops; /* NULL: nobody listens any more */
+	void *arg;
+	struct bufferevent *bev;
+	struct event timer, turn;
+	bool over;      /* nothing is read or sent any more */
+	bool finished;  /* the message is done, and READY to be called */
+	char *refusal;  /* of the message, by ourselves: to be reported */
+	struct smtp_client_end end;
+	char *end_text;
+	/* what the server said */
+	struct smtp_reply reply;
+	unsigned offers;
+	uint64_t size_most; /* 0: not said */
+	/* replies to come */
+	struct awaited *awaited;
+	unsigned awaited_n, awaited_cap;
+	/* the message */
+	const struct smtp_client_message *message;
+	bool answered;
+	enum recipient_step *steps; /* of each recipient */
+	/* the transaction */
+	unsigned batch[TRANSACTION_MAX]; /* its recipients */
+	unsigned batch_n;
+	unsigned sent;      /* commands of it: MAIL, the recipients, DATA */
+	unsigned accepted;
+	bool opened;        /* MAIL was accepted, and neither the data nor RSET has ended it */
+	bool refused;       /* MAIL was not */
+	bool streaming;     /* the content is being sent */
+	bool committed;     /* all of it is out, and its reply is not here */
+	struct smtp_content content;
+};
+
+/* --- smtp_client.c --- */
+/* The one way in which a connection ends: the text is what recipients without a result are told. */
+void smtp_end(struct smtp_client *, enum delivery_status, bool try_elsewhere, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* In the words of a reply, for a server that turns the session away. */
+void smtp_end_by_reply(struct smtp_client *, const struct smtp_reply *, bool try_elsewhere);
+/* Sends a line, and awaits its reply. */
+void smtp_command(struct smtp_client *, enum step, unsigned recipient, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void smtp_await(struct smtp_client *, enum step, unsigned recipient);
+/* Sets the time-out of the present step anew. */
+void smtp_arm(struct smtp_client *);
+
+/* --- smtp_greeting.c: replies --- */
+void smtp_on_banner(struct smtp_client *, const struct smtp_reply *, unsigned);
+void smtp_on_ehlo(struct smtp_client *, const struct smtp_reply *, unsigned);
+void smtp_on_helo(struct smtp_client *, const struct smtp_reply *, unsigned);
+
+/* --- smtp_transaction.c: replies --- */
+void smtp_on_mail(struct smtp_client *, const struct smtp_reply *, unsigned);
+void smtp_on_rcpt(struct smtp_client *, const struct smtp_reply *, unsigned recipient);
+void smtp_on_data(struct smtp_client *, const struct smtp_reply *, unsigned);
+void smtp_on_dot(struct smtp_client *, const struct smtp_reply *, unsigned);
+void smtp_on_rset(struct smtp_client *, const struct smtp_reply *, unsigned);
+/* --- and what moves it on --- */
+/* Nothing is awaited any more: the next command, the next transaction, or the end of the message. */
+void smtp_advance(struct smtp_client *);
+/* With the recipients that are to be sent; without any the message is finished. */
+void smtp_begin_transaction(struct smtp_client *);
+/* As much as the socket takes now. */
+void smtp_send_content(struct smtp_client *);
+/* All recipients of the message that are at STEP. */
+void smtp_report_all(struct smtp_client *, enum recipient_step, enum delivery_status, const char *text);
+
+#endif

@@ -1,0 +1,408 @@
+/*
+ * The SMTP client's messages: what can be sent to this server at all, transactions, and the result of each recipient.
+ *
+ * Called for replies by the table in smtp_client.c, and by smtp_advance when none is awaited any more.  A transaction is
+ * a number of commands (MAIL, recipients, DATA), of which SENT are out; with PIPELINING that is all of them at once.
+ * Every transaction gives at least one recipient a result, so a message comes to its end.  What must never happen: a
+ * recipient that is reported as delivered without a 2xx reply to the data of his own transaction; a CR or LF of an
+ * address or a content that the server takes for the end of a line.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include "deliver/smtp_inside.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define OUTPUT_HIGH (256 * 1024)
+
+/* --- results --- */
+
+static void
+report(struct smtp_client *c, unsigned recipient, enum delivery_status status, const char *text)
+{
+	c->steps[recipient] = REPORTED;
+	c->ops->result(c, recipient, status, text, c->arg);
+}
+
+void
+smtp_report_all(struct smtp_client *c, enum recipient_step step, enum delivery_status status, const char *text)
+{
+	unsigned i;
+
+	for (i = 0; i < c->message->recipients_n && c->ops != NULL; i++) {
+		if (c->steps[i] == step)
+			report(c, i, status, text);
+	}
+}
+
+static enum delivery_status
+status_of(const struct smtp_reply *reply)
+{
+	return reply->code < 300 ? DELIVERY_OK : reply->code >= 500 ? DELIVERY_PERM : DELIVERY_TEMP;
+}
+
+/* A reply that is neither yes nor no where one of them is due. */
+static bool
+is_refusal(const struct smtp_reply *reply)
+{
+	return reply->code >= 400;
+}
+
+static void
+report_refusal(struct smtp_client *c, enum recipient_step step, const struct smtp_reply *reply)
+{
+	char *text = smtp_reply_text(reply), *odd;
+
+	if (is_refusal(reply)) {
+		smtp_report_all(c, step, status_of(reply), text);
+	} else {
+		odd = xasprintf("451 4.5.0 the server answered what makes no sense: %s", text);
+		smtp_report_all(c, step, DELIVERY_TEMP, odd);
+		free(odd);
+	}
+	free(text);
+}
+
+/* --- commands of a transaction --- */
+
+/* RFC 3461 4: printable ASCII but '+' and '=', the rest as +XX. */
+static void
+add_xtext(struct buf *out, const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s > ' ' && *s < 0x7f && *s != '+' && *s != '=')
+			buf_addc(out, *s);
+		else
+			buf_addf(out, "+%02X", (unsigned)(unsigned char)*s);
+	}
+}
+
+static bool
+has_8bit(const struct smtp_client_message *m)
+{
+	struct smtp_content content;
+
+	smtp_content_init(&content, m->content, m->content_len, m->fd);
+	return smtp_content_has_8bit(&content);
+}
+
+static void
+send_mail(struct smtp_client *c)
+{
+	const struct smtp_client_message *m = c->message;
+	struct buf params = { 0 };
+
+	if (c->offers & OFFER_SIZE)
+		buf_addf(&params, " SIZE=%llu", (unsigned long long)m->size);
+	if ((c->offers & OFFER_8BITMIME) && (m->body == BODY_8BITMIME || (m->content != NULL && has_8bit(m))))
+		buf_adds(&params, " BODY=8BITMIME");
+	if (m->utf8)
+		buf_adds(&params, " SMTPUTF8");
+	if ((c->offers & OFFER_DSN) && m->ret != 0)
+		buf_adds(&params, m->ret == 1 ? " RET=FULL" : " RET=HDRS");
+	if ((c->offers & OFFER_DSN) && m->envid != NULL) {
+		buf_adds(&params, " ENVID=");
+		add_xtext(&params, m->envid);
+	}
+	smtp_command(c, STEP_MAIL, 0, "MAIL FROM:<%s>%s", m->sender, buf_str(&params));
+	buf_free(&params);
+}
+
+/* The queue's bits, as RFC 3461 4.1 orders the words. */
+static void
+add_notify(struct buf *out, uint8_t notify)
+{
+	static const char *const words[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
+	const char *before = " NOTIFY=";
+	unsigned i;
+
+	for (i = 0; i < 4; i++) {
+		if (notify & 1u << i) {
+			buf_addf(out, "%s%s", before, words[i]);
+			before = ",";
+		}
+	}
+}
+
+static void
+send_rcpt(struct smtp_client *c, unsigned i)
+{
+	const struct job_recipient *r = &c->message->recipients[i];
+	const char *address = r->address + (r->address[0] == '\\'), *semicolon;
+	struct buf params = { 0 };
+
+	if (c->offers & OFFER_DSN) {
+		add_notify(&params, r->notify);
+		if (r->original != NULL) {
+			semicolon = strchr(r->original, ';');
+			buf_addf(&params, " ORCPT=%.*s;", semicolon == NULL ? 6 : (int)(semicolon - r->original),
+			    semicolon == NULL ? "rfc822" : r->original);
+			add_xtext(&params, semicolon == NULL ? r->original : semicolon + 1);
+		}
+	}
+	c->steps[i] = SENT;
+	smtp_command(c, STEP_RCPT, i, "RCPT TO:<%s>%s", address, buf_str(&params));
+	buf_free(&params);
+}
+
+/* All that may be sent now. */
+static void
+send_commands(struct smtp_client *c)
+{
+	while (c->sent < c->batch_n + 2 && (c->awaited_n == 0 || (c->offers & OFFER_PIPELINING))) {
+		if (c->sent == 0)
+			send_mail(c);
+		else if (c->sent <= c->batch_n)
+			send_rcpt(c, c->batch[c->sent - 1]);
+		else
+			smtp_command(c, STEP_DATA, 0, "DATA");
+		c->sent++;
+	}
+}
+
+void
+smtp_begin_transaction(struct smtp_client *c)
+{
+	unsigned i;
+
+	c->batch_n = 0;
+	for (i = 0; i < c->message->recipients_n && c->batch_n < TRANSACTION_MAX; i++) {
+		if (c->steps[i] == TO_SEND)
+			c->batch[c->batch_n++] = i;
+	}
+	c->sent = c->accepted = 0;
+	c->opened = c->refused = false;
+	if (c->batch_n > 0) {
+		send_commands(c);
+		return;
+	}
+	c->message = NULL;
+	c->finished = true;
+	event_active(&c->turn, 0, 0);
+}
+
+/* --- replies in a transaction --- */
+
+void
+smtp_on_mail(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	(void)recipient;
+	c->opened = reply->code < 300;
+	c->refused = !c->opened;
+	if (c->refused) {
+		report_refusal(c, SENT, reply);
+		report_refusal(c, TO_SEND, reply);
+	}
+}
+
+/* RFC 5321 4.5.3.1.10: the server has enough recipients for this transaction; 552 is what it was before. */
+static bool
+is_too_many(const struct smtp_client *c, const struct smtp_reply *reply)
+{
+	if (c->accepted == 0)
+		return false;
+	return reply->code == 452 || (reply->code == 552 && smtp_reply_has_enhanced(reply, "5.5.3"));
+}
+
+void
+smtp_on_rcpt(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	char *text;
+
+	if (c->steps[recipient] != SENT) /* went with MAIL */
+		return;
+	if (reply->code < 300) {
+		c->steps[recipient] = ACCEPTED;
+		c->accepted++;
+	} else if (is_too_many(c, reply)) {
+		c->steps[recipient] = AGAIN;
+	} else {
+		text = smtp_reply_text(reply);
+		report(c, recipient, is_refusal(reply) ? status_of(reply) : DELIVERY_TEMP, text);
+		free(text);
+	}
+}
+
+void
+smtp_send_content(struct smtp_client *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	enum smtp_content_status status = SMTP_CONTENT_MORE;
+
+	while (status == SMTP_CONTENT_MORE && evbuffer_get_length(out) < OUTPUT_HIGH)
+		status = smtp_content_next(&c->content, out);
+	c->streaming = status == SMTP_CONTENT_MORE;
+	switch (status) {
+	case SMTP_CONTENT_MORE:
+		break;
+	case SMTP_CONTENT_END:
+		c->committed = true;
+		break;
+	case SMTP_CONTENT_BARE:
+		smtp_end(c, DELIVERY_PERM, false, "554 5.6.0 the message has a CR or LF that is no line end");
+		break;
+	case SMTP_CONTENT_ERROR:
+		smtp_end(c, DELIVERY_TEMP, false, "451 4.3.0 the message cannot be read: %s", strerror(errno));
+		break;
+	}
+	if (!c->over)
+		smtp_arm(c);
+}
+
+void
+smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	const struct smtp_client_message *m = c->message;
+
+	(void)recipient;
+	if (reply->code != 354) {
+		report_refusal(c, ACCEPTED, reply);
+		return;
+	}
+	smtp_await(c, STEP_DOT, 0);
+	if (c->accepted > 0) {
+		smtp_content_init(&c->content, m->content, m->content_len, m->fd);
+		c->streaming = true;
+		smtp_send_content(c);
+	} else {
+		/* RFC 2920 3.1: nobody was accepted, and DATA was out already */
+		evbuffer_add(bufferevent_get_output(c->bev), ".\r\n", 3);
+	}
+}
+
+void
+smtp_on_dot(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	bool whole = c->committed || c->accepted == 0;
+	char *text;
+
+	(void)recipient;
+	c->committed = c->streaming = c->opened = false;
+	if (reply->code < 300 && whole) {
+		text = smtp_reply_text(reply);
+		smtp_report_all(c, ACCEPTED, DELIVERY_OK, text);
+		free(text);
+		return;
+	}
+	report_refusal(c, ACCEPTED, reply);
+	if (!whole && c->ops != NULL) /* what we still had to send would now be read as commands */
+		smtp_end(c, DELIVERY_TEMP_HOST, false, "451 4.5.0 the server answered before it had the whole message");
+}
+
+void
+smtp_on_rset(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
+{
+	(void)recipient;
+	c->opened = false;
+	if (reply->code >= 300)
+		smtp_end_by_reply(c, reply, false);
+}
+
+void
+smtp_advance(struct smtp_client *c)
+{
+	unsigned i;
+
+	if (c->message == NULL)
+		return;
+	if (!c->refused && c->sent <= c->batch_n) {
+		send_commands(c);
+		return;
+	}
+	if (!c->refused && c->sent == c->batch_n + 1 && c->accepted > 0) {
+		send_commands(c);
+		return;
+	}
+	if (c->opened) {
+		smtp_command(c, STEP_RSET, 0, "RSET");
+		return;
+	}
+	for (i = 0; i < c->batch_n; i++) {
+		if (c->steps[c->batch[i]] == AGAIN)
+			c->steps[c->batch[i]] = TO_SEND;
+	}
+	smtp_begin_transaction(c);
+}
+
+/* --- a message --- */
+
+/* Nothing that a server could take for the end of a line or of a path. */
+static bool
+is_sendable(const char *address)
+{
+	for (; *address != '\0'; address++) {
+		if ((unsigned char)*address < ' ' || *address == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static bool
+addresses_ok(const struct smtp_client_message *m)
+{
+	unsigned i;
+
+	for (i = 0; i < m->recipients_n; i++) {
+		if (!is_sendable(m->recipients[i].address))
+			return false;
+	}
+	return is_sendable(m->sender);
+}
+
+/* A content in memory is checked before anything is sent. */
+static bool
+line_ends_ok(const struct smtp_client_message *m)
+{
+	struct dotstuff stuff = { .cr = false };
+
+	return m->content == NULL ||
+	    (dotstuff_feed(&stuff, m->content, m->content_len, NULL) && dotstuff_end(&stuff, NULL));
+}
+
+/* Why this message cannot go to this server, or NULL; the caller frees. */
+static char *
+why_not(const struct smtp_client *c, const struct smtp_client_message *m)
+{
+	if (!addresses_ok(m))
+		return xstrdup("553 5.1.3 an address has a control character");
+	if (!line_ends_ok(m))
+		return xstrdup("554 5.6.0 the message has a CR or LF that is no line end");
+	if (c->size_most > 0 && m->size > c->size_most)
+		return xasprintf("552 5.3.4 the message has %llu octets, and the server takes %llu",
+		    (unsigned long long)m->size, (unsigned long long)c->size_most);
+	if (m->utf8 && !(c->offers & OFFER_SMTPUTF8))
+		return xstrdup("550 5.6.7 the message needs SMTPUTF8, which the server does not offer");
+	if (m->body == BODY_BINARYMIME)
+		return xstrdup("554 5.6.3 the message is binary; conversion is not possible");
+	if (!(c->offers & OFFER_8BITMIME) && has_8bit(m))
+		return xstrdup("554 5.6.3 the message has 8-bit text, and the server does not offer 8BITMIME; "
+		    "conversion is not possible");
+	return NULL;
+}
+
+void
+smtp_client_send(struct smtp_client *c, const struct smtp_client_message *message)
+{
+	char *why;
+
+	if (c->message != NULL)
+		fatal("smtp client: a second message at the same time");
+	c->message = message;
+	c->answered = false;
+	if (c->over) /* ENDED is on its way */
+		return;
+	event_del(&c->timer);
+	c->steps = xreallocarray(c->steps, message->recipients_n, sizeof(*c->steps));
+	memset(c->steps, 0, message->recipients_n * sizeof(*c->steps));
+	c->refusal = why = why_not(c, message);
+	if (why == NULL)
+		smtp_begin_transaction(c);
+	else
+		event_active(&c->turn, 0, 0);
+}
