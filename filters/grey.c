@@ -1,12 +1,13 @@
 /*
  * The greylist's arithmetic (grey.h).
  *
- * The ledger calls this with what it has on disk and writes back what comes out; the tests call it with a table of
- * times.  Nothing here can fail.  What must never happen: that a clock that was wrong for a while locks a caller out.  So a
- * time in the future becomes now, wherever it is met, and the wait then starts no later than that.
+ * The ledger calls this with what it has on disk and writes back what comes out; the tests call it
+ * with a table of times.  Nothing here can fail.  What must never happen: that a clock that was
+ * wrong for a while locks a caller out.  So a time in the future becomes now, wherever it is met,
+ * and the wait then starts no later than that.
  *
- * Records are little endian, with a version in front and a length that is exact, because they outlive the program
- * that wrote them and the disk may give back anything.
+ * Records are little endian, with a version in front and a length that is exact, because they
+ * outlive the program that wrote them and the disk may give back anything.
  */
 #include <string.h>
 
@@ -25,8 +26,12 @@
 const char *
 grey_state_name(enum grey_state state)
 {
-	static const char *const names[] = { [GREY_UNKNOWN] = "unknown", [GREY_NEW] = "new",
-		[GREY_EARLY] = "early", [GREY_PASS] = "pass", [GREY_TRUSTED] = "trusted", [GREY_DENIED] = "denied" };
+	static const char *const names[] = { [GREY_UNKNOWN] = "unknown",
+		[GREY_NEW] = "new",
+		[GREY_EARLY] = "early",
+		[GREY_PASS] = "pass",
+		[GREY_TRUSTED] = "trusted",
+		[GREY_DENIED] = "denied" };
 
 	return state <= GREY_DENIED ? names[state] : "?";
 }
@@ -76,7 +81,8 @@ begin(struct grey_record *r, const struct grey_question *q, int64_t now)
 }
 
 void
-grey_decide(struct grey_record *r, const struct grey_question *q, int64_t now, struct grey_answer *answer)
+grey_decide(
+    struct grey_record *r, const struct grey_question *q, int64_t now, struct grey_answer *answer)
 {
 	int64_t waited;
 	bool fresh;
@@ -135,7 +141,8 @@ grey_record_left(const struct grey_record *r, int64_t now)
 	int64_t waited;
 
 	waited = now > r->first ? now - r->first : 0;
-	return r->passed != 0 || r->waived || waited >= r->delay ? 0 : (uint32_t)(r->delay - waited);
+	return r->passed != 0 || r->waived || waited >= r->delay ? 0
+								 : (uint32_t)(r->delay - waited);
 }
 
 /*
@@ -155,7 +162,8 @@ grey_identity_stale(const struct grey_identity *id, int64_t now)
 }
 
 void
-grey_identity_passed(struct grey_identity *id, const struct grey_question *q, int64_t now, bool first_pass)
+grey_identity_passed(
+    struct grey_identity *id, const struct grey_question *q, int64_t now, bool first_pass)
 {
 	if (now - id->last > q->lifetime)
 		id->count = 0;
@@ -224,7 +232,8 @@ grey_record_decode(const void *data, size_t len, struct grey_record *r)
 	r->delay = cursor_u32(&c);
 	r->rule = cursor_u16(&c);
 	r->line = cursor_u16(&c);
-	if (cursor_done(&c) && version == RECORD_VERSION && (flags & ~FLAG_WAIVED) == 0 && record_ok(r))
+	if (cursor_done(&c) && version == RECORD_VERSION && (flags & ~FLAG_WAIVED) == 0 &&
+	    record_ok(r))
 		return true;
 	memset(r, 0, sizeof(*r));
 	return false;

@@ -1,9 +1,10 @@
 /*
  * Selectors for the ledger's records (grey_selector.h).
  *
- * smtpctl's requests are parsed and matched with it.  A selector of one kind also names the operator's entry of that kind and
- * text; a client's address is looked for in networks, and finds the records of networks it lies in.  A word that is not understood is
- * an error, never ignored: `forget` with a misspelled selector must not forget everything.
+ * smtpctl's requests are parsed and matched with it.  A selector of one kind also names the
+ * operator's entry of that kind and text; a client's address is looked for in networks, and finds
+ * the records of networks it lies in.  A word that is not understood is an error, never ignored:
+ * `forget` with a misspelled selector must not forget everything.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 #include "filters/grey_selector.h"
 #include "lib/mem.h"
 
-static const char *const states[] = { "waiting", "ready", "passed", "expired", "trusted", "known", "allowed", "denied",
-	"caller", "trapped", "correspondent" };
+static const char *const states[] = { "waiting", "ready", "passed", "expired", "trusted", "known",
+	"allowed", "denied", "caller", "trapped", "correspondent" };
 
 static bool
 parse_state(const char *value, struct grey_selector *sel, char **why)
@@ -27,8 +28,10 @@ parse_state(const char *value, struct grey_selector *sel, char **why)
 		sel->state = xstrdup(value);
 		return true;
 	}
-	*why = xasprintf("state=%s: no such state; there are waiting, ready, passed, expired, trusted, known, allowed, "
-	    "denied, caller, trapped, correspondent", value);
+	*why = xasprintf("state=%s: no such state; there are waiting, ready, passed, expired, "
+			 "trusted, known, allowed, "
+			 "denied, caller, trapped, correspondent",
+	    value);
 	return false;
 }
 
@@ -58,7 +61,9 @@ parse_pair(const char *word, const char *value, struct grey_selector *sel, char 
 		return parse_limit(value, sel, why);
 	kind = operator_kind_by_name(word, len);
 	if (kind == -1) {
-		*why = xasprintf("%s: no such selector; there are client=, name=, identity=, from=, to=, state=, limit=", word);
+		*why = xasprintf("%s: no such selector; there are client=, name=, identity=, "
+				 "from=, to=, state=, limit=",
+		    word);
 		return false;
 	}
 	free(sel->text[kind]);
@@ -90,7 +95,9 @@ grey_selector_parse(unsigned n, const char *const *words, struct grey_selector *
 		} else if (equals != NULL) {
 			ok = parse_pair(words[i], equals + 1, sel, why);
 		} else {
-			*why = xasprintf("%s: a selector is expected, such as client=192.0.2.1 or from=example.org", words[i]);
+			*why = xasprintf("%s: a selector is expected, such as client=192.0.2.1 or "
+					 "from=example.org",
+			    words[i]);
 			ok = false;
 		}
 	}
@@ -146,7 +153,7 @@ address_matches(const char *wanted, const char *address)
 	wanted_len = strlen(wanted);
 	len = strlen(address);
 	return len > wanted_len && strcasecmp(address + len - wanted_len, wanted) == 0 &&
-	    (address[len - wanted_len - 1] == '@' || address[len - wanted_len - 1] == '.');
+	       (address[len - wanted_len - 1] == '@' || address[len - wanted_len - 1] == '.');
 }
 
 /* What ITEM has of KIND, or NULL. */
@@ -172,7 +179,8 @@ client_matches(const struct grey_selector *sel, const struct ledger_item *item)
 
 	if (item->type == ITEM_PASSED || item->type == ITEM_TRAP)
 		return ipnet_contains(&sel->client, &item->client);
-	if (item->identity == NULL || strncmp(item->identity, "net:", 4) != 0 || !ipnet_parse(item->identity + 4, &net))
+	if (item->identity == NULL || strncmp(item->identity, "net:", 4) != 0 ||
+	    !ipnet_parse(item->identity + 4, &net))
 		return false;
 	return overlap(&sel->client, &net);
 }
@@ -189,7 +197,8 @@ name_matches(const char *name, const char *identity)
 	len = strlen(identity);
 	name_len = strlen(name);
 	return strcasecmp(identity, name) == 0 ||
-	    (len > name_len && identity[len - name_len - 1] == '.' && strcasecmp(identity + len - name_len, name) == 0);
+	       (len > name_len && identity[len - name_len - 1] == '.' &&
+		   strcasecmp(identity + len - name_len, name) == 0);
 }
 
 static bool
@@ -214,7 +223,8 @@ operator_matches(const struct grey_selector *sel, const struct operator_entry *e
 }
 
 static bool
-kind_matches(const struct grey_selector *sel, enum operator_kind kind, const struct ledger_item *item)
+kind_matches(
+    const struct grey_selector *sel, enum operator_kind kind, const struct ledger_item *item)
 {
 	const char *wanted = sel->text[kind], *has;
 
@@ -235,7 +245,8 @@ static bool
 state_matches(const char *wanted, const char *state)
 {
 	/* who waits and may come now is still waiting */
-	return strcmp(wanted, state) == 0 || (strcmp(wanted, "waiting") == 0 && strcmp(state, "ready") == 0);
+	return strcmp(wanted, state) == 0 ||
+	       (strcmp(wanted, "waiting") == 0 && strcmp(state, "ready") == 0);
 }
 
 bool

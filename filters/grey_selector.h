@@ -1,6 +1,6 @@
 /*
- * Which of the ledger's records smtpctl means: `grey list state=waiting from=example.org`.  Pure: words in, a selector or a
- * complaint out; a selector and an item in, yes or no out.
+ * Which of the ledger's records smtpctl means: `grey list state=waiting from=example.org`.  Pure:
+ * words in, a selector or a complaint out; a selector and an item in, yes or no out.
  */
 #ifndef FILTERS_GREY_SELECTOR_H
 #define FILTERS_GREY_SELECTOR_H
@@ -13,14 +13,14 @@
 
 struct grey_selector {
 	char *text[OPERATOR_KINDS]; /* as operator_text() spells it; NULL: not asked */
-	struct ipnet client;        /* of text[OPERATOR_CLIENT] */
+	struct ipnet client;	    /* of text[OPERATOR_CLIENT] */
 	char *state;
-	uint64_t limit;             /* 0: none */
+	uint64_t limit; /* 0: none */
 	bool all, dry_run;
 };
 
-/* Words "client=", "name=", "identity=", "from=", "to=", "state=", "limit=", "all", "-n"; all that are given must
- * match.  False: *WHY (the caller frees) says what is wrong. */
+/* Words "client=", "name=", "identity=", "from=", "to=", "state=", "limit=", "all", "-n"; all that
+ * are given must match.  False: *WHY (the caller frees) says what is wrong. */
 bool grey_selector_parse(unsigned n, const char *const *words, struct grey_selector *, char **why);
 void grey_selector_clear(struct grey_selector *);
 /* True when nothing narrows it: it selects every record. */

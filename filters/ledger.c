@@ -1,10 +1,11 @@
 /*
  * The ledger's process (ledger.h): the only opener of the database.
  *
- * Sessions, the queue and the relays ask by message; smtpctl's requests come through the control role.  Every message is
- * answered in the turn in which it came, from memory and a few reads of the store; the disk is flushed beside the loop, and
- * the purge goes in small steps.  What can fail is the store.  It then mends itself or is opened again from here, and until it
- * is, the answers are "unknown".  What must never happen: that a broken database stops or refuses mail.
+ * Sessions, the queue and the relays ask by message; smtpctl's requests come through the control
+ * role.  Every message is answered in the turn in which it came, from memory and a few reads of the
+ * store; the disk is flushed beside the loop, and the purge goes in small steps.  What can fail is
+ * the store.  It then mends itself or is opened again from here, and until it is, the answers are
+ * "unknown".  What must never happen: that a broken database stops or refuses mail.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -165,7 +166,8 @@ told_passed(struct peer *peer, struct message *m)
 	ledger_decode_ip(&m->body, &ip);
 	if (!cursor_done(&m->body) || ip.family == 0)
 		return false;
-	(void)ledger_put_caller(ledger.store, ITEM_PASSED, &ip, clock_now() + LEDGER_PASSED_SECONDS);
+	(void)ledger_put_caller(
+	    ledger.store, ITEM_PASSED, &ip, clock_now() + LEDGER_PASSED_SECONDS);
 	return true;
 }
 
@@ -208,7 +210,8 @@ told_wrote(struct peer *peer, struct message *m)
 	theirs = cursor_str(&m->body);
 	if (!cursor_done(&m->body))
 		return false;
-	(void)ledger_put_correspondent(ledger.store, theirs, ours, clock_now() + CORRESPONDENT_SECONDS);
+	(void)ledger_put_correspondent(
+	    ledger.store, theirs, ours, clock_now() + CORRESPONDENT_SECONDS);
 	return true;
 }
 

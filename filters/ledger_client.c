@@ -1,10 +1,11 @@
 /*
  * Asking the ledger (ledger.h), from the sessions, the queue and the relays.
  *
- * Every request has an id and a timer of its own.  It is answered by the ledger's message, or else by the timer: after
- * five seconds, or at once when there is no ledger, when it goes away, or when it has more to read than it can.  So a
- * callback always comes, exactly once, from the loop and never inside the call that asks, and what it says without an answer is
- * "unknown".  What must never happen: that a ledger in trouble makes a caller wait or be refused.
+ * Every request has an id and a timer of its own.  It is answered by the ledger's message, or else
+ * by the timer: after five seconds, or at once when there is no ledger, when it goes away, or when
+ * it has more to read than it can.  So a callback always comes, exactly once, from the loop and
+ * never inside the call that asks, and what it says without an answer is "unknown".  What must
+ * never happen: that a ledger in trouble makes a caller wait or be refused.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -44,8 +45,8 @@ RB_HEAD(request_tree, ledger_request);
 static struct request_tree requests = RB_INITIALIZER(&requests);
 static uint64_t last_id;
 static const struct timeval *answer_time; /* libevent's queue for timers of one length */
-static uint64_t complained; /* clock_ms() */
-static uint64_t unanswered, untold; /* since then */
+static uint64_t complained;		  /* clock_ms() */
+static uint64_t unanswered, untold;	  /* since then */
 
 static int
 request_compare(const struct ledger_request *a, const struct ledger_request *b)
@@ -53,7 +54,8 @@ request_compare(const struct ledger_request *a, const struct ledger_request *b)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-RB_GENERATE_INTERNAL(request_tree, ledger_request, tree, request_compare, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(
+    request_tree, ledger_request, tree, request_compare, __attribute__((unused)) static)
 
 static void
 request_free(struct ledger_request *r)
@@ -131,7 +133,8 @@ channel(void)
 	return peer == NULL || channel_backlog(peer->channel) > BACKLOG_MAX ? NULL : peer->channel;
 }
 
-/* A request that waits for ANSWER; *CH is where to ask, or NULL: it will be answered "unknown" in the next turn. */
+/* A request that waits for ANSWER; *CH is where to ask, or NULL: it will be answered "unknown" in
+ * the next turn. */
 static struct ledger_request *
 request_new(uint16_t answer, void *arg, struct channel **ch)
 {
@@ -150,7 +153,8 @@ request_new(uint16_t answer, void *arg, struct channel **ch)
 }
 
 struct ledger_request *
-ledger_ask_caller(const struct ip *ip, const char *name, void (*done)(const struct ledger_caller *, void *), void *arg)
+ledger_ask_caller(const struct ip *ip, const char *name,
+    void (*done)(const struct ledger_caller *, void *), void *arg)
 {
 	struct ledger_request *r;
 	struct channel *ch;
@@ -168,7 +172,8 @@ ledger_ask_caller(const struct ip *ip, const char *name, void (*done)(const stru
 }
 
 struct ledger_request *
-ledger_ask_grey(const struct grey_question *q, void (*done)(const struct grey_answer *, void *), void *arg)
+ledger_ask_grey(
+    const struct grey_question *q, void (*done)(const struct grey_answer *, void *), void *arg)
 {
 	struct ledger_request *r;
 	struct channel *ch;
@@ -183,7 +188,8 @@ ledger_ask_grey(const struct grey_question *q, void (*done)(const struct grey_an
 }
 
 struct ledger_request *
-ledger_ask_correspondent(const char *theirs, const char *ours, void (*done)(bool, void *), void *arg)
+ledger_ask_correspondent(
+    const char *theirs, const char *ours, void (*done)(bool, void *), void *arg)
 {
 	struct ledger_request *r;
 	struct channel *ch;
@@ -351,7 +357,7 @@ on_down(struct peer *peer)
 	if (peer->role != ROLE_LEDGER)
 		return;
 	RB_FOREACH(r, request_tree, &requests)
-		evtimer_add(&r->timer, &now);
+	evtimer_add(&r->timer, &now);
 }
 
 void

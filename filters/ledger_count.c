@@ -1,9 +1,10 @@
 /*
  * Counting for the report (ledger_count.h).
  *
- * The role counts with every event and flushes a second later; a kill loses that second of the report and nothing else.
- * The counters in use are in memory, and those that are quiet leave it with a flush, so memory is bounded by the rules of a
- * gate.  A store that does not answer costs nothing but numbers.
+ * The role counts with every event and flushes a second later; a kill loses that second of the
+ * report and nothing else. The counters in use are in memory, and those that are quiet leave it
+ * with a flush, so memory is bounded by the rules of a gate.  A store that does not answer costs
+ * nothing but numbers.
  */
 #include <sys/tree.h>
 
@@ -13,8 +14,8 @@
 #include "filters/ledger_count.h"
 #include "lib/mem.h"
 
-/* Remembers so many pairs of session and counter, to count a session once.  One that was overwritten counts again: the
- * report is a report, not a bill. */
+/* Remembers so many pairs of session and counter, to count a session once.  One that was
+ * overwritten counts again: the report is a report, not a bill. */
 #define SESSIONS 1024
 
 struct counter {
@@ -107,7 +108,8 @@ new_session(struct ledger_count *lc, uint64_t session, const struct report_key *
 	uint64_t mix;
 
 	mix = spread(session);
-	mix ^= (uint64_t)key->rule << 32 | (uint64_t)key->line << 16 | (uint64_t)key->action << 8 | key->observe;
+	mix ^= (uint64_t)key->rule << 32 | (uint64_t)key->line << 16 | (uint64_t)key->action << 8 |
+	       key->observe;
 	mix = spread(mix);
 	if (lc->sessions[mix % SESSIONS] == mix)
 		return false;
@@ -144,8 +146,11 @@ count_wait(struct ledger_count *lc, struct ledger_store *s, int64_t time, uint32
 void
 ledger_count_event(struct ledger_count *lc, struct ledger_store *s, const struct gate_event *e)
 {
-	struct report_key key = { .hour = report_hour(e->time), .rule = e->rule, .line = e->line,
-		.action = (uint8_t)e->action, .observe = e->observe };
+	struct report_key key = { .hour = report_hour(e->time),
+		.rule = e->rule,
+		.line = e->line,
+		.action = (uint8_t)e->action,
+		.observe = e->observe };
 	struct report_counts *c;
 
 	if (e->action == ACTION_COUNT)
@@ -159,9 +164,13 @@ ledger_count_event(struct ledger_count *lc, struct ledger_store *s, const struct
 }
 
 void
-ledger_count_held(struct ledger_count *lc, struct ledger_store *s, const struct grey_question *q, int64_t now)
+ledger_count_held(
+    struct ledger_count *lc, struct ledger_store *s, const struct grey_question *q, int64_t now)
 {
-	struct report_key key = { .hour = report_hour(now), .rule = q->rule, .line = q->line, .action = ACTION_GREYLIST };
+	struct report_key key = { .hour = report_hour(now),
+		.rule = q->rule,
+		.line = q->line,
+		.action = ACTION_GREYLIST };
 	struct report_counts *c;
 
 	c = counts_of(lc, s, &key);
@@ -173,7 +182,9 @@ ledger_count_held(struct ledger_count *lc, struct ledger_store *s, const struct 
 void
 ledger_count_returned(struct ledger_count *lc, struct ledger_store *s, const struct grey_record *r)
 {
-	struct report_key key = { .hour = report_hour(r->first), .rule = r->rule, .line = r->line,
+	struct report_key key = { .hour = report_hour(r->first),
+		.rule = r->rule,
+		.line = r->line,
 		.action = ACTION_GREYLIST };
 
 	counts_of(lc, s, &key)->returned++;
@@ -186,7 +197,8 @@ ledger_count_flush(struct ledger_count *lc, struct ledger_store *s)
 	int rc;
 
 	rc = flush_waits(lc, s);
-	RB_FOREACH_SAFE(c, counter_tree, &lc->counters, next) {
+	RB_FOREACH_SAFE(c, counter_tree, &lc->counters, next)
+	{
 		if (!c->dirty) {
 			counter_free(lc, c);
 			continue;

@@ -1,5 +1,6 @@
 /*
- * The gate's events, counted: by hour and rule, in memory first and on disk a moment later.  One per ledger.
+ * The gate's events, counted: by hour and rule, in memory first and on disk a moment later.  One
+ * per ledger.
  */
 #ifndef FILTERS_LEDGER_COUNT_H
 #define FILTERS_LEDGER_COUNT_H
@@ -17,9 +18,11 @@ void ledger_count_free(struct ledger_count *);
 /* A decision of the gate. */
 void ledger_count_event(struct ledger_count *, struct ledger_store *, const struct gate_event *);
 /* A triplet is made to wait for the first time. */
-void ledger_count_held(struct ledger_count *, struct ledger_store *, const struct grey_question *, int64_t now);
+void ledger_count_held(
+    struct ledger_count *, struct ledger_store *, const struct grey_question *, int64_t now);
 /* A triplet that was made to wait, first seen as its record says, has come back and passed. */
-void ledger_count_returned(struct ledger_count *, struct ledger_store *, const struct grey_record *);
+void ledger_count_returned(
+    struct ledger_count *, struct ledger_store *, const struct grey_record *);
 /* Writes what changed.  0, or -1: it stays in memory for the next time. */
 int ledger_count_flush(struct ledger_count *, struct ledger_store *);
 

@@ -1,10 +1,10 @@
 /*
  * `smtpctl grey list|show|allow|deny|pass|forget`, answered in the ledger.
  *
- * The control role has checked who asks.  A request that reads or forgets is a job: it goes over the tables one after another
- * in small steps (ledger_walk.h), records stream out as they are found, and the job ends with its request.  `allow` and `deny` are
- * done at once, in memory and on disk.  What must never happen: that a request which is not fully understood changes
- * anything.
+ * The control role has checked who asks.  A request that reads or forgets is a job: it goes over
+ * the tables one after another in small steps (ledger_walk.h), records stream out as they are
+ * found, and the job ends with its request.  `allow` and `deny` are done at once, in memory and on
+ * disk.  What must never happen: that a request which is not fully understood changes anything.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +118,10 @@ static void job_done(int, void *);
 static void
 job_step(struct job *job)
 {
-	struct ledger_walk w = { .store = ledger->store, .ctl = job->ctl, .visit = job_visit, .done = job_done,
+	struct ledger_walk w = { .store = ledger->store,
+		.ctl = job->ctl,
+		.visit = job_visit,
+		.done = job_done,
 		.arg = job };
 	const char *identity = job->sel.text[OPERATOR_IDENTITY];
 
@@ -215,7 +218,8 @@ show_finish(struct job *job)
  * forget
  */
 
-/* An operator's entry goes when it is named, or lies in the network that is named; a wider one stays. */
+/* An operator's entry goes when it is named, or lies in the network that is named; a wider one
+ * stays. */
 static bool
 may_forget_entry(const struct grey_selector *sel, const struct operator_entry *e)
 {
@@ -238,7 +242,8 @@ forget_visit(struct job *job, const struct ledger_item *item)
 	if (job->sel.dry_run)
 		return KV_NEXT;
 	if (item->type == ITEM_OPERATOR)
-		(void)operator_list_remove(ledger->operators, item->operator_entry.kind, item->operator_entry.text);
+		(void)operator_list_remove(
+		    ledger->operators, item->operator_entry.kind, item->operator_entry.text);
 	return KV_DELETE;
 }
 
@@ -247,7 +252,8 @@ forget_finish(struct job *job)
 {
 	if (job->n > 0 && !job->sel.dry_run) {
 		ledger->changed = true;
-		log_notice("ledger.forgotten", F_U64("records", job->n), F_U64("uid", ctl_uid(job->ctl)));
+		log_notice(
+		    "ledger.forgotten", F_U64("records", job->n), F_U64("uid", ctl_uid(job->ctl)));
 	}
 	if (job->n == 0)
 		job_end(job, 1, "nothing is known of that");
@@ -264,7 +270,8 @@ pass_visit(struct job *job, const struct ledger_item *item)
 {
 	struct triplet *t;
 
-	if (item->type != ITEM_TRIPLET || item->triplet.passed != 0 || job->now > item->triplet.expires)
+	if (item->type != ITEM_TRIPLET || item->triplet.passed != 0 ||
+	    job->now > item->triplet.expires)
 		return KV_NEXT;
 	if (job->triplets == NULL)
 		job->triplets = xcalloc(PASS_MAX, sizeof(*job->triplets));
@@ -281,8 +288,12 @@ pass_visit(struct job *job, const struct ledger_item *item)
 static bool
 waive(struct job *job, const struct triplet *t)
 {
-	struct grey_question q = { .identity = t->identity, .sender = t->sender, .recipient = t->recipient };
-	struct ledger_item item = { .type = ITEM_TRIPLET, .identity = t->identity, .sender = t->sender,
+	struct grey_question q = {
+		.identity = t->identity, .sender = t->sender, .recipient = t->recipient
+	};
+	struct ledger_item item = { .type = ITEM_TRIPLET,
+		.identity = t->identity,
+		.sender = t->sender,
 		.recipient = t->recipient };
 	int rc;
 
@@ -305,7 +316,8 @@ pass_finish(struct job *job)
 		return;
 	}
 	if (job->n > 1 && !job->sel.all) {
-		why = xasprintf("%llu%s waiting triplets are like that; say more of one, or add the word all",
+		why = xasprintf(
+		    "%llu%s waiting triplets are like that; say more of one, or add the word all",
 		    (unsigned long long)job->n, job->n == PASS_MAX ? " or more" : "");
 		job_end(job, 1, why);
 		free(why);
@@ -335,7 +347,8 @@ guess_kind(const char *word)
 		return OPERATOR_CLIENT;
 	if (strchr(word, '@') != NULL || strcmp(word, "<>") == 0)
 		return OPERATOR_FROM;
-	if (strncmp(word, "spf:", 4) == 0 || strncmp(word, "name:", 5) == 0 || strncmp(word, "net:", 4) == 0)
+	if (strncmp(word, "spf:", 4) == 0 || strncmp(word, "name:", 5) == 0 ||
+	    strncmp(word, "net:", 4) == 0)
 		return OPERATOR_IDENTITY;
 	return OPERATOR_NAME;
 }
@@ -349,8 +362,10 @@ parse_entry_word(const char *word, int64_t now, struct operator_entry *e)
 	int kind;
 
 	if (strncmp(word, "for=", 4) == 0) {
-		if (quantity_parse(word + 4, strlen(word + 4), &seconds) != QUANTITY_TIME || seconds == 0)
-			return xasprintf("%s: a time is expected, such as for=30d or for=12h", word);
+		if (quantity_parse(word + 4, strlen(word + 4), &seconds) != QUANTITY_TIME ||
+		    seconds == 0)
+			return xasprintf(
+			    "%s: a time is expected, such as for=30d or for=12h", word);
 		e->expires = now + (int64_t)seconds;
 		return NULL;
 	}
@@ -387,7 +402,8 @@ entry_start(struct ctl *ctl, const struct verb *verb, unsigned n, const char *co
 	for (i = 0; i < n && why == NULL; i++)
 		why = parse_entry_word(words[i], e->created, e);
 	if (why == NULL && e->text == NULL)
-		why = xasprintf("say whom: client=192.0.2.0/24, name=example.org, identity=, from=, to=; for=30d, note=");
+		why = xasprintf("say whom: client=192.0.2.0/24, name=example.org, identity=, "
+				"from=, to=; for=30d, note=");
 	if (why != NULL) {
 		ctl_end(ctl, 2, why);
 	} else if (ledger_put_operator(ledger->store, e) != 1) {
@@ -395,8 +411,9 @@ entry_start(struct ctl *ctl, const struct verb *verb, unsigned n, const char *co
 	} else {
 		operator_list_put(ledger->operators, e);
 		ledger->changed = true;
-		log_notice("ledger.entry", F_STR("word", verb->name), F_STR("kind", operator_kind_name(e->kind)),
-		    F_STR("entry", e->text), F_U64("uid", e->uid));
+		log_notice("ledger.entry", F_STR("word", verb->name),
+		    F_STR("kind", operator_kind_name(e->kind)), F_STR("entry", e->text),
+		    F_U64("uid", e->uid));
 		ledger_answer_item(ctl, &item, e->created, false);
 		ctl_end(ctl, 0, "");
 	}

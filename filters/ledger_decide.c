@@ -1,9 +1,9 @@
 /*
  * What the ledger answers (ledger_role.h): the operator's word first, then what is remembered.
  *
- * The role calls this for each message and the tests call it without one.  A store that gives no answer, or that cannot keep
- * what it must for the next try, makes the answer "unknown", which lets mail in: a caller that is told to come back and is not
- * remembered would be told so for ever.
+ * The role calls this for each message and the tests call it without one.  A store that gives no
+ * answer, or that cannot keep what it must for the next try, makes the answer "unknown", which lets
+ * mail in: a caller that is told to come back and is not remembered would be told so for ever.
  */
 #include <string.h>
 
@@ -12,7 +12,8 @@
 #include "lib/log.h"
 
 void
-ledger_judge_caller(struct ledger *l, const struct ip *ip, const char *name, int64_t now, struct ledger_caller *a)
+ledger_judge_caller(
+    struct ledger *l, const struct ip *ip, const char *name, int64_t now, struct ledger_caller *a)
 {
 	enum operator_word word;
 	int passed, trapped;
@@ -31,16 +32,18 @@ ledger_judge_caller(struct ledger *l, const struct ip *ip, const char *name, int
 
 /* The triplet of Q passed for the first time: counts for its identity. */
 static void
-credit_identity(struct ledger *l, const struct grey_question *q, struct grey_identity *id, int64_t now)
+credit_identity(
+    struct ledger *l, const struct grey_question *q, struct grey_identity *id, int64_t now)
 {
 	grey_identity_passed(id, q, now, true);
 	if (ledger_put_identity(l->store, q->identity, id) == 1 && id->count == q->trust_after)
-		log_info("ledger.trusted", F_STR("identity", q->identity), F_U64("triplets", id->count));
+		log_info(
+		    "ledger.trusted", F_STR("identity", q->identity), F_U64("triplets", id->count));
 }
 
 static void
-decide_triplet(struct ledger *l, const struct grey_question *q, struct grey_identity *id, int64_t now,
-    struct grey_answer *a)
+decide_triplet(struct ledger *l, const struct grey_question *q, struct grey_identity *id,
+    int64_t now, struct grey_answer *a)
 {
 	struct grey_record r;
 
@@ -105,7 +108,8 @@ ledger_take_event(struct ledger *l, const struct gate_event *e)
 	(void)ledger_put_event(l->store, e);
 	/* Who came back and was let in need not sit through the next pause either. */
 	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
-		(void)ledger_put_caller(l->store, ITEM_PASSED, &e->client, e->time + LEDGER_PASSED_SECONDS);
+		(void)ledger_put_caller(
+		    l->store, ITEM_PASSED, &e->client, e->time + LEDGER_PASSED_SECONDS);
 }
 
 static enum kv_step

@@ -1,7 +1,8 @@
 /*
  * How the ledger's items are told (ledger_fields.h).
  *
- * smtpctl's requests call it for each record that they answer.  Nothing can fail.  A time that no calendar has is left out.
+ * smtpctl's requests call it for each record that they answer.  Nothing can fail.  A time that no
+ * calendar has is left out.
  */
 #include <string.h>
 #include <time.h>
@@ -28,7 +29,8 @@ ledger_time_text(int64_t t)
 	time_t seconds = (time_t)t;
 	struct tm tm;
 
-	if (gmtime_r(&seconds, &tm) == NULL || strftime(text.s, sizeof(text.s), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(text.s, sizeof(text.s), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		text.s[0] = '\0';
 	return text;
 }

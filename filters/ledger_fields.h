@@ -1,6 +1,6 @@
 /*
- * The ledger's items as records for people and programs (lib/field.h): one list of names for all of smtpctl's answers.
- * Times are seconds since 1970; beside each stands its text in UTC.
+ * The ledger's items as records for people and programs (lib/field.h): one list of names for all of
+ * smtpctl's answers. Times are seconds since 1970; beside each stands its text in UTC.
  */
 #ifndef FILTERS_LEDGER_FIELDS_H
 #define FILTERS_LEDGER_FIELDS_H

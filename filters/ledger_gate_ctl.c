@@ -1,9 +1,10 @@
 /*
  * `smtpctl gate report [since=1d]` and `smtpctl gate explain session=ID` (ledger_gate_ctl.h).
  *
- * The report adds up the counters of the hours asked for, rule by rule, in the order of the file, and then says what an
- * operator asks first: how much was let in, how much of it had to wait, and for how long.  The last decisions are kept in
- * full, so that one session can be explained afterwards.  Both stream from walks; memory is bounded by the rules of a gate.
+ * The report adds up the counters of the hours asked for, rule by rule, in the order of the file,
+ * and then says what an operator asks first: how much was let in, how much of it had to wait, and
+ * for how long.  The last decisions are kept in full, so that one session can be explained
+ * afterwards.  Both stream from walks; memory is bounded by the rules of a gate.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,8 @@ waits_visit(const struct ledger_item *item, void *arg)
 static int
 line_compare(const void *a, const void *b)
 {
-	const struct report_key *ka = &((const struct line *)a)->key, *kb = &((const struct line *)b)->key;
+	const struct report_key *ka = &((const struct line *)a)->key,
+				*kb = &((const struct line *)b)->key;
 
 	if ((ka->action == ACTION_COUNT) != (kb->action == ACTION_COUNT))
 		return ka->action == ACTION_COUNT ? 1 : -1;
@@ -140,7 +142,8 @@ answer_rule(struct report *r, const struct line *line)
 	case ACTION_TEMPFAIL:
 	case ACTION_REJECT:
 	case ACTION_DROP:
-		f[n++] = F_U64("refusals", c->recipients > c->sessions ? c->recipients : c->sessions);
+		f[n++] =
+		    F_U64("refusals", c->recipients > c->sessions ? c->recipients : c->sessions);
 		break;
 	case ACTION_PAUSE:
 	case ACTION_TARPIT:
@@ -160,23 +163,27 @@ answer_let_in(struct report *r, const struct line *line)
 {
 	uint64_t messages = line == NULL ? 0 : line->counts.recipients;
 
-	ctl_record(r->ctl, FIELDS(F_STR("part", "let-in"), F_U64("sessions", line == NULL ? 0 : line->counts.sessions),
-	    F_U64("messages", messages),
-	    F_U64("at_once", messages > r->waits.count ? messages - r->waits.count : 0),
-	    F_U64("after_waiting", r->waits.count)));
+	ctl_record(
+	    r->ctl, FIELDS(F_STR("part", "let-in"),
+			F_U64("sessions", line == NULL ? 0 : line->counts.sessions),
+			F_U64("messages", messages),
+			F_U64("at_once", messages > r->waits.count ? messages - r->waits.count : 0),
+			F_U64("after_waiting", r->waits.count)));
 }
 
 static void
 report_answer(struct report *r)
 {
-	struct ledger_time_text since = ledger_time_text(r->since), until = ledger_time_text(r->now);
+	struct ledger_time_text since = ledger_time_text(r->since),
+				until = ledger_time_text(r->now);
 	const struct line *let_in = NULL;
 	unsigned i;
 
 	if (r->n > 0)
 		qsort(r->lines, r->n, sizeof(*r->lines), line_compare);
-	ctl_record(r->ctl, FIELDS(F_STR("part", "period"), F_I64("since", r->since), F_STR("since_text", since.s),
-	    F_I64("until", r->now), F_STR("until_text", until.s)));
+	ctl_record(r->ctl,
+	    FIELDS(F_STR("part", "period"), F_I64("since", r->since), F_STR("since_text", since.s),
+		F_I64("until", r->now), F_STR("until_text", until.s)));
 	for (i = 0; i < r->n; i++) {
 		if (r->lines[i].key.action == ACTION_COUNT)
 			let_in = &r->lines[i];
@@ -184,9 +191,10 @@ report_answer(struct report *r)
 			answer_rule(r, &r->lines[i]);
 	}
 	answer_let_in(r, let_in);
-	ctl_record(r->ctl, FIELDS(F_STR("part", "wait"), F_U64("count", r->waits.count),
-	    F_U64("median", report_waits_percentile(&r->waits, 50)), F_U64("p90", report_waits_percentile(&r->waits, 90)),
-	    F_U64("max", r->waits.max)));
+	ctl_record(r->ctl,
+	    FIELDS(F_STR("part", "wait"), F_U64("count", r->waits.count),
+		F_U64("median", report_waits_percentile(&r->waits, 50)),
+		F_U64("p90", report_waits_percentile(&r->waits, 90)), F_U64("max", r->waits.max)));
 }
 
 static void
@@ -211,11 +219,15 @@ report_waits_done(int rc, void *arg)
 }
 
 static void
-report_walk(struct report *r, enum ledger_item_type type, enum kv_step (*visit)(const struct ledger_item *, void *),
-    void (*done)(int, void *))
+report_walk(struct report *r, enum ledger_item_type type,
+    enum kv_step (*visit)(const struct ledger_item *, void *), void (*done)(int, void *))
 {
-	struct ledger_walk w = { .store = ledger->store, .table = TABLE_COUNTER, .ctl = r->ctl, .visit = visit,
-		.done = done, .arg = r };
+	struct ledger_walk w = { .store = ledger->store,
+		.table = TABLE_COUNTER,
+		.ctl = r->ctl,
+		.visit = visit,
+		.done = done,
+		.arg = r };
 
 	ledger_key_hour(&w.from, type, report_hour(r->since));
 	ledger_walk(&w);
@@ -239,7 +251,8 @@ start_report(struct ctl *ctl, unsigned n, const char *const *words)
 	struct report *r;
 
 	if (n > 1 || (n == 1 && (strncmp(words[0], "since=", 6) != 0 ||
-	    quantity_parse(words[0] + 6, strlen(words[0] + 6), &seconds) != QUANTITY_TIME))) {
+				    quantity_parse(words[0] + 6, strlen(words[0] + 6), &seconds) !=
+					QUANTITY_TIME))) {
 		ctl_end(ctl, 2, "gate report [since=TIME]; a time is 1d, 12h, 30m");
 		return;
 	}
@@ -281,7 +294,8 @@ explain_done(int rc, void *arg)
 	if (rc == -1)
 		ctl_end(x->ctl, 1, DOWN);
 	else if (x->n == 0)
-		ctl_end(x->ctl, 1, "not among the last decisions of the gate; the log has older ones");
+		ctl_end(
+		    x->ctl, 1, "not among the last decisions of the gate; the log has older ones");
 	else
 		ctl_end(x->ctl, 0, "");
 	free(x);
@@ -290,7 +304,10 @@ explain_done(int rc, void *arg)
 static void
 start_explain(struct ctl *ctl, unsigned n, const char *const *words)
 {
-	struct ledger_walk w = { .store = ledger->store, .table = TABLE_EVENT, .ctl = ctl, .visit = explain_visit,
+	struct ledger_walk w = { .store = ledger->store,
+		.table = TABLE_EVENT,
+		.ctl = ctl,
+		.visit = explain_visit,
 		.done = explain_done };
 	struct explain *x;
 	uint64_t session;

@@ -1,8 +1,9 @@
 /*
  * Keys and values of the ledger's tables (ledger_item.h).
  *
- * The store encodes and decodes single records with it, the purge and smtpctl's listings decode what a scan meets.  Whatever
- * lies on the disk is data: what does not decode exactly is no item, and the caller deletes it.  Nothing here can fail otherwise.
+ * The store encodes and decodes single records with it, the purge and smtpctl's listings decode
+ * what a scan meets.  Whatever lies on the disk is data: what does not decode exactly is no item,
+ * and the caller deletes it.  Nothing here can fail otherwise.
  */
 #include <sys/socket.h>
 
@@ -30,8 +31,12 @@ enum key_kind {
 void
 ledger_key_first(struct buf *b, enum ledger_item_type type)
 {
-	static const uint8_t kinds[] = { [ITEM_TRIPLET] = KEY_TRIPLET, [ITEM_IDENTITY] = KEY_IDENTITY,
-		[ITEM_PASSED] = KEY_PASSED, [ITEM_TRAP] = KEY_TRAP, [ITEM_COUNTS] = KEY_COUNTS, [ITEM_WAITS] = KEY_WAITS,
+	static const uint8_t kinds[] = { [ITEM_TRIPLET] = KEY_TRIPLET,
+		[ITEM_IDENTITY] = KEY_IDENTITY,
+		[ITEM_PASSED] = KEY_PASSED,
+		[ITEM_TRAP] = KEY_TRAP,
+		[ITEM_COUNTS] = KEY_COUNTS,
+		[ITEM_WAITS] = KEY_WAITS,
 		[ITEM_EVENT] = 0 };
 
 	if (kinds[type] != 0)
@@ -156,7 +161,8 @@ decode_grey(struct cursor *key, const void *value, size_t len, struct ledger_ite
 	item->type = ITEM_TRIPLET;
 	item->sender = cursor_str(key);
 	item->recipient = cursor_str(key);
-	return cursor_done(key) && kind == KEY_TRIPLET && grey_record_decode(value, len, &item->triplet);
+	return cursor_done(key) && kind == KEY_TRIPLET &&
+	       grey_record_decode(value, len, &item->triplet);
 }
 
 static bool
@@ -169,7 +175,8 @@ decode_caller(struct cursor *key, const void *value, size_t len, struct ledger_i
 		return false;
 	item->type = kind == KEY_TRAP ? ITEM_TRAP : ITEM_PASSED;
 	ledger_decode_ip(key, &item->client);
-	return cursor_done(key) && item->client.family != 0 && ledger_until_decode(value, len, &item->until);
+	return cursor_done(key) && item->client.family != 0 &&
+	       ledger_until_decode(value, len, &item->until);
 }
 
 static bool
@@ -194,7 +201,7 @@ decode_counter(struct cursor *key, const void *value, size_t len, struct ledger_
 		n = (size_t)(key->end - key->pos);
 		rest = cursor_bytes(key, n);
 		return rest != NULL && report_key_decode(rest, n, &item->key) &&
-		    report_counts_decode(value, len, &item->counts);
+		       report_counts_decode(value, len, &item->counts);
 	case KEY_WAITS:
 		item->type = ITEM_WAITS;
 		rest = cursor_bytes(key, sizeof(hour));
@@ -229,8 +236,8 @@ decode_event(struct cursor *key, const void *value, size_t len, struct ledger_it
 }
 
 bool
-ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, const void *value, size_t len,
-    struct ledger_item *item)
+ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, const void *value,
+    size_t len, struct ledger_item *item)
 {
 	struct cursor c;
 
@@ -295,7 +302,8 @@ ledger_item_state(const struct ledger_item *item, int64_t now)
 	case ITEM_TRIPLET:
 		return grey_record_state(&item->triplet, now);
 	case ITEM_IDENTITY:
-		return trust->trust_after != 0 && trust->count >= trust->trust_after ? "trusted" : "known";
+		return trust->trust_after != 0 && trust->count >= trust->trust_after ? "trusted"
+										     : "known";
 	case ITEM_PASSED:
 		return "caller";
 	case ITEM_TRAP:

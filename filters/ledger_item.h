@@ -1,9 +1,10 @@
 /*
- * What the ledger keeps, as keys and values of its tables: one encoder for each kind of key, one decoder for whatever
- * is found on disk.  Pure; the store (ledger_store.h) reads and writes.
+ * What the ledger keeps, as keys and values of its tables: one encoder for each kind of key, one
+ * decoder for whatever is found on disk.  Pure; the store (ledger_store.h) reads and writes.
  *
- * Parts of a key are length-prefixed, so that no value from outside can look like the end of one part and the beginning of
- * another.  Keys that a scan should meet in an order begin with a big-endian number.
+ * Parts of a key are length-prefixed, so that no value from outside can look like the end of one
+ * part and the beginning of another.  Keys that a scan should meet in an order begin with a
+ * big-endian number.
  */
 #ifndef FILTERS_LEDGER_ITEM_H
 #define FILTERS_LEDGER_ITEM_H
@@ -19,12 +20,12 @@
 struct buf;
 
 enum ledger_table {
-	TABLE_GREY,          /* triplets and identities */
-	TABLE_CALLER,        /* who passed lately, who is trapped */
+	TABLE_GREY,	     /* triplets and identities */
+	TABLE_CALLER,	     /* who passed lately, who is trapped */
 	TABLE_CORRESPONDENT, /* to whom one of ours wrote */
 	TABLE_OPERATOR,
 	TABLE_COUNTER,
-	TABLE_EVENT,         /* the last decisions, by number */
+	TABLE_EVENT, /* the last decisions, by number */
 	TABLE_COUNT
 };
 
@@ -46,20 +47,21 @@ struct ledger_item {
 	const char *identity, *sender, *recipient; /* TRIPLET; IDENTITY: the first */
 	struct grey_record triplet;
 	struct grey_identity trust; /* IDENTITY */
-	struct ip client;           /* PASSED, TRAP */
+	struct ip client;	    /* PASSED, TRAP */
 	const char *theirs, *ours;  /* CORRESPONDENT */
-	int64_t until;              /* PASSED, TRAP, CORRESPONDENT */
+	int64_t until;		    /* PASSED, TRAP, CORRESPONDENT */
 	struct operator_entry operator_entry;
-	struct report_key key;      /* COUNTS; WAITS: the hour */
+	struct report_key key; /* COUNTS; WAITS: the hour */
 	struct report_counts counts;
 	struct report_waits waits;
-	uint64_t number;            /* EVENT */
+	uint64_t number; /* EVENT */
 	struct gate_event event;
 };
 
 /* With what all keys of a type begin: where a scan for it starts. */
 void ledger_key_first(struct buf *, enum ledger_item_type);
-void ledger_key_triplet(struct buf *, const char *identity, const char *sender, const char *recipient);
+void ledger_key_triplet(
+    struct buf *, const char *identity, const char *sender, const char *recipient);
 void ledger_key_identity(struct buf *, const char *identity);
 /* With what all keys of an identity's triplets begin. */
 void ledger_key_triplets_of(struct buf *, const char *identity);
@@ -79,8 +81,8 @@ bool ledger_until_decode(const void *, size_t, int64_t *until);
 void ledger_event_value(struct buf *, const struct gate_event *);
 
 /* False when the octets are nothing that this version writes into TABLE. */
-bool ledger_item_decode(enum ledger_table, const void *key, size_t key_len, const void *value, size_t len,
-    struct ledger_item *);
+bool ledger_item_decode(enum ledger_table, const void *key, size_t key_len, const void *value,
+    size_t len, struct ledger_item *);
 void ledger_item_clear(struct ledger_item *);
 /* When the purge may drop it; INT64_MAX: never by age. */
 int64_t ledger_item_expires(const struct ledger_item *);

@@ -1,8 +1,9 @@
 /*
  * The ledger's purge (ledger_purge.h).
  *
- * The role starts one every few hours; it goes table by table in walks with pauses, so that ten million records are looked through
- * in an hour or two and nobody notices.  A store that fails ends it; the next one comes.
+ * The role starts one every few hours; it goes table by table in walks with pauses, so that ten
+ * million records are looked through in an hour or two and nobody notices.  A store that fails ends
+ * it; the next one comes.
  */
 #include <stdbool.h>
 
@@ -13,7 +14,8 @@
 
 #define PAUSE_MS 50
 
-static const enum ledger_table tables[] = { TABLE_GREY, TABLE_CALLER, TABLE_CORRESPONDENT, TABLE_COUNTER };
+static const enum ledger_table tables[] = { TABLE_GREY, TABLE_CALLER, TABLE_CORRESPONDENT,
+	TABLE_COUNTER };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static struct {
@@ -50,7 +52,10 @@ on_done(int rc, void *arg)
 static void
 next_table(void)
 {
-	struct ledger_walk w = { .store = purge.ledger->store, .pause_ms = PAUSE_MS, .visit = on_item, .done = on_done };
+	struct ledger_walk w = { .store = purge.ledger->store,
+		.pause_ms = PAUSE_MS,
+		.visit = on_item,
+		.done = on_done };
 
 	if (purge.table < TABLES) {
 		w.table = tables[purge.table++];
@@ -71,7 +76,8 @@ purge_operators(struct ledger *l)
 		next = operator_list_next(l->operators, e);
 		if (e->expires == 0 || purge.now <= e->expires)
 			continue;
-		log_info("ledger.entry-expired", F_STR("kind", operator_kind_name(e->kind)), F_STR("entry", e->text));
+		log_info("ledger.entry-expired", F_STR("kind", operator_kind_name(e->kind)),
+		    F_STR("entry", e->text));
 		if (ledger_delete_operator(l->store, e->kind, e->text) != -1)
 			(void)operator_list_remove(l->operators, e->kind, e->text);
 	}

@@ -1,5 +1,6 @@
 /*
- * Drops what is too old to count, in small steps.  Decisions do not depend on it: ages are tested at every look.
+ * Drops what is too old to count, in small steps.  Decisions do not depend on it: ages are tested
+ * at every look.
  */
 #ifndef FILTERS_LEDGER_PURGE_H
 #define FILTERS_LEDGER_PURGE_H

@@ -1,6 +1,6 @@
 /*
- * What the parts of the ledger's process share: the role itself (ledger.c) owns it, smtpctl's requests (ledger_ctl.c) use
- * it.
+ * What the parts of the ledger's process share: the role itself (ledger.c) owns it, smtpctl's
+ * requests (ledger_ctl.c) use it.
  */
 #ifndef FILTERS_LEDGER_ROLE_H
 #define FILTERS_LEDGER_ROLE_H
@@ -18,13 +18,15 @@ struct ledger {
 	struct ledger_store *store; /* NULL: it could not be opened; it is tried again */
 	struct operator_list *operators;
 	struct ledger_count *count;
-	bool changed;               /* since the last flush to disk */
+	bool changed; /* since the last flush to disk */
 };
 
 /* The greylist's whole decision at NOW: the operator's word, the identity's trust, the triplet. */
-void ledger_decide(struct ledger *, const struct grey_question *, int64_t now, struct grey_answer *);
+void ledger_decide(
+    struct ledger *, const struct grey_question *, int64_t now, struct grey_answer *);
 /* Everything that is known of a caller at NOW. */
-void ledger_judge_caller(struct ledger *, const struct ip *, const char *name, int64_t now, struct ledger_caller *);
+void ledger_judge_caller(
+    struct ledger *, const struct ip *, const char *name, int64_t now, struct ledger_caller *);
 /* Counts and remembers a decision of the gate. */
 void ledger_take_event(struct ledger *, const struct gate_event *);
 /* Reads the operator's entries from the store into memory. */

@@ -1,9 +1,10 @@
 /*
  * The ledger's tables (ledger_store.h).
  *
- * The role and its listings call this; it owns the environment and the number of the next event.  Each function is one look-up
- * or one write, tens of microseconds; nothing waits for the disk.  What can fail is the store below, which says so itself (kv.h):
- * callers then act as if the ledger knew nothing, and let mail in.
+ * The role and its listings call this; it owns the environment and the number of the next event.
+ * Each function is one look-up or one write, tens of microseconds; nothing waits for the disk. What
+ * can fail is the store below, which says so itself (kv.h): callers then act as if the ledger knew
+ * nothing, and let mail in.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -20,13 +21,14 @@
 struct ledger_store {
 	struct kv *kv;
 	struct kv_table *tables[TABLE_COUNT];
-	struct buf key, value;    /* of the call at hand */
-	char found[VALUE_MAX];    /* what was read */
+	struct buf key, value; /* of the call at hand */
+	char found[VALUE_MAX]; /* what was read */
 	size_t found_len;
 	uint64_t next_event;
 };
 
-static const char *const table_names[TABLE_COUNT] = { "grey", "caller", "correspondent", "operator", "counter", "event" };
+static const char *const table_names[TABLE_COUNT] = { "grey", "caller", "correspondent", "operator",
+	"counter", "event" };
 
 static enum kv_step
 see_event(const struct ledger_item *item, void *arg)
@@ -44,7 +46,8 @@ find_next_event(struct ledger_store *s)
 	struct buf position = { 0 };
 
 	s->next_event = 1;
-	(void)ledger_scan(s, TABLE_EVENT, &position, LEDGER_EVENTS_KEPT * 2, see_event, &s->next_event);
+	(void)ledger_scan(
+	    s, TABLE_EVENT, &position, LEDGER_EVENTS_KEPT * 2, see_event, &s->next_event);
 	buf_free(&position);
 }
 
@@ -106,21 +109,24 @@ begin(struct ledger_store *s)
 static int
 find(struct ledger_store *s, enum ledger_table table)
 {
-	return kv_get(s->tables[table], s->key.data, s->key.len, s->found, sizeof(s->found), &s->found_len);
+	return kv_get(
+	    s->tables[table], s->key.data, s->key.len, s->found, sizeof(s->found), &s->found_len);
 }
 
 static int
 write_value(struct ledger_store *s, enum ledger_table table)
 {
-	return kv_put(s->tables[table], s->key.data, s->key.len, s->value.data, s->value.len) == 0 ? 1 : -1;
+	return kv_put(s->tables[table], s->key.data, s->key.len, s->value.data, s->value.len) == 0
+		   ? 1
+		   : -1;
 }
 
 /* What was found does not decode: away with it. */
 static int
 drop(struct ledger_store *s, enum ledger_table table)
 {
-	log_warning("ledger.bad-record", F_STR("table", table_names[table]), F_U64("octets", s->found_len),
-	    F_STR("effect", "deleted"));
+	log_warning("ledger.bad-record", F_STR("table", table_names[table]),
+	    F_U64("octets", s->found_len), F_STR("effect", "deleted"));
 	return kv_delete(s->tables[table], s->key.data, s->key.len) == -1 ? -1 : 0;
 }
 
@@ -140,7 +146,8 @@ ledger_get_triplet(struct ledger_store *s, const struct grey_question *q, struct
 }
 
 int
-ledger_put_triplet(struct ledger_store *s, const struct grey_question *q, const struct grey_record *r)
+ledger_put_triplet(
+    struct ledger_store *s, const struct grey_question *q, const struct grey_record *r)
 {
 	if (s == NULL)
 		return -1;
@@ -197,7 +204,8 @@ write_until(struct ledger_store *s, enum ledger_table table, int64_t until)
 }
 
 int
-ledger_get_caller(struct ledger_store *s, enum ledger_item_type type, const struct ip *ip, int64_t now)
+ledger_get_caller(
+    struct ledger_store *s, enum ledger_item_type type, const struct ip *ip, int64_t now)
 {
 	if (s == NULL)
 		return -1;
@@ -206,7 +214,8 @@ ledger_get_caller(struct ledger_store *s, enum ledger_item_type type, const stru
 }
 
 int
-ledger_put_caller(struct ledger_store *s, enum ledger_item_type type, const struct ip *ip, int64_t until)
+ledger_put_caller(
+    struct ledger_store *s, enum ledger_item_type type, const struct ip *ip, int64_t until)
 {
 	if (s == NULL)
 		return -1;
@@ -225,7 +234,8 @@ folded(const char *s)
 	return copy;
 }
 
-/* Mailboxes are compared without case here: a local part that differs in nothing else is the same person. */
+/* Mailboxes are compared without case here: a local part that differs in nothing else is the same
+ * person. */
 static void
 begin_correspondent(struct ledger_store *s, const char *theirs, const char *ours)
 {
@@ -248,7 +258,8 @@ ledger_get_correspondent(struct ledger_store *s, const char *theirs, const char 
 }
 
 int
-ledger_put_correspondent(struct ledger_store *s, const char *theirs, const char *ours, int64_t until)
+ledger_put_correspondent(
+    struct ledger_store *s, const char *theirs, const char *ours, int64_t until)
 {
 	if (s == NULL)
 		return -1;

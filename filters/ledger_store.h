@@ -1,6 +1,7 @@
 /*
- * The ledger's records on disk: typed reading and writing over kv.h.  Everything answers 1 there, 0 not there, -1 no answer
- * (the store is broken or was never opened: STORE may be NULL); a record that does not decode is deleted and not there.
+ * The ledger's records on disk: typed reading and writing over kv.h.  Everything answers 1 there, 0
+ * not there, -1 no answer (the store is broken or was never opened: STORE may be NULL); a record
+ * that does not decode is deleted and not there.
  */
 #ifndef FILTERS_LEDGER_STORE_H
 #define FILTERS_LEDGER_STORE_H
@@ -19,19 +20,24 @@ void ledger_store_close(struct ledger_store *);
 int ledger_store_sync(struct ledger_store *);
 
 int ledger_get_triplet(struct ledger_store *, const struct grey_question *, struct grey_record *);
-int ledger_put_triplet(struct ledger_store *, const struct grey_question *, const struct grey_record *);
+int ledger_put_triplet(
+    struct ledger_store *, const struct grey_question *, const struct grey_record *);
 int ledger_get_identity(struct ledger_store *, const char *identity, struct grey_identity *);
 int ledger_put_identity(struct ledger_store *, const char *identity, const struct grey_identity *);
 /* ITEM_PASSED, ITEM_TRAP.  What is over at NOW is not there. */
 int ledger_get_caller(struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t now);
-int ledger_put_caller(struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t until);
+int ledger_put_caller(
+    struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t until);
 /* Case does not matter. */
-int ledger_get_correspondent(struct ledger_store *, const char *theirs, const char *ours, int64_t now);
-int ledger_put_correspondent(struct ledger_store *, const char *theirs, const char *ours, int64_t until);
+int ledger_get_correspondent(
+    struct ledger_store *, const char *theirs, const char *ours, int64_t now);
+int ledger_put_correspondent(
+    struct ledger_store *, const char *theirs, const char *ours, int64_t until);
 int ledger_put_operator(struct ledger_store *, const struct operator_entry *);
 int ledger_delete_operator(struct ledger_store *, enum operator_kind, const char *text);
 int ledger_get_counts(struct ledger_store *, const struct report_key *, struct report_counts *);
-int ledger_put_counts(struct ledger_store *, const struct report_key *, const struct report_counts *);
+int ledger_put_counts(
+    struct ledger_store *, const struct report_key *, const struct report_counts *);
 int ledger_get_waits(struct ledger_store *, uint32_t hour, struct report_waits *);
 int ledger_put_waits(struct ledger_store *, uint32_t hour, const struct report_waits *);
 /* Adds a decision to the last ones; the oldest goes when there are too many. */
@@ -39,9 +45,9 @@ int ledger_put_waits(struct ledger_store *, uint32_t hour, const struct report_w
 int ledger_put_event(struct ledger_store *, const struct gate_event *);
 
 /*
- * Looks at the items of TABLE from the key in POSITION on, at most LIMIT, and leaves in POSITION where to go on.  VISIT
- * answers as for kv_scan; what does not decode is deleted unseen.  How many were met, fewer than LIMIT when the end was
- * reached or VISIT stopped; or -1.
+ * Looks at the items of TABLE from the key in POSITION on, at most LIMIT, and leaves in POSITION
+ * where to go on.  VISIT answers as for kv_scan; what does not decode is deleted unseen.  How many
+ * were met, fewer than LIMIT when the end was reached or VISIT stopped; or -1.
  */
 long ledger_scan(struct ledger_store *, enum ledger_table, struct buf *position, long limit,
     enum kv_step (*visit)(const struct ledger_item *, void *arg), void *arg);

@@ -1,8 +1,9 @@
 /*
  * Walks over tables (ledger_walk.h).
  *
- * Each walk is an event of its own that is added again after each step and freed with its last; nobody holds a pointer to
- * it.  What is inserted or deleted between two steps may or may not be seen.  DONE comes exactly once.
+ * Each walk is an event of its own that is added again after each step and freed with its last;
+ * nobody holds a pointer to it.  What is inserted or deleted between two steps may or may not be
+ * seen.  DONE comes exactly once.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
- * A walk over one of the ledger's tables in small steps, one a turn of the loop, so that millions of records hold nobody up
- * who asks for one.  For the purge and for smtpctl's listings.
+ * A walk over one of the ledger's tables in small steps, one a turn of the loop, so that millions
+ * of records hold nobody up who asks for one.  For the purge and for smtpctl's listings.
  */
 #ifndef FILTERS_LEDGER_WALK_H
 #define FILTERS_LEDGER_WALK_H

@@ -1,9 +1,9 @@
 /*
  * Encoding of the ledger's messages (ledger_wire.h).
  *
- * Called by both ends of the channel; the event's form is also that of the disk.  Decoders never fail by themselves: they
- * make the cursor bad, and the caller asks cursor_done() once.  Enumerations and flags are checked here, so that behind
- * the decoder no impossible value exists.
+ * Called by both ends of the channel; the event's form is also that of the disk.  Decoders never
+ * fail by themselves: they make the cursor bad, and the caller asks cursor_done() once.
+ * Enumerations and flags are checked here, so that behind the decoder no impossible value exists.
  */
 #include <sys/socket.h>
 
@@ -113,8 +113,10 @@ ledger_decode_text(struct cursor *c)
 void
 ledger_encode_caller(struct buf *b, const struct ledger_caller *a)
 {
-	buf_add_u8(b, (uint8_t)((a->unknown ? CALLER_UNKNOWN : 0) | (a->allowed ? CALLER_ALLOWED : 0) |
-	    (a->denied ? CALLER_DENIED : 0) | (a->passed ? CALLER_PASSED : 0) | (a->trapped ? CALLER_TRAPPED : 0)));
+	buf_add_u8(
+	    b, (uint8_t)((a->unknown ? CALLER_UNKNOWN : 0) | (a->allowed ? CALLER_ALLOWED : 0) |
+			 (a->denied ? CALLER_DENIED : 0) | (a->passed ? CALLER_PASSED : 0) |
+			 (a->trapped ? CALLER_TRAPPED : 0)));
 }
 
 void
@@ -122,8 +124,8 @@ ledger_decode_caller(struct cursor *c, struct ledger_caller *a)
 {
 	uint8_t flags;
 
-	flags = decode_flags(c,
-	    CALLER_UNKNOWN | CALLER_ALLOWED | CALLER_DENIED | CALLER_PASSED | CALLER_TRAPPED);
+	flags = decode_flags(
+	    c, CALLER_UNKNOWN | CALLER_ALLOWED | CALLER_DENIED | CALLER_PASSED | CALLER_TRAPPED);
 	a->unknown = (flags & CALLER_UNKNOWN) != 0;
 	a->allowed = (flags & CALLER_ALLOWED) != 0;
 	a->denied = (flags & CALLER_DENIED) != 0;

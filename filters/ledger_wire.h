@@ -1,6 +1,7 @@
 /*
- * The ledger's messages, both directions: one encoder and one decoder each, used by the role (ledger.c) and by who asks it
- * (ledger_client.c).  A message's id is the request's; what is only told has id 0.
+ * The ledger's messages, both directions: one encoder and one decoder each, used by the role
+ * (ledger.c) and by who asks it (ledger_client.c).  A message's id is the request's; what is only
+ * told has id 0.
  */
 #ifndef FILTERS_LEDGER_WIRE_H
 #define FILTERS_LEDGER_WIRE_H
@@ -15,15 +16,15 @@ struct cursor;
 
 enum ledger_type {
 	LEDGER_ASK_CALLER = MESSAGE_TYPE(SUBJECT_LEDGER, 1), /* ip, optional name */
-	LEDGER_CALLER,            /* struct ledger_caller */
-	LEDGER_ASK_GREY,          /* struct grey_question */
-	LEDGER_GREY,              /* struct grey_answer */
-	LEDGER_ASK_CORRESPONDENT, /* string theirs, string ours */
-	LEDGER_CORRESPONDENT,     /* u8 known */
-	LEDGER_TELL_PASSED,       /* ip */
-	LEDGER_TELL_TRAP,         /* ip, u32 seconds */
-	LEDGER_TELL_EVENT,        /* struct gate_event */
-	LEDGER_TELL_WROTE         /* string ours, string theirs */
+	LEDGER_CALLER,					     /* struct ledger_caller */
+	LEDGER_ASK_GREY,				     /* struct grey_question */
+	LEDGER_GREY,					     /* struct grey_answer */
+	LEDGER_ASK_CORRESPONDENT,			     /* string theirs, string ours */
+	LEDGER_CORRESPONDENT,				     /* u8 known */
+	LEDGER_TELL_PASSED,				     /* ip */
+	LEDGER_TELL_TRAP,				     /* ip, u32 seconds */
+	LEDGER_TELL_EVENT,				     /* struct gate_event */
+	LEDGER_TELL_WROTE				     /* string ours, string theirs */
 };
 
 /* No text of a message or of a stored event is longer; what is gets cut. */
@@ -35,7 +36,8 @@ void ledger_decode_ip(struct cursor *, struct ip *);
 void ledger_encode_text(struct buf *, const char *);
 const char *ledger_decode_text(struct cursor *);
 
-/* The decoders make the cursor bad for what does not decode or is out of range; strings point into the message. */
+/* The decoders make the cursor bad for what does not decode or is out of range; strings point into
+ * the message. */
 void ledger_encode_caller(struct buf *, const struct ledger_caller *);
 void ledger_decode_caller(struct cursor *, struct ledger_caller *);
 void ledger_encode_question(struct buf *, const struct grey_question *);

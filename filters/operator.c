@@ -1,10 +1,11 @@
 /*
  * The operator's entries: spelling, order, matching, encoding (operator.h).
  *
- * The ledger owns one list; smtpctl's requests change it, the sessions' questions read it.  Matching looks up a handful of
- * exact texts (each network that is in use, each parent of a name), so its cost does not grow with the list beyond
- * the logarithm.  What must never happen: that a text given by the operator or found on disk matches more than
- * it says; so every text is brought to one spelling first, and what is on disk must be in that spelling already.
+ * The ledger owns one list; smtpctl's requests change it, the sessions' questions read it. Matching
+ * looks up a handful of exact texts (each network that is in use, each parent of a name), so its
+ * cost does not grow with the list beyond the logarithm.  What must never happen: that a text given
+ * by the operator or found on disk matches more than it says; so every text is brought to one
+ * spelling first, and what is on disk must be in that spelling already.
  */
 #include <sys/socket.h>
 #include <sys/tree.h>
@@ -56,7 +57,8 @@ node_compare(const struct node *a, const struct node *b)
 
 RB_GENERATE_INTERNAL(node_tree, node, tree, node_compare, __attribute__((unused)) static)
 
-static const char *const kind_names[OPERATOR_KINDS] = { "client", "name", "identity", "from", "to" };
+static const char *const kind_names[OPERATOR_KINDS] = { "client", "name", "identity", "from",
+	"to" };
 
 const char *
 operator_kind_name(enum operator_kind kind)
@@ -103,14 +105,16 @@ is_printable(const char *s)
 	return true;
 }
 
-/* Letters, digits, and what else stands in names that are looked up; beyond ASCII whatever UTF-8 has. */
+/* Letters, digits, and what else stands in names that are looked up; beyond ASCII whatever UTF-8
+ * has. */
 static bool
 is_domain(const char *s, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)s[i]) && strchr("-._", s[i]) == NULL && (unsigned char)s[i] < 0x80)
+		if (!isalnum((unsigned char)s[i]) && strchr("-._", s[i]) == NULL &&
+		    (unsigned char)s[i] < 0x80)
 			return false;
 		if (s[i] == '.' && (i == 0 || s[i - 1] == '.'))
 			return false;
@@ -148,7 +152,8 @@ spell_client(const char *given, const char **why)
 	struct ip_text text;
 
 	if (!ipnet_parse(given, &net)) {
-		*why = "an address or a network is expected, such as 192.0.2.0/24 (with no bit set behind its length)";
+		*why = "an address or a network is expected, such as 192.0.2.0/24 (with no bit set "
+		       "behind its length)";
 		return NULL;
 	}
 	text = ipnet_text(&net);
@@ -166,12 +171,13 @@ spell_identity(const char *given, const char **why)
 		if (strncasecmp(given, prefixes[i], len) == 0 && given[len] != '\0')
 			return lower(given);
 	}
-	*why = "an identity is expected, such as name:example.org, spf:example.org or net:192.0.2.0/24";
+	*why = "an identity is expected, such as name:example.org, spf:example.org or "
+	       "net:192.0.2.0/24";
 	return NULL;
 }
 
-/* As the greylist's keys have a sender.  Until nothing changes any more: one BATV tag may stand in another, and what was
- * spelled once must not change when it is spelled again. */
+/* As the greylist's keys have a sender.  Until nothing changes any more: one BATV tag may stand in
+ * another, and what was spelled once must not change when it is spelled again. */
 static char *
 spell_sender(const char *bare)
 {
@@ -361,8 +367,8 @@ operator_list_find(const struct operator_list *list, enum operator_kind kind, co
  */
 
 static void
-match(const struct operator_list *list, enum operator_kind kind, const char *text, int rank, int64_t now,
-    struct best *best)
+match(const struct operator_list *list, enum operator_kind kind, const char *text, int rank,
+    int64_t now, struct best *best)
 {
 	struct node *n;
 	enum operator_word word;
@@ -371,12 +377,14 @@ match(const struct operator_list *list, enum operator_kind kind, const char *tex
 	if (n == NULL || (n->entry.expires != 0 && now > n->entry.expires))
 		return;
 	word = n->entry.allow ? OPERATOR_ALLOW : OPERATOR_DENY;
-	if (best->word == OPERATOR_SILENT || rank > best->rank || (rank == best->rank && word == OPERATOR_DENY))
+	if (best->word == OPERATOR_SILENT || rank > best->rank ||
+	    (rank == best->rank && word == OPERATOR_DENY))
 		*best = (struct best){ rank, word };
 }
 
 static void
-match_networks(const struct operator_list *list, const struct ip *ip, int64_t now, struct best *best)
+match_networks(
+    const struct operator_list *list, const struct ip *ip, int64_t now, struct best *best)
 {
 	struct ipnet net;
 	struct ip_text text;
@@ -394,8 +402,8 @@ match_networks(const struct operator_list *list, const struct ip *ip, int64_t no
 
 /* NAME and each of its parents; the more labels, the more exact. */
 static void
-match_domain(const struct operator_list *list, enum operator_kind kind, const char *name, int64_t now,
-    struct best *best)
+match_domain(const struct operator_list *list, enum operator_kind kind, const char *name,
+    int64_t now, struct best *best)
 {
 	const char *p;
 	char *folded;
@@ -414,8 +422,8 @@ match_domain(const struct operator_list *list, enum operator_kind kind, const ch
 }
 
 static void
-match_address(const struct operator_list *list, enum operator_kind kind, const char *address, int64_t now,
-    struct best *best)
+match_address(const struct operator_list *list, enum operator_kind kind, const char *address,
+    int64_t now, struct best *best)
 {
 	const char *at;
 
@@ -426,7 +434,8 @@ match_address(const struct operator_list *list, enum operator_kind kind, const c
 }
 
 enum operator_word
-operator_on_caller(const struct operator_list *list, const struct ip *ip, const char *name, int64_t now)
+operator_on_caller(
+    const struct operator_list *list, const struct ip *ip, const char *name, int64_t now)
 {
 	struct best best = { 0, OPERATOR_SILENT };
 
@@ -437,8 +446,8 @@ operator_on_caller(const struct operator_list *list, const struct ip *ip, const 
 }
 
 enum operator_word
-operator_on_mail(const struct operator_list *list, const char *identity, const char *sender, const char *recipient,
-    int64_t now)
+operator_on_mail(const struct operator_list *list, const char *identity, const char *sender,
+    const char *recipient, int64_t now)
 {
 	struct best best = { 0, OPERATOR_SILENT };
 
@@ -480,7 +489,8 @@ decode_text(enum operator_kind kind, const uint8_t *key, size_t len)
 	const char *why;
 	char *given, *text;
 
-	if (kind >= OPERATOR_KINDS || len == 0 || len > OPERATOR_TEXT_MAX || memchr(key, '\0', len) != NULL)
+	if (kind >= OPERATOR_KINDS || len == 0 || len > OPERATOR_TEXT_MAX ||
+	    memchr(key, '\0', len) != NULL)
 		return NULL;
 	given = xstrndup((const char *)key, len);
 	text = operator_text(kind, given, &why);
@@ -493,7 +503,8 @@ decode_text(enum operator_kind kind, const uint8_t *key, size_t len)
 }
 
 bool
-operator_decode(const void *key, size_t key_len, const void *value, size_t len, struct operator_entry *e)
+operator_decode(
+    const void *key, size_t key_len, const void *value, size_t len, struct operator_entry *e)
 {
 	struct cursor c;
 	const uint8_t *k = key;
@@ -509,8 +520,8 @@ operator_decode(const void *key, size_t key_len, const void *value, size_t len, 
 	e->created = (int64_t)cursor_u64(&c);
 	e->expires = (int64_t)cursor_u64(&c);
 	note = cursor_str(&c);
-	if (!cursor_done(&c) || version != ENTRY_VERSION || allow > 1 || e->created < 0 || e->expires < 0 ||
-	    strlen(note) > OPERATOR_NOTE_MAX || key_len < 1)
+	if (!cursor_done(&c) || version != ENTRY_VERSION || allow > 1 || e->created < 0 ||
+	    e->expires < 0 || strlen(note) > OPERATOR_NOTE_MAX || key_len < 1)
 		return false;
 	e->kind = k[0];
 	e->text = decode_text(e->kind, k + 1, key_len - 1);

@@ -1,9 +1,9 @@
 /*
  * Counters and waiting times for `smtpctl gate report` (report.h).
  *
- * The ledger adds to them with every event and reads an interval of hours back.  Nothing can fail but decoding: what
- * comes from the disk is data, and an hour that does not decode counts as nothing.  Sums are 64 bits wide and cannot overflow
- * in the lifetime of a server.
+ * The ledger adds to them with every event and reads an interval of hours back.  Nothing can fail
+ * but decoding: what comes from the disk is data, and an hour that does not decode counts as
+ * nothing.  Sums are 64 bits wide and cannot overflow in the lifetime of a server.
  */
 #include <endian.h>
 #include <string.h>
@@ -40,7 +40,8 @@ report_counts_add(struct report_counts *to, const struct report_counts *from)
 }
 
 void
-report_unreturned(const struct report_counts *c, uint32_t hour, int64_t now, uint64_t *waiting, uint64_t *stopped)
+report_unreturned(
+    const struct report_counts *c, uint32_t hour, int64_t now, uint64_t *waiting, uint64_t *stopped)
 {
 	uint64_t left;
 	int64_t end;
@@ -141,7 +142,8 @@ bucket_of(uint32_t seconds)
 	if (seconds < EXACT)
 		return seconds;
 	doubling = 31 - (unsigned)__builtin_clz(seconds);
-	return EXACT + (doubling - EXACT_BITS) * PER_DOUBLING + (seconds >> (doubling - 4)) % PER_DOUBLING;
+	return EXACT + (doubling - EXACT_BITS) * PER_DOUBLING +
+	       (seconds >> (doubling - 4)) % PER_DOUBLING;
 }
 
 /* The largest wait that falls into it. */
@@ -153,7 +155,9 @@ bucket_end(unsigned bucket)
 	if (bucket < EXACT)
 		return bucket;
 	shift = EXACT_BITS - 4 + (bucket - EXACT) / PER_DOUBLING;
-	return (uint32_t)(((uint64_t)(PER_DOUBLING + (bucket - EXACT) % PER_DOUBLING + 1) << shift) - 1);
+	return (
+	    uint32_t)(((uint64_t)(PER_DOUBLING + (bucket - EXACT) % PER_DOUBLING + 1) << shift) -
+		      1);
 }
 
 void

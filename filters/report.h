@@ -1,6 +1,6 @@
 /*
- * What the gate did, in numbers: counters by hour and rule, and how long mail that was let in had waited.  Arithmetic
- * and encoding only; the ledger keeps the counters and smtpctl prints them.
+ * What the gate did, in numbers: counters by hour and rule, and how long mail that was let in had
+ * waited.  Arithmetic and encoding only; the ledger keeps the counters and smtpctl prints them.
  */
 #ifndef FILTERS_REPORT_H
 #define FILTERS_REPORT_H
@@ -11,7 +11,8 @@
 
 struct buf;
 
-/* What is counted together.  ACTION is enum action; ACTION_COUNT is mail let in, which belongs to no rule. */
+/* What is counted together.  ACTION is enum action; ACTION_COUNT is mail let in, which belongs to
+ * no rule. */
 struct report_key {
 	uint32_t hour; /* since 1970 */
 	uint16_t rule;
@@ -31,8 +32,10 @@ struct report_counts {
 
 uint32_t report_hour(int64_t time);
 void report_counts_add(struct report_counts *, const struct report_counts *);
-/* Triplets that did not come back: WAITING still may at NOW, STOPPED may not.  HOUR is that of the counts. */
-void report_unreturned(const struct report_counts *, uint32_t hour, int64_t now, uint64_t *waiting, uint64_t *stopped);
+/* Triplets that did not come back: WAITING still may at NOW, STOPPED may not.  HOUR is that of the
+ * counts. */
+void report_unreturned(
+    const struct report_counts *, uint32_t hour, int64_t now, uint64_t *waiting, uint64_t *stopped);
 
 /* Keys sort by hour. */
 #define REPORT_KEY_LEN 10
@@ -42,8 +45,8 @@ void report_counts_encode(struct buf *, const struct report_counts *);
 bool report_counts_decode(const void *, size_t, struct report_counts *);
 
 /*
- * Waits in seconds, in buckets: exact up to 31 s, then sixteen to each doubling, so a value read from them is at most
- * 1/16 off; up to 2^32 s.
+ * Waits in seconds, in buckets: exact up to 31 s, then sixteen to each doubling, so a value read
+ * from them is at most 1/16 off; up to 2^32 s.
  */
 #define REPORT_BUCKETS 464
 struct report_waits {

@@ -1,17 +1,20 @@
 /*
  * The key-value store: Berkeley DB 5.3, one private transactional environment in one directory.
  *
- * The ledger is the only caller, and the only process that has the directory open: a second opener of a Berkeley DB
- * environment after a crash hangs, or panics the first.  A lock file keeps it out, and the environment has no shared
- * region files (DB_PRIVATE) that could outlive us.  It is always opened with recovery, so a kill at any moment costs
- * nothing that kv_put acknowledged: a commit writes its log record (DB_TXN_WRITE_NOSYNC) without waiting for the disk.
- * The disk is waited for by kv_sync, in a thread of its own, so the loop of the role does not stop for it.  There is no
- * lock subsystem: transactions are made by one thread only, the other flushes the log and writes checkpoints.
+ * The ledger is the only caller, and the only process that has the directory open: a second opener
+ * of a Berkeley DB environment after a crash hangs, or panics the first.  A lock file keeps it out,
+ * and the environment has no shared region files (DB_PRIVATE) that could outlive us.  It is always
+ * opened with recovery, so a kill at any moment costs nothing that kv_put acknowledged: a commit
+ * writes its log record (DB_TXN_WRITE_NOSYNC) without waiting for the disk. The disk is waited for
+ * by kv_sync, in a thread of its own, so the loop of the role does not stop for it.  There is no
+ * lock subsystem: transactions are made by one thread only, the other flushes the log and writes
+ * checkpoints.
  *
- * What can fail is the disk and the files on it.  An environment that breaks while it runs is closed and recovered, and
- * the call is tried once more.  If it breaks again within a minute, or cannot be opened at all, or five openings in a row
- * ended with the death of the process, it is moved aside and an empty one takes its place, because what is kept here is
- * worth less than mail that goes on.  A full disk or missing permission is never taken for damage.
+ * What can fail is the disk and the files on it.  An environment that breaks while it runs is
+ * closed and recovered, and the call is tried once more.  If it breaks again within a minute, or
+ * cannot be opened at all, or five openings in a row ended with the death of the process, it is
+ * moved aside and an empty one takes its place, because what is kept here is worth less than mail
+ * that goes on.  A full disk or missing permission is never taken for damage.
  */
 #include <sys/file.h>
 #include <sys/queue.h>
@@ -38,18 +41,21 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-/* Berkeley DB's own cache.  It is the heap's and grows by use: an idle ledger touches a tenth of it.  Below some MiB
- * a large tree pays for each put with the eviction of a dirty page, and that with a flush of the log. */
+/* Berkeley DB's own cache.  It is the heap's and grows by use: an idle ledger touches a tenth of
+ * it.  Below some MiB a large tree pays for each put with the eviction of a dirty page, and that
+ * with a flush of the log. */
 #define CACHE_BYTES (4 * 1024 * 1024)
 #define LOG_FILE_BYTES (1024 * 1024)
-/* A checkpoint when so much was logged since the last one: bounds the log on disk and the time of recovery. */
+/* A checkpoint when so much was logged since the last one: bounds the log on disk and the time of
+ * recovery. */
 #define CHECKPOINT_KBYTES 1024
 #define CHECKPOINT_MINUTES 15
 /* Openings in a row that never came to their end before the directory counts as damaged. */
 #define OPENINGS_MAX 5
 /* A second break so soon after a recovery is damage that recovery does not mend. */
 #define BREAK_MS 60000
-/* While it cannot be opened: tries after so long, then after twice as long, up to the second figure. */
+/* While it cannot be opened: tries after so long, then after twice as long, up to the second
+ * figure. */
 #define RETRY_MS 10000
 #define RETRY_MAX_MS 600000
 /* Berkeley DB can have something to say of every page; so many lines a second are enough. */
@@ -147,14 +153,16 @@ directory_check(const char *dir, char **why)
 		return -1;
 	}
 	if ((st.st_mode & 077) != 0 && chmod(dir, 0700) == -1) {
-		*why = xasprintf("%s: others may enter it (mode %03o) and that cannot be changed: %s", dir,
-		    (unsigned)st.st_mode & 0777, strerror(errno));
+		*why =
+		    xasprintf("%s: others may enter it (mode %03o) and that cannot be changed: %s",
+			dir, (unsigned)st.st_mode & 0777, strerror(errno));
 		return -1;
 	}
 	return 0;
 }
 
-/* Berkeley DB obeys a file DB_CONFIG in its directory: it could send the logs anywhere or the cache to gigabytes. */
+/* Berkeley DB obeys a file DB_CONFIG in its directory: it could send the logs anywhere or the cache
+ * to gigabytes. */
 static int
 directory_remove_config(const struct kv *kv, char **why)
 {
@@ -165,7 +173,8 @@ directory_remove_config(const struct kv *kv, char **why)
 	if (unlink(path) == 0) {
 		log_warning("kv.config-removed", F_STR("file", path));
 	} else if (errno != ENOENT) {
-		*why = xasprintf("%s: must not be there and cannot be removed: %s", path, strerror(errno));
+		*why = xasprintf(
+		    "%s: must not be there and cannot be removed: %s", path, strerror(errno));
 		rc = -1;
 	}
 	free(path);
@@ -206,7 +215,8 @@ directory_release(struct kv *kv)
 	kv->lock = -1;
 }
 
-/* True when more can be written there: an environment that fails otherwise fails for want of room, not of health. */
+/* True when more can be written there: an environment that fails otherwise fails for want of room,
+ * not of health. */
 static bool
 directory_has_room(const struct kv *kv)
 {
@@ -230,7 +240,8 @@ directory_has_room(const struct kv *kv)
 	return ok;
 }
 
-/* Where the directory itself cannot be renamed, because what it lies in is not ours, its files get other names. */
+/* Where the directory itself cannot be renamed, because what it lies in is not ours, its files get
+ * other names. */
 static int
 move_files_aside(const struct kv *kv, int64_t when)
 {
@@ -257,7 +268,8 @@ move_files_aside(const struct kv *kv, int64_t when)
 	return rc;
 }
 
-/* Puts what is there out of the way and leaves an empty directory that we hold.  *WHERE says where it went. */
+/* Puts what is there out of the way and leaves an empty directory that we hold.  *WHERE says where
+ * it went. */
 static int
 move_aside(struct kv *kv, char **where)
 {
@@ -288,8 +300,9 @@ move_aside(struct kv *kv, char **where)
 }
 
 /*
- * Openings that kill the process: recovery reads files that may hold anything, and a crash in it would come again with every
- * restart of the role.  So each opening leaves a mark first and wipes it out after.
+ * Openings that kill the process: recovery reads files that may hold anything, and a crash in it
+ * would come again with every restart of the role.  So each opening leaves a mark first and wipes
+ * it out after.
  */
 static int
 opening_begin(const struct kv *kv)
@@ -327,20 +340,22 @@ opening_end(const struct kv *kv)
 static int
 berkeley_sleep(u_long seconds, u_long microseconds)
 {
-	struct timespec t = { (time_t)seconds + (time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000 };
+	struct timespec t = { (time_t)seconds + (time_t)(microseconds / 1000000),
+		(long)(microseconds % 1000000) * 1000 };
 
 	return seconds == 0 && microseconds == 0 ? sched_yield() : nanosleep(&t, NULL);
 }
 
-/* The directory for temporary files is set although none is ever written: left alone, Berkeley DB looks for /tmp and its
- * like, and does not open where there is none, as in a chroot. */
+/* The directory for temporary files is set although none is ever written: left alone, Berkeley DB
+ * looks for /tmp and its like, and does not open where there is none, as in a chroot. */
 static int
 environment_configure(DB_ENV *env)
 {
 	int rc;
 
 	env->set_errcall(env, berkeley_error);
-	if ((rc = db_env_set_func_yield(berkeley_sleep)) != 0 || (rc = env->set_tmp_dir(env, ".")) != 0)
+	if ((rc = db_env_set_func_yield(berkeley_sleep)) != 0 ||
+	    (rc = env->set_tmp_dir(env, ".")) != 0)
 		return rc;
 	if ((rc = env->set_cachesize(env, 0, CACHE_BYTES, 1)) != 0 ||
 	    (rc = env->set_lg_max(env, LOG_FILE_BYTES)) != 0 ||
@@ -357,7 +372,8 @@ environment_close(struct kv *kv)
 	if (kv->thread_started)
 		pthread_join(kv->thread, NULL);
 	kv->thread_started = false;
-	SLIST_FOREACH(t, &kv->tables, next) {
+	SLIST_FOREACH(t, &kv->tables, next)
+	{
 		if (t->db != NULL)
 			(void)t->db->close(t->db, DB_NOSYNC);
 		t->db = NULL;
@@ -376,7 +392,8 @@ table_open(struct kv_table *t)
 	if ((rc = db_create(&db, t->kv->env, 0)) != 0)
 		return rc;
 	if ((rc = db->set_flags(db, DB_CHKSUM)) == 0)
-		rc = db->open(db, NULL, t->file, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT | DB_THREAD, 0600);
+		rc = db->open(db, NULL, t->file, NULL, DB_BTREE,
+		    DB_CREATE | DB_AUTO_COMMIT | DB_THREAD, 0600);
 	if (rc != 0) {
 		(void)db->close(db, DB_NOSYNC);
 		return rc;
@@ -385,7 +402,8 @@ table_open(struct kv_table *t)
 	return 0;
 }
 
-/* Recovers and opens the environment and every table that was open before.  0 or a Berkeley DB error. */
+/* Recovers and opens the environment and every table that was open before.  0 or a Berkeley DB
+ * error. */
 static int
 environment_open(struct kv *kv)
 {
@@ -404,9 +422,12 @@ environment_open(struct kv *kv)
 	home = path_in(kv, ".");
 	if ((rc = environment_configure(kv->env)) == 0)
 		rc = kv->env->open(kv->env, home,
-		    DB_CREATE | DB_RECOVER | DB_PRIVATE | DB_THREAD | DB_INIT_MPOOL | DB_INIT_LOG | DB_INIT_TXN, 0600);
+		    DB_CREATE | DB_RECOVER | DB_PRIVATE | DB_THREAD | DB_INIT_MPOOL | DB_INIT_LOG |
+			DB_INIT_TXN,
+		    0600);
 	free(home);
-	SLIST_FOREACH(t, &kv->tables, next) {
+	SLIST_FOREACH(t, &kv->tables, next)
+	{
 		if (rc == 0)
 			rc = table_open(t);
 	}
@@ -420,7 +441,8 @@ environment_open(struct kv *kv)
 static bool
 is_resource_error(int rc)
 {
-	static const int errors[] = { ENOSPC, EDQUOT, EFBIG, EACCES, EPERM, EROFS, EMFILE, ENFILE, ENOMEM };
+	static const int errors[] = { ENOSPC, EDQUOT, EFBIG, EACCES, EPERM, EROFS, EMFILE, ENFILE,
+		ENOMEM };
 	size_t i;
 
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
@@ -430,7 +452,8 @@ is_resource_error(int rc)
 	return false;
 }
 
-/* Damaged beyond recovery, for reason RC: starts anew.  False when not even that works; *WHY says what happened. */
+/* Damaged beyond recovery, for reason RC: starts anew.  False when not even that works; *WHY says
+ * what happened. */
 static bool
 start_empty(struct kv *kv, int rc, char **why)
 {
@@ -439,7 +462,8 @@ start_empty(struct kv *kv, int rc, char **why)
 
 	environment_close(kv);
 	if (!directory_has_room(kv)) {
-		*why = xasprintf("%s: %s, and the directory cannot be written to", kv->dir, reason(rc));
+		*why = xasprintf(
+		    "%s: %s, and the directory cannot be written to", kv->dir, reason(rc));
 		return false;
 	}
 	if (move_aside(kv, &where) == -1) {
@@ -479,8 +503,8 @@ retry_later(struct kv *kv)
 	kv->retry = clock_ms() + kv->retry_wait;
 }
 
-/* True when the store can be used; tries to open it again now and then if not, but not while the disk is full: what an
- * opening that fails has allocated, Berkeley DB does not free. */
+/* True when the store can be used; tries to open it again now and then if not, but not while the
+ * disk is full: what an opening that fails has allocated, Berkeley DB does not free. */
 static bool
 ready(struct kv *kv)
 {
@@ -509,7 +533,8 @@ mend(struct kv *kv, const char *what, int rc)
 	uint64_t now;
 	bool again, ok;
 
-	log_error("kv.failed", F_STR("call", what), F_STR("dir", kv->dir), F_STR("text", reason(rc)));
+	log_error(
+	    "kv.failed", F_STR("call", what), F_STR("dir", kv->dir), F_STR("text", reason(rc)));
 	now = clock_ms();
 	again = kv->broke != 0 && now - kv->broke < BREAK_MS;
 	kv->broke = now;
@@ -742,7 +767,9 @@ scan_entries(struct kv *kv, DBC *cursor, bool from_start, long limit, long *n,
 
 long
 kv_scan(struct kv_table *t, const void *from, size_t from_len, long limit,
-    enum kv_step (*visit)(const void *key, size_t key_len, const void *value, size_t len, void *arg), void *arg)
+    enum kv_step (*visit)(
+	const void *key, size_t key_len, const void *value, size_t len, void *arg),
+    void *arg)
 {
 	struct kv *kv = t->kv;
 	DB_TXN *txn;
@@ -780,7 +807,8 @@ kv_scan(struct kv_table *t, const void *from, size_t from_len, long limit,
  * The disk
  */
 
-/* To the disk, and a checkpoint when there is enough for one; Berkeley DB then drops the logs that it made needless. */
+/* To the disk, and a checkpoint when there is enough for one; Berkeley DB then drops the logs that
+ * it made needless. */
 static void *
 sync_run(void *arg)
 {

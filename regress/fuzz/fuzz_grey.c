@@ -1,6 +1,7 @@
 /*
- * Fuzz target: records of the ledger's tables as a damaged disk could give them back, and its messages as a broken peer
- * could send them.  Whatever decodes must be such as the code writes: decided upon and encoded again, it decodes again.
+ * Fuzz target: records of the ledger's tables as a damaged disk could give them back, and its
+ * messages as a broken peer could send them.  Whatever decodes must be such as the code writes:
+ * decided upon and encoded again, it decodes again.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -29,8 +30,13 @@ require(bool holds)
 static void
 try_triplet(const struct grey_record *from_disk)
 {
-	static const struct grey_question q = { .identity = "i", .sender = "s", .recipient = "r", .delay = 120,
-		.window = 172800, .lifetime = 3110400, .trust_after = 3 };
+	static const struct grey_question q = { .identity = "i",
+		.sender = "s",
+		.recipient = "r",
+		.delay = 120,
+		.window = 172800,
+		.lifetime = 3110400,
+		.trust_after = 3 };
 	struct grey_record r = *from_disk, again;
 	struct grey_answer a;
 	struct buf b = { 0 };
@@ -63,7 +69,8 @@ disk(const uint8_t *data, size_t size)
 	if (size < 2)
 		return;
 	key_len = data[1] < size - 2 ? data[1] : size - 2;
-	if (ledger_item_decode(data[0] % TABLE_COUNT, data + 2, key_len, data + 2 + key_len, size - 2 - key_len, &item)) {
+	if (ledger_item_decode(data[0] % TABLE_COUNT, data + 2, key_len, data + 2 + key_len,
+		size - 2 - key_len, &item)) {
 		check_string(item.identity, data, size);
 		check_string(item.sender, data, size);
 		check_string(item.recipient, data, size);
@@ -88,7 +95,8 @@ messages(const uint8_t *data, size_t size)
 	c = cursor_init(data, size);
 	ledger_decode_event(&c, &event);
 	if (cursor_done(&c)) {
-		require(event.action <= ACTION_COUNT && event.phase < PHASE_COUNT && event.time >= 0);
+		require(
+		    event.action <= ACTION_COUNT && event.phase < PHASE_COUNT && event.time >= 0);
 		check_string(event.evidence, data, size);
 		ledger_encode_event(&b, &event);
 		require(b.len == size && memcmp(b.data, data, size) == 0);

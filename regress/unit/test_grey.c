@@ -19,12 +19,20 @@
 #define LIFETIME (36 * 86400)
 
 static const struct grey_question question = {
-	.identity = "net:192.0.2.0/24", .sender = "a@example.org", .recipient = "b@example.net",
-	.delay = DELAY, .window = WINDOW, .lifetime = LIFETIME, .trust_after = 3, .rule = 5, .line = 14,
+	.identity = "net:192.0.2.0/24",
+	.sender = "a@example.org",
+	.recipient = "b@example.net",
+	.delay = DELAY,
+	.window = WINDOW,
+	.lifetime = LIFETIME,
+	.trust_after = 3,
+	.rule = 5,
+	.line = 14,
 };
 
 /* One try: at T0 + AT, what is answered and what is then known. */
-struct try {
+struct
+try {
 	int64_t at;
 	enum grey_state state;
 	uint32_t left, waited;
@@ -39,33 +47,44 @@ static const struct {
 	unsigned n;
 } rounds[] = {
 	{ "comes back in time, and stays known",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { 119, GREY_EARLY, 1, 0, false, 0 }, { 120, GREY_PASS, 0, 120, true, 0 },
-	    { 121, GREY_PASS, 0, 0, false, 0 }, { LIFETIME + 121, GREY_PASS, 0, 0, false, 0 } }, 5 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 }, { 119, GREY_EARLY, 1, 0, false, 0 },
+		{ 120, GREY_PASS, 0, 120, true, 0 }, { 121, GREY_PASS, 0, 0, false, 0 },
+		{ LIFETIME + 121, GREY_PASS, 0, 0, false, 0 } },
+	    5 },
 	{ "an early retry does not start the delay again",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { 60, GREY_EARLY, 60, 0, false, 0 }, { 110, GREY_EARLY, 10, 0, false, 0 },
-	    { 125, GREY_PASS, 0, 125, true, 0 } }, 4 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 }, { 60, GREY_EARLY, 60, 0, false, 0 },
+		{ 110, GREY_EARLY, 10, 0, false, 0 }, { 125, GREY_PASS, 0, 125, true, 0 } },
+	    4 },
 	{ "the last second of the window",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { WINDOW, GREY_PASS, 0, WINDOW, true, 0 } }, 2 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 }, { WINDOW, GREY_PASS, 0, WINDOW, true, 0 } }, 2 },
 	{ "after the window it begins again",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { WINDOW + 1, GREY_NEW, 120, 0, false, WINDOW + 1 },
-	    { WINDOW + 121, GREY_PASS, 0, 120, true, WINDOW + 1 } }, 3 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 },
+		{ WINDOW + 1, GREY_NEW, 120, 0, false, WINDOW + 1 },
+		{ WINDOW + 121, GREY_PASS, 0, 120, true, WINDOW + 1 } },
+	    3 },
 	{ "the window counts from the first try, early ones do not stretch it",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { 100, GREY_EARLY, 20, 0, false, 0 },
-	    { WINDOW + 50, GREY_NEW, 120, 0, false, WINDOW + 50 } }, 3 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 }, { 100, GREY_EARLY, 20, 0, false, 0 },
+		{ WINDOW + 50, GREY_NEW, 120, 0, false, WINDOW + 50 } },
+	    3 },
 	{ "the lifetime counts from the last mail",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { 200, GREY_PASS, 0, 200, true, 0 },
-	    { LIFETIME, GREY_PASS, 0, 0, false, 0 }, { 2 * LIFETIME, GREY_PASS, 0, 0, false, 0 },
-	    { 3 * (int64_t)LIFETIME + 1, GREY_NEW, 120, 0, false, 3 * (int64_t)LIFETIME + 1 } }, 5 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 }, { 200, GREY_PASS, 0, 200, true, 0 },
+		{ LIFETIME, GREY_PASS, 0, 0, false, 0 },
+		{ 2 * LIFETIME, GREY_PASS, 0, 0, false, 0 },
+		{ 3 * (int64_t)LIFETIME + 1, GREY_NEW, 120, 0, false, 3 * (int64_t)LIFETIME + 1 } },
+	    5 },
 	{ "the clock was a year ahead at the first try",
-	  { { 31536000, GREY_NEW, 120, 0, false, 31536000 }, { 0, GREY_EARLY, 120, 0, false, 0 },
-	    { 120, GREY_PASS, 0, 120, true, 0 } }, 3 },
+	    { { 31536000, GREY_NEW, 120, 0, false, 31536000 }, { 0, GREY_EARLY, 120, 0, false, 0 },
+		{ 120, GREY_PASS, 0, 120, true, 0 } },
+	    3 },
 	{ "the clock was a year ahead when it passed",
-	  { { 0, GREY_NEW, 120, 0, false, 0 }, { 1000, GREY_PASS, 0, 1000, true, 0 },
-	    { 500, GREY_PASS, 0, 0, false, 0 }, { LIFETIME + 500, GREY_PASS, 0, 0, false, 0 },
-	    { 2 * LIFETIME + 501, GREY_NEW, 120, 0, false, 2 * LIFETIME + 501 } }, 5 },
+	    { { 0, GREY_NEW, 120, 0, false, 0 }, { 1000, GREY_PASS, 0, 1000, true, 0 },
+		{ 500, GREY_PASS, 0, 0, false, 0 }, { LIFETIME + 500, GREY_PASS, 0, 0, false, 0 },
+		{ 2 * LIFETIME + 501, GREY_NEW, 120, 0, false, 2 * LIFETIME + 501 } },
+	    5 },
 	{ "the clock goes back a little between tries",
-	  { { 100, GREY_NEW, 120, 0, false, 100 }, { 90, GREY_EARLY, 120, 0, false, 90 },
-	    { 209, GREY_EARLY, 1, 0, false, 90 }, { 210, GREY_PASS, 0, 120, true, 90 } }, 4 },
+	    { { 100, GREY_NEW, 120, 0, false, 100 }, { 90, GREY_EARLY, 120, 0, false, 90 },
+		{ 209, GREY_EARLY, 1, 0, false, 90 }, { 210, GREY_PASS, 0, 120, true, 90 } },
+	    4 },
 };
 
 static void
@@ -79,10 +98,11 @@ assert_round(const char *what, const struct grey_question *q, const struct try *
 	memset(&r, 0, sizeof(r));
 	for (i = 0; i < n; i++) {
 		grey_decide(&r, q, T0 + tries[i].at, &a);
-		if (a.state != tries[i].state || a.left != tries[i].left || a.waited != tries[i].waited ||
-		    a.first_pass != tries[i].first_pass || r.first != T0 + tries[i].first || a.first != r.first)
-			fail_msg("%s: try %u: %s left %u waited %u first %lld", what, i + 1, grey_state_name(a.state), a.left,
-			    a.waited, (long long)(r.first - T0));
+		if (a.state != tries[i].state || a.left != tries[i].left ||
+		    a.waited != tries[i].waited || a.first_pass != tries[i].first_pass ||
+		    r.first != T0 + tries[i].first || a.first != r.first)
+			fail_msg("%s: try %u: %s left %u waited %u first %lld", what, i + 1,
+			    grey_state_name(a.state), a.left, a.waited, (long long)(r.first - T0));
 		assert_int_equal(r.last, T0 + tries[i].at);
 		/* what is known always survives the disk */
 		buf_clear(&b);
@@ -107,7 +127,8 @@ test_rounds(void **state)
 static void
 test_no_delay(void **state)
 {
-	static const struct try tries[] = { { 0, GREY_PASS, 0, 0, true, 0 }, { 1, GREY_PASS, 0, 0, false, 0 } };
+	static const struct try tries[] = { { 0, GREY_PASS, 0, 0, true, 0 },
+		{ 1, GREY_PASS, 0, 0, false, 0 } };
 	struct grey_question q = question;
 
 	(void)state;
@@ -119,7 +140,8 @@ test_no_delay(void **state)
 static void
 test_window_below_delay(void **state)
 {
-	static const struct try tries[] = { { 0, GREY_NEW, 120, 0, false, 0 }, { 120, GREY_PASS, 0, 120, true, 0 } };
+	static const struct try tries[] = { { 0, GREY_NEW, 120, 0, false, 0 },
+		{ 120, GREY_PASS, 0, 120, true, 0 } };
 	struct grey_question q = question;
 
 	(void)state;
@@ -217,8 +239,14 @@ test_trust(void **state)
 	assert_false(grey_identity_trusted(&id, &q, T0 + 3 * (int64_t)LIFETIME));
 }
 
-static const struct grey_record good = { .first = T0, .last = T0 + 10, .passed = T0 + 5, .expires = T0 + 100, .count = 3,
-	.delay = 120, .rule = 1, .line = 2 };
+static const struct grey_record good = { .first = T0,
+	.last = T0 + 10,
+	.passed = T0 + 5,
+	.expires = T0 + 100,
+	.count = 3,
+	.delay = 120,
+	.rule = 1,
+	.line = 2 };
 
 /* One field at a time that could not have been written. */
 static void
@@ -285,7 +313,8 @@ test_record_octets(void **state)
 static void
 test_identity_octets(void **state)
 {
-	struct grey_identity id = { .last = T0, .expires = T0 + 9, .count = 2, .trust_after = 3 }, out;
+	struct grey_identity id = { .last = T0, .expires = T0 + 9, .count = 2, .trust_after = 3 },
+			     out;
 	struct buf b = { 0 };
 	size_t i;
 

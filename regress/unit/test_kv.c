@@ -1,6 +1,6 @@
 /*
- * The key-value store: what is put is there, also after the death of the writer; what is damaged, locked or misled is
- * dealt with as kv.h says.
+ * The key-value store: what is put is there, also after the death of the writer; what is damaged,
+ * locked or misled is dealt with as kv.h says.
  */
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -237,7 +237,9 @@ test_scan(void **state)
 		memset(&s, 0, sizeof(s));
 		s.remove = cases[i].remove;
 		s.stop = cases[i].stop;
-		assert_int_equal(kv_scan(t, cases[i].from, strlen(cases[i].from), cases[i].limit, see, &s), cases[i].n);
+		assert_int_equal(
+		    kv_scan(t, cases[i].from, strlen(cases[i].from), cases[i].limit, see, &s),
+		    cases[i].n);
 		assert_string_equal(s.text, cases[i].text);
 	}
 	/* going on after the last key seen */
@@ -377,9 +379,9 @@ test_damage(void **state)
 		const char *prefix;
 		off_t offset;
 	} cases[] = {
-		{ "fill", 0 },    /* from the first page on */
+		{ "fill", 0 },	  /* from the first page on */
 		{ "fill", 4096 }, /* all but the first page */
-		{ "log.", 0 },    /* the log, from its header on */
+		{ "log.", 0 },	  /* the log, from its header on */
 	};
 	struct kv_table *t;
 	struct kv *kv;
@@ -395,7 +397,8 @@ test_damage(void **state)
 		t = kv_table_open(kv, "fill", &why);
 		assert_non_null(t);
 		free(why);
-		/* found by checksum at the latest here; the second break in a row gives the files up */
+		/* found by checksum at the latest here; the second break in a row gives the files
+		 * up */
 		(void)kv_get(t, "key01000", 8, value, sizeof(value), &len);
 		put_text(t, "after", "damage");
 		assert_text(t, "after", "damage");
@@ -523,8 +526,9 @@ test_chroot(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		if (chroot(base) == -1 || chdir("/") == -1 || (kv = kv_open("/", &why)) == NULL || why != NULL ||
-		    (t = kv_table_open(kv, "root", &why)) == NULL || kv_put(t, "a", 1, "b", 1) != 0)
+		if (chroot(base) == -1 || chdir("/") == -1 || (kv = kv_open("/", &why)) == NULL ||
+		    why != NULL || (t = kv_table_open(kv, "root", &why)) == NULL ||
+		    kv_put(t, "a", 1, "b", 1) != 0)
 			_exit(1);
 		kv_close(kv);
 		_exit(0);

@@ -1,6 +1,6 @@
 /*
- * What the ledger remembers and answers, without its process: messages, records, the operator's entries, decisions over
- * a store, counters and the report's arithmetic, smtpctl's selectors.
+ * What the ledger remembers and answers, without its process: messages, records, the operator's
+ * entries, decisions over a store, counters and the report's arithmetic, smtpctl's selectors.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -48,9 +48,19 @@ ip(const char *text)
  * Messages
  */
 
-static const struct gate_event event = { .session = 0x1122334455667788, .time = T0, .name = "mx.example.org",
-	.helo = NULL, .sender = "", .recipient = "b@example.net", .rule = 5, .line = 14, .action = ACTION_GREYLIST,
-	.phase = PHASE_RCPT, .observe = true, .waited = 7, .evidence = "rdns=pass s25r=1" };
+static const struct gate_event event = { .session = 0x1122334455667788,
+	.time = T0,
+	.name = "mx.example.org",
+	.helo = NULL,
+	.sender = "",
+	.recipient = "b@example.net",
+	.rule = 5,
+	.line = 14,
+	.action = ACTION_GREYLIST,
+	.phase = PHASE_RCPT,
+	.observe = true,
+	.waited = 7,
+	.evidence = "rdns=pass s25r=1" };
 
 static void
 test_event_message(void **state)
@@ -66,8 +76,10 @@ test_event_message(void **state)
 	c = cursor_init(b.data, b.len);
 	ledger_decode_event(&c, &out);
 	assert_true(cursor_done(&c));
-	assert_true(out.session == in.session && out.time == in.time && out.rule == 5 && out.line == 14);
-	assert_true(out.action == ACTION_GREYLIST && out.phase == PHASE_RCPT && out.observe && out.waited == 7);
+	assert_true(
+	    out.session == in.session && out.time == in.time && out.rule == 5 && out.line == 14);
+	assert_true(out.action == ACTION_GREYLIST && out.phase == PHASE_RCPT && out.observe &&
+		    out.waited == 7);
 	assert_true(ip_equal(&out.client, &in.client));
 	assert_string_equal(out.name, in.name);
 	assert_null(out.helo);
@@ -110,9 +122,23 @@ test_long_text(void **state)
 static void
 test_question_and_answer(void **state)
 {
-	struct grey_question q = { .identity = "name:example.org", .sender = "", .recipient = "b@example.net", .delay = 1,
-		.window = 2, .lifetime = 3, .trust_after = 4, .rule = 5, .line = 6, .observe = true }, q2;
-	struct grey_answer a = { .state = GREY_PASS, .left = 1, .waited = 2, .first_pass = true, .first = T0 }, a2;
+	struct grey_question q = { .identity = "name:example.org",
+		.sender = "",
+		.recipient = "b@example.net",
+		.delay = 1,
+		.window = 2,
+		.lifetime = 3,
+		.trust_after = 4,
+		.rule = 5,
+		.line = 6,
+		.observe = true },
+			     q2;
+	struct grey_answer a = { .state = GREY_PASS,
+		.left = 1,
+		.waited = 2,
+		.first_pass = true,
+		.first = T0 },
+			   a2;
 	struct ledger_caller l = { .denied = true, .trapped = true }, l2;
 	struct buf b = { 0 };
 	struct cursor c;
@@ -129,9 +155,10 @@ test_question_and_answer(void **state)
 	assert_string_equal(q2.identity, q.identity);
 	assert_string_equal(q2.sender, "");
 	assert_string_equal(q2.recipient, q.recipient);
-	assert_true(q2.delay == 1 && q2.window == 2 && q2.lifetime == 3 && q2.trust_after == 4 && q2.rule == 5 &&
-	    q2.line == 6 && q2.observe);
-	assert_true(a2.state == GREY_PASS && a2.left == 1 && a2.waited == 2 && a2.first_pass && a2.first == T0);
+	assert_true(q2.delay == 1 && q2.window == 2 && q2.lifetime == 3 && q2.trust_after == 4 &&
+		    q2.rule == 5 && q2.line == 6 && q2.observe);
+	assert_true(a2.state == GREY_PASS && a2.left == 1 && a2.waited == 2 && a2.first_pass &&
+		    a2.first == T0);
 	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped);
 
 	/* values that do not exist */
@@ -154,8 +181,9 @@ test_question_and_answer(void **state)
 static void
 test_keys_do_not_run_together(void **state)
 {
-	static const char *const triplets[][3] = { { "a", "b", "c" }, { "ab", "", "c" }, { "a", "bc", "" }, { "", "ab", "c" },
-		{ "", "", "abc" }, { "a\nb", "c", "" }, { "a", "b/c", "" }, { "a/b", "c", "" } };
+	static const char *const triplets[][3] = { { "a", "b", "c" }, { "ab", "", "c" },
+		{ "a", "bc", "" }, { "", "ab", "c" }, { "", "", "abc" }, { "a\nb", "c", "" },
+		{ "a", "b/c", "" }, { "a/b", "c", "" } };
 	struct buf keys[COUNT(triplets)] = { { 0 } };
 	size_t i, j;
 
@@ -163,7 +191,8 @@ test_keys_do_not_run_together(void **state)
 	for (i = 0; i < COUNT(triplets); i++) {
 		ledger_key_triplet(&keys[i], triplets[i][0], triplets[i][1], triplets[i][2]);
 		for (j = 0; j < i; j++)
-			assert_false(keys[i].len == keys[j].len && memcmp(keys[i].data, keys[j].data, keys[i].len) == 0);
+			assert_false(keys[i].len == keys[j].len &&
+				     memcmp(keys[i].data, keys[j].data, keys[i].len) == 0);
 	}
 	for (i = 0; i < COUNT(triplets); i++)
 		buf_free(&keys[i]);
@@ -172,7 +201,9 @@ test_keys_do_not_run_together(void **state)
 static void
 test_items(void **state)
 {
-	struct grey_record r = { .first = T0, .last = T0, .expires = T0 + 9, .count = 1, .delay = 60 };
+	struct grey_record r = {
+		.first = T0, .last = T0, .expires = T0 + 9, .count = 1, .delay = 60
+	};
 	struct ledger_item item;
 	struct buf k = { 0 }, v = { 0 };
 	struct ip client = ip("192.0.2.7");
@@ -301,8 +332,10 @@ test_operator_on_caller(void **state)
 		{ { "+client:192.0.2.1" }, "192.0.2.1", NULL, OPERATOR_ALLOW },
 		{ { "+client:192.0.2.1" }, "192.0.2.2", NULL, OPERATOR_SILENT },
 		{ { "-client:192.0.2.0/24" }, "192.0.2.2", NULL, OPERATOR_DENY },
-		{ { "-client:192.0.2.0/24", "+client:192.0.2.2" }, "192.0.2.2", NULL, OPERATOR_ALLOW },
-		{ { "+client:192.0.2.0/24", "-client:192.0.2.0/25" }, "192.0.2.2", NULL, OPERATOR_DENY },
+		{ { "-client:192.0.2.0/24", "+client:192.0.2.2" }, "192.0.2.2", NULL,
+		    OPERATOR_ALLOW },
+		{ { "+client:192.0.2.0/24", "-client:192.0.2.0/25" }, "192.0.2.2", NULL,
+		    OPERATOR_DENY },
 		{ { "-client:0.0.0.0/0" }, "192.0.2.2", NULL, OPERATOR_DENY },
 		{ { "-client:0.0.0.0/0" }, "2001:db8::1", NULL, OPERATOR_SILENT },
 		{ { "+client:2001:db8::/32" }, "2001:db8:ffff::1", NULL, OPERATOR_ALLOW },
@@ -310,9 +343,12 @@ test_operator_on_caller(void **state)
 		{ { "+name:example.org" }, "192.0.2.1", "example.org", OPERATOR_ALLOW },
 		{ { "+name:example.org" }, "192.0.2.1", "badexample.org", OPERATOR_SILENT },
 		{ { "+name:example.org" }, "192.0.2.1", NULL, OPERATOR_SILENT },
-		{ { "+name:example.org", "-name:dyn.example.org" }, "192.0.2.1", "a.dyn.example.org", OPERATOR_DENY },
-		{ { "-client:192.0.2.0/24", "+name:example.org" }, "192.0.2.1", "mx.example.org", OPERATOR_DENY },
-		{ { "+client:192.0.2.0/24", "-name:example.org" }, "192.0.2.1", "mx.example.org", OPERATOR_ALLOW },
+		{ { "+name:example.org", "-name:dyn.example.org" }, "192.0.2.1",
+		    "a.dyn.example.org", OPERATOR_DENY },
+		{ { "-client:192.0.2.0/24", "+name:example.org" }, "192.0.2.1", "mx.example.org",
+		    OPERATOR_DENY },
+		{ { "+client:192.0.2.0/24", "-name:example.org" }, "192.0.2.1", "mx.example.org",
+		    OPERATOR_ALLOW },
 	};
 	struct operator_list *list;
 	struct ip client;
@@ -338,20 +374,27 @@ test_operator_on_mail(void **state)
 		const char *identity, *sender, *recipient;
 		enum operator_word word;
 	} cases[] = {
-		{ { "+identity:name:example.org" }, "name:example.org", "", "b@c.net", OPERATOR_ALLOW },
-		{ { "+identity:name:example.org" }, "name:mx.example.org", "", "b@c.net", OPERATOR_SILENT },
+		{ { "+identity:name:example.org" }, "name:example.org", "", "b@c.net",
+		    OPERATOR_ALLOW },
+		{ { "+identity:name:example.org" }, "name:mx.example.org", "", "b@c.net",
+		    OPERATOR_SILENT },
 		{ { "-from:example.org" }, "x", "a@example.org", "b@c.net", OPERATOR_DENY },
 		{ { "-from:example.org" }, "x", "a@sub.example.org", "b@c.net", OPERATOR_DENY },
 		{ { "-from:example.org" }, "x", "example.org@a.net", "b@c.net", OPERATOR_SILENT },
-		{ { "-from:example.org", "+from:a@example.org" }, "x", "a@example.org", "b@c.net", OPERATOR_ALLOW },
+		{ { "-from:example.org", "+from:a@example.org" }, "x", "a@example.org", "b@c.net",
+		    OPERATOR_ALLOW },
 		{ { "-from:<>" }, "x", "", "b@c.net", OPERATOR_DENY },
 		{ { "-from:<>" }, "x", "a@example.org", "b@c.net", OPERATOR_SILENT },
-		{ { "+to:postmaster@c.net" }, "x", "a@example.org", "postmaster@c.net", OPERATOR_ALLOW },
-		{ { "+to:postmaster@c.net", "-from:example.org" }, "x", "a@example.org", "postmaster@c.net",
-		  OPERATOR_ALLOW },
-		{ { "+to:c.net", "-from:example.org" }, "x", "a@example.org", "b@c.net", OPERATOR_DENY },
-		{ { "+from:example.org", "-to:c.net" }, "x", "a@example.org", "b@c.net", OPERATOR_DENY },
-		{ { "+to:c.net", "-identity:name:x.org" }, "name:x.org", "a@example.org", "b@c.net", OPERATOR_ALLOW },
+		{ { "+to:postmaster@c.net" }, "x", "a@example.org", "postmaster@c.net",
+		    OPERATOR_ALLOW },
+		{ { "+to:postmaster@c.net", "-from:example.org" }, "x", "a@example.org",
+		    "postmaster@c.net", OPERATOR_ALLOW },
+		{ { "+to:c.net", "-from:example.org" }, "x", "a@example.org", "b@c.net",
+		    OPERATOR_DENY },
+		{ { "+from:example.org", "-to:c.net" }, "x", "a@example.org", "b@c.net",
+		    OPERATOR_DENY },
+		{ { "+to:c.net", "-identity:name:x.org" }, "name:x.org", "a@example.org", "b@c.net",
+		    OPERATOR_ALLOW },
 	};
 	struct operator_list *list;
 	size_t i, j;
@@ -361,7 +404,8 @@ test_operator_on_mail(void **state)
 		list = operator_list_new();
 		for (j = 0; j < 3 && cases[i].entries[j] != NULL; j++)
 			enter(list, cases[i].entries[j], 0);
-		if (operator_on_mail(list, cases[i].identity, cases[i].sender, cases[i].recipient, T0) != cases[i].word)
+		if (operator_on_mail(list, cases[i].identity, cases[i].sender, cases[i].recipient,
+			T0) != cases[i].word)
 			fail_msg("case %zu: %s %s", i, cases[i].sender, cases[i].recipient);
 		operator_list_free(list);
 	}
@@ -396,15 +440,22 @@ test_operator_list(void **state)
 static void
 test_operator_octets(void **state)
 {
-	struct operator_entry e = { .kind = OPERATOR_FROM, .allow = true, .uid = 1000, .created = T0, .expires = T0 + 1,
-		.text = "a@example.org", .note = "asked by telephone" }, out;
+	struct operator_entry e = { .kind = OPERATOR_FROM,
+		.allow = true,
+		.uid = 1000,
+		.created = T0,
+		.expires = T0 + 1,
+		.text = "a@example.org",
+		.note = "asked by telephone" },
+			      out;
 	struct buf k = { 0 }, v = { 0 };
 
 	(void)state;
 	operator_encode_key(&k, e.kind, e.text);
 	operator_encode(&v, &e);
 	assert_true(operator_decode(k.data, k.len, v.data, v.len, &out));
-	assert_true(out.kind == e.kind && out.allow && out.uid == 1000 && out.created == T0 && out.expires == T0 + 1);
+	assert_true(out.kind == e.kind && out.allow && out.uid == 1000 && out.created == T0 &&
+		    out.expires == T0 + 1);
 	assert_string_equal(out.text, e.text);
 	assert_string_equal(out.note, e.note);
 	operator_entry_clear(&out);
@@ -480,8 +531,15 @@ teardown(void **state)
 static struct grey_question
 question(const char *identity, const char *sender, const char *recipient)
 {
-	return (struct grey_question){ .identity = identity, .sender = sender, .recipient = recipient, .delay = 120,
-		.window = 3600, .lifetime = 86400, .trust_after = 2, .rule = 3, .line = 10 };
+	return (struct grey_question){ .identity = identity,
+		.sender = sender,
+		.recipient = recipient,
+		.delay = 120,
+		.window = 3600,
+		.lifetime = 86400,
+		.trust_after = 2,
+		.rule = 3,
+		.line = 10 };
 }
 
 static enum grey_state
@@ -537,11 +595,15 @@ test_decide_observe(void **state)
 static void
 test_decide_operator(void **state)
 {
-	struct operator_entry e = { .kind = OPERATOR_FROM, .allow = true, .text = "x.org", .note = "", .created = T0 };
+	struct operator_entry e = {
+		.kind = OPERATOR_FROM, .allow = true, .text = "x.org", .note = "", .created = T0
+	};
 
 	(void)state;
 	assert_int_equal(ledger_put_operator(ledger.store, &e), 1);
-	e = (struct operator_entry){ .kind = OPERATOR_TO, .text = "closed@y.net", .note = "", .created = T0 };
+	e = (struct operator_entry){
+		.kind = OPERATOR_TO, .text = "closed@y.net", .note = "", .created = T0
+	};
 	assert_int_equal(ledger_put_operator(ledger.store, &e), 1);
 	close_ledger();
 	open_ledger();
@@ -613,7 +675,9 @@ static void
 test_callers(void **state)
 {
 	struct ip client = ip("192.0.2.1"), other = ip("192.0.2.2");
-	struct gate_event e = { .session = 1, .time = T0, .action = ACTION_COUNT, .phase = PHASE_RCPT, .waited = 130 };
+	struct gate_event e = {
+		.session = 1, .time = T0, .action = ACTION_COUNT, .phase = PHASE_RCPT, .waited = 130
+	};
 	struct ledger_caller c;
 
 	(void)state;
@@ -640,11 +704,16 @@ static void
 test_correspondents(void **state)
 {
 	(void)state;
-	assert_int_equal(ledger_put_correspondent(ledger.store, "Them@Example.org", "us@y.net", T0 + 10), 1);
-	assert_int_equal(ledger_get_correspondent(ledger.store, "them@example.org", "US@y.net", T0), 1);
-	assert_int_equal(ledger_get_correspondent(ledger.store, "them@example.org", "us@y.net", T0 + 11), 0);
-	assert_int_equal(ledger_get_correspondent(ledger.store, "them@example.org", "you@y.net", T0), 0);
-	assert_int_equal(ledger_get_correspondent(ledger.store, "them@example.or", "gus@y.net", T0), 0);
+	assert_int_equal(
+	    ledger_put_correspondent(ledger.store, "Them@Example.org", "us@y.net", T0 + 10), 1);
+	assert_int_equal(
+	    ledger_get_correspondent(ledger.store, "them@example.org", "US@y.net", T0), 1);
+	assert_int_equal(
+	    ledger_get_correspondent(ledger.store, "them@example.org", "us@y.net", T0 + 11), 0);
+	assert_int_equal(
+	    ledger_get_correspondent(ledger.store, "them@example.org", "you@y.net", T0), 0);
+	assert_int_equal(
+	    ledger_get_correspondent(ledger.store, "them@example.or", "gus@y.net", T0), 0);
 }
 
 /* A record that does not decode is deleted and was never there. */
@@ -736,7 +805,10 @@ test_event_ring(void **state)
 static struct report_counts
 counts(int64_t time, uint16_t rule, uint16_t line, enum action action, bool observe)
 {
-	struct report_key k = { .hour = report_hour(time), .rule = rule, .line = line, .action = (uint8_t)action,
+	struct report_key k = { .hour = report_hour(time),
+		.rule = rule,
+		.line = line,
+		.action = (uint8_t)action,
 		.observe = observe };
 	struct report_counts c;
 
@@ -772,9 +844,15 @@ test_count_events(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(events); i++) {
-		e = (struct gate_event){ .session = events[i].session, .time = T0, .rule = events[i].rule, .line = 10,
-			.action = events[i].action, .phase = PHASE_RCPT, .observe = events[i].observe,
-			.recipient = events[i].recipient, .waited = events[i].waited };
+		e = (struct gate_event){ .session = events[i].session,
+			.time = T0,
+			.rule = events[i].rule,
+			.line = 10,
+			.action = events[i].action,
+			.phase = PHASE_RCPT,
+			.observe = events[i].observe,
+			.recipient = events[i].recipient,
+			.waited = events[i].waited };
 		ledger_take_event(&ledger, &e);
 		if (i == 1) {
 			close_ledger(); /* counting goes on where it was */
@@ -818,14 +896,20 @@ test_count_greylist(void **state)
 static void
 test_report_keys(void **state)
 {
-	struct report_key k = { .hour = 0x01020304, .rule = 5, .line = 6, .action = ACTION_COUNT, .observe = true }, out;
+	struct report_key k = { .hour = 0x01020304,
+		.rule = 5,
+		.line = 6,
+		.action = ACTION_COUNT,
+		.observe = true },
+			  out;
 	uint8_t octets[REPORT_KEY_LEN];
 
 	(void)state;
 	report_key_encode(octets, &k);
 	assert_int_equal(octets[0], 1); /* sorts by hour */
 	assert_true(report_key_decode(octets, sizeof(octets), &out));
-	assert_true(out.hour == k.hour && out.rule == 5 && out.line == 6 && out.action == ACTION_COUNT && out.observe);
+	assert_true(out.hour == k.hour && out.rule == 5 && out.line == 6 &&
+		    out.action == ACTION_COUNT && out.observe);
 	assert_false(report_key_decode(octets, sizeof(octets) - 1, &out));
 	octets[8] = ACTION_COUNT + 1;
 	assert_false(report_key_decode(octets, sizeof(octets), &out));
@@ -837,8 +921,13 @@ test_report_keys(void **state)
 static void
 test_report_octets(void **state)
 {
-	struct report_counts c = { .sessions = 1, .recipients = 2, .triplets = 3, .returned = 4, .seconds = 5,
-		.window = 6 }, out;
+	struct report_counts c = { .sessions = 1,
+		.recipients = 2,
+		.triplets = 3,
+		.returned = 4,
+		.seconds = 5,
+		.window = 6 },
+			     out;
 	struct buf b = { 0 };
 	size_t i;
 
@@ -879,9 +968,11 @@ test_waits(void **state)
 		memset(&w, 0, sizeof(w));
 		for (j = 0; j < cases[i].n; j++)
 			report_waits_add(&w, cases[i].waits[j]);
-		if (report_waits_percentile(&w, 50) != cases[i].median || report_waits_percentile(&w, 90) != cases[i].p90 ||
-		    w.max != cases[i].max || w.count != cases[i].n)
-			fail_msg("case %u: %u %u %u", i, report_waits_percentile(&w, 50), report_waits_percentile(&w, 90), w.max);
+		if (report_waits_percentile(&w, 50) != cases[i].median ||
+		    report_waits_percentile(&w, 90) != cases[i].p90 || w.max != cases[i].max ||
+		    w.count != cases[i].n)
+			fail_msg("case %u: %u %u %u", i, report_waits_percentile(&w, 50),
+			    report_waits_percentile(&w, 90), w.max);
 		buf_clear(&b);
 		report_waits_encode(&b, &w);
 		assert_true(report_waits_decode(b.data, b.len, &out));
@@ -902,7 +993,8 @@ test_waits(void **state)
 	report_waits_add(&w, 10);
 	report_waits_add(&out, 30);
 	report_waits_merge(&w, &out);
-	assert_true(w.count == 2 && w.sum == 40 && w.max == 30 && report_waits_percentile(&w, 50) == 10);
+	assert_true(
+	    w.count == 2 && w.sum == 40 && w.max == 30 && report_waits_percentile(&w, 50) == 10);
 	buf_free(&b);
 }
 
@@ -973,13 +1065,22 @@ test_selector_matches(void **state)
 		{ "to=b@y.net", true, false, false, true },
 		{ "to=et", false, false, false, false },
 	};
-	struct ledger_item named = { .type = ITEM_TRIPLET, .identity = "name:example.org", .sender = "a@x.org",
-		.recipient = "b@y.net", .triplet = { .first = T0, .last = T0, .expires = T0 + 99, .count = 1, .delay = 1 } };
-	struct ledger_item networked = { .type = ITEM_TRIPLET, .identity = "net:192.0.2.0/24", .sender = "",
-		.recipient = "c@y.net", .triplet = { .first = T0, .last = T0, .passed = T0, .expires = T0 + 99, .count = 1 } };
+	struct ledger_item named = { .type = ITEM_TRIPLET,
+		.identity = "name:example.org",
+		.sender = "a@x.org",
+		.recipient = "b@y.net",
+		.triplet = {
+		    .first = T0, .last = T0, .expires = T0 + 99, .count = 1, .delay = 1 } };
+	struct ledger_item networked = { .type = ITEM_TRIPLET,
+		.identity = "net:192.0.2.0/24",
+		.sender = "",
+		.recipient = "c@y.net",
+		.triplet = {
+		    .first = T0, .last = T0, .passed = T0, .expires = T0 + 99, .count = 1 } };
 	struct ledger_item caller = { .type = ITEM_PASSED, .until = T0 + 99 };
-	struct ledger_item correspondent = { .type = ITEM_CORRESPONDENT, .theirs = "a@x.org", .ours = "b@y.net",
-		.until = T0 + 99 };
+	struct ledger_item correspondent = {
+		.type = ITEM_CORRESPONDENT, .theirs = "a@x.org", .ours = "b@y.net", .until = T0 + 99
+	};
 	struct grey_selector sel;
 	char *why;
 	size_t i;

@@ -1,6 +1,6 @@
 /*
- * The ledger as a process of its own and those who ask it: sessions by message, smtpctl's requests by way of the control
- * role; and what askers hear when it is not there, dies, or says nothing.
+ * The ledger as a process of its own and those who ask it: sessions by message, smtpctl's requests
+ * by way of the control role; and what askers hear when it is not there, dies, or says nothing.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,9 +36,9 @@
 static char base[] = "/tmp/test_ledger_role.XXXXXX";
 static char dir[64];
 static pid_t ledger;
-static struct peer *peer;          /* the ledger, as a session sees it */
-static struct channel *control;    /* and the control role */
-static unsigned answers;           /* callbacks that came */
+static struct peer *peer;	/* the ledger, as a session sees it */
+static struct channel *control; /* and the control role */
+static unsigned answers;	/* callbacks that came */
 static struct ledger_caller caller;
 static struct grey_answer grey;
 static bool known;
@@ -106,7 +106,8 @@ on_control_closed(struct channel *ch, void *arg)
 static void
 start_ledger(void)
 {
-	static const struct channel_ops ops = { .message = on_control_message, .closed = on_control_closed };
+	static const struct channel_ops ops = { .message = on_control_message,
+		.closed = on_control_closed };
 	int session[2], ctl[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, session), 0);
@@ -204,8 +205,15 @@ on_known(bool k, void *arg)
 static struct grey_question
 question(const char *sender)
 {
-	return (struct grey_question){ .identity = "name:example.org", .sender = sender, .recipient = "b@y.net",
-		.delay = 3600, .window = 7200, .lifetime = 86400, .trust_after = 3, .rule = 3, .line = 10 };
+	return (struct grey_question){ .identity = "name:example.org",
+		.sender = sender,
+		.recipient = "b@y.net",
+		.delay = 3600,
+		.window = 7200,
+		.lifetime = 86400,
+		.trust_after = 3,
+		.rule = 3,
+		.line = 10 };
 }
 
 static struct ledger_request *
@@ -387,7 +395,9 @@ test_nonsense(void **state)
 
 	(void)state;
 	for (i = 0; i < 20; i++) {
-		buf_add_u8(channel_begin(peer->channel, (uint16_t)MESSAGE_TYPE(SUBJECT_LEDGER, i), 1), 0xff);
+		buf_add_u8(
+		    channel_begin(peer->channel, (uint16_t)MESSAGE_TYPE(SUBJECT_LEDGER, i), 1),
+		    0xff);
 		channel_end(peer->channel, -1);
 		while (peer_find(ROLE_LEDGER, 0) != NULL)
 			event_base_loop(peer_base(), EVLOOP_ONCE);
@@ -408,7 +418,8 @@ test_ctl_entries(void **state)
 	assert_ctl("grey allow 192.0.2.1/24", 2, "192.0.2.1/24");
 	assert_ctl("grey allow name=a b", 2, "one entry");
 	assert_ctl("grey allow 192.0.2.0/24 for=soon", 2, "for=30d");
-	assert_ctl("grey allow 192.0.2.0/24 for=30d note=partner", 0, "client=192.0.2.0/24 note=partner expires=");
+	assert_ctl("grey allow 192.0.2.0/24 for=30d note=partner", 0,
+	    "client=192.0.2.0/24 note=partner expires=");
 	assert_ctl("grey deny client=192.0.2.9", 0, "state=denied client=192.0.2.9/32");
 	assert_ctl("grey deny from=Spam@Example.org", 0, "state=denied from=spam@example.org");
 	assert_ctl("grey allow mx.example.org", 0, "state=allowed name=mx.example.org");
@@ -486,8 +497,14 @@ test_ctl_triplets(void **state)
 static void
 test_ctl_report(void **state)
 {
-	struct gate_event e = { .session = id_new(), .time = clock_now(), .recipient = "b@y.net", .rule = 4, .line = 12,
-		.action = ACTION_REJECT, .phase = PHASE_RCPT, .evidence = "early-talker" };
+	struct gate_event e = { .session = id_new(),
+		.time = clock_now(),
+		.recipient = "b@y.net",
+		.rule = 4,
+		.line = 12,
+		.action = ACTION_REJECT,
+		.phase = PHASE_RCPT,
+		.evidence = "early-talker" };
 	char line[64];
 
 	(void)state;
@@ -498,18 +515,26 @@ test_ctl_report(void **state)
 	e.session = id_new();
 	e.observe = true;
 	ledger_record(&e);
-	e = (struct gate_event){ .session = id_new(), .time = clock_now(), .recipient = "b@y.net", .action = ACTION_COUNT,
-		.phase = PHASE_MESSAGE, .client = e.client };
+	e = (struct gate_event){ .session = id_new(),
+		.time = clock_now(),
+		.recipient = "b@y.net",
+		.action = ACTION_COUNT,
+		.phase = PHASE_MESSAGE,
+		.client = e.client };
 	ledger_record(&e);
 	e.waited = 130;
 	ledger_record(&e);
 	caller_now("192.0.2.1", NULL);
 	assert_true(caller.passed);
-	assert_ctl("gate report", 0, "part=rule rule=3 line=10 action=greylist sessions=0 refusals=0 triplets=1 "
+	assert_ctl("gate report", 0,
+	    "part=rule rule=3 line=10 action=greylist sessions=0 refusals=0 triplets=1 "
 	    "came_back=0 waiting=1 stopped=0\n");
-	assert_non_null(strstr(buf_str(&output), "part=rule rule=4 line=12 action=reject sessions=1 refusals=1\n"));
-	assert_non_null(strstr(buf_str(&output), "action=reject observe=true sessions=1 refusals=1\n"));
-	assert_non_null(strstr(buf_str(&output), "part=let-in sessions=1 messages=2 at_once=1 after_waiting=1\n"));
+	assert_non_null(strstr(
+	    buf_str(&output), "part=rule rule=4 line=12 action=reject sessions=1 refusals=1\n"));
+	assert_non_null(
+	    strstr(buf_str(&output), "action=reject observe=true sessions=1 refusals=1\n"));
+	assert_non_null(strstr(
+	    buf_str(&output), "part=let-in sessions=1 messages=2 at_once=1 after_waiting=1\n"));
 	assert_non_null(strstr(buf_str(&output), "part=wait count=1 median=130 p90=130 max=130\n"));
 	assert_ctl("gate report since=yesterday", 2, "since=");
 	assert_ctl("gate report since=30d", 0, "rule=4");
@@ -546,7 +571,9 @@ static void
 test_purge(void **state)
 {
 	struct ledger l = { .operators = operator_list_new() };
-	struct operator_entry entry = { .kind = OPERATOR_NAME, .text = "x.org", .note = "", .expires = 1000000 };
+	struct operator_entry entry = {
+		.kind = OPERATOR_NAME, .text = "x.org", .note = "", .expires = 1000000
+	};
 	struct grey_question q = question("");
 	struct grey_record r;
 	struct grey_answer a;
