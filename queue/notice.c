@@ -206,6 +206,22 @@ add_status(struct buf *b, const struct notice *notice, const struct notice_recip
 		buf_addf(b, "%c.0.0", class);
 }
 
+/* "rfc822;user@example.net", as an ORCPT names its type (RFC 3461 4.2): the type's length, or 0. */
+static size_t
+type_length(const char *original)
+{
+	size_t len = strspn(original, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return original[len] == ';' ? len : 0;
+}
+
+/* "\\user@example.net" is the mailbox itself (deliver/lookup.h), which matters to nobody else. */
+static const char *
+plain_address(const char *address)
+{
+	return address + (address[0] == '\\');
+}
+
 static const char *
 reason_of(const struct recipient *r)
 {
@@ -216,11 +232,14 @@ static void
 add_recipient_words(struct buf *b, const struct notice_recipient *nr)
 {
 	const struct recipient *r = nr->recipient;
+	const char *address = plain_address(r->address), *original = r->original;
 	struct buf line = { 0 };
 
-	buf_addf(&line, "<%s>", r->address);
-	if (r->original != NULL && strcmp(r->original, r->address) != 0)
-		buf_addf(&line, " (for <%s>)", r->original);
+	if (original != NULL && type_length(original) > 0)
+		original += type_length(original) + 1;
+	buf_addf(&line, "<%s>", address);
+	if (original != NULL && strcmp(original, address) != 0)
+		buf_addf(&line, " (for <%s>)", original);
 	add_paragraph(b, "  ", buf_str(&line));
 	buf_clear(&line);
 	if (nr->expired)
@@ -308,8 +327,13 @@ add_text_part(struct buf *b, const struct notice *notice)
 static void
 add_typed_address(struct buf *b, const char *name, const char *address)
 {
-	char *value = xasprintf("%s; %s", is_ascii(address) ? "rfc822" : "utf-8", address);
+	size_t len = type_length(address);
+	char *value;
 
+	if (len > 0)
+		value = xasprintf("%.*s; %s", (int)len, address, address + len + 1);
+	else
+		value = xasprintf("%s; %s", is_ascii(address) ? "rfc822" : "utf-8", address);
 	add_header(b, name, value);
 	free(value);
 }
@@ -350,7 +374,7 @@ add_recipient_fields(struct buf *b, const struct notice *notice, const struct no
 
 	if (r->original != NULL)
 		add_typed_address(b, "Original-Recipient", r->original);
-	add_typed_address(b, "Final-Recipient", r->address);
+	add_typed_address(b, "Final-Recipient", plain_address(r->address));
 	add_header(b, "Action", wordings[notice->kind].action);
 	add_status(&status, notice, nr);
 	add_header(b, "Status", buf_str(&status));

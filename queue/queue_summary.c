@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/ctl.h"
 #include "lib/mem.h"
 #include "queue/queue.h"
@@ -102,6 +103,14 @@ by_size(const void *left, const void *right)
 	return strcmp(a->name, b->name);
 }
 
+static int64_t
+age_of(int64_t t)
+{
+	int64_t now = clock_now();
+
+	return t < now ? now - t : 0;
+}
+
 static void
 send_domains(struct summary *s, struct ctl *ctl)
 {
@@ -113,7 +122,7 @@ send_domains(struct summary *s, struct ctl *ctl)
 	qsort(all, n, sizeof(*all), by_size);
 	for (i = 0; i < n && i < SHOWN_MAX; i++)
 		ctl_record(ctl, FIELDS(F_STR("domain", all[i]->name), F_U64("recipients", all[i]->recipients),
-		    F_I64("oldest", all[i]->oldest), F_STR("reason", all[i]->reason != NULL ? all[i]->reason : "")));
+		    F_I64("oldest", age_of(all[i]->oldest)), F_STR("reason", all[i]->reason != NULL ? all[i]->reason : "")));
 	free(all);
 }
 
@@ -126,7 +135,7 @@ summary_end(struct summary *s, struct ctl *ctl)
 	    F_U64("size", s->octets), F_U64("waiting", s->states[MESSAGE_WAITING]),
 	    F_U64("active", s->states[MESSAGE_ACTIVE]), F_U64("deferred", s->states[MESSAGE_DEFERRED]),
 	    F_U64("held", s->states[MESSAGE_HELD]), F_U64("domains", s->domains_n),
-	    s->messages > 0 ? F_I64("oldest", s->oldest) : F_END));
+	    s->messages > 0 ? F_I64("oldest", age_of(s->oldest)) : F_END));
 	send_domains(s, ctl);
 	while ((sum = RB_ROOT(&s->domains)) != NULL) {
 		RB_REMOVE(domain_sums, &s->domains, sum);
