@@ -156,7 +156,7 @@ add_number(struct buf *b, const struct field *f, int64_t now)
 static void
 add_value(struct buf *b, const struct field *f, int64_t now)
 {
-	if (f->type == FIELD_STR && *f->str == '\0' && strcmp(f->key, "from") == 0)
+	if (f->type == FIELD_STR && *f->str == '\0' && (strcmp(f->key, "from") == 0 || strcmp(f->key, "sender") == 0))
 		buf_adds(b, "<>"); /* the null sender */
 	else if (f->type == FIELD_STR)
 		human_add_text(b, f->str);

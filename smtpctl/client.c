@@ -145,21 +145,23 @@ words_size(const struct request *r)
 int
 client_request(const struct request *r, bool quiet, char **why)
 {
-	char *spool, *path;
+	static char *path; /* an export asks many times */
+	char *spool;
 	int fd;
 
 	if (words_size(r) > MESSAGE_MAX - 64 || r->n > CTL_SUBMIT_WORDS_MAX) {
 		*why = xstrdup("too many words for one request");
 		return EXIT_USAGE;
 	}
-	spool = smtpctl_spool(quiet);
-	path = xasprintf("%s/control", spool);
+	if (path == NULL) {
+		spool = smtpctl_spool(quiet);
+		path = xasprintf("%s/control", spool);
+		free(spool);
+	}
 	fd = unix_socket_connect(path);
 	if (fd < 0)
 		*why = errno == ENOENT || errno == ECONNREFUSED ?
 		    xasprintf("smtpd does not run (nobody answers at %s)", path) :
 		    xasprintf("%s: %s", path, strerror(errno));
-	free(path);
-	free(spool);
 	return fd < 0 ? CLIENT_NO_SERVER : exchange(r, fd, why);
 }

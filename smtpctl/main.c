@@ -23,9 +23,7 @@
 
 struct options options = { .conf_path = CONF_PATH };
 
-#define SELECTORS "[from=] [to=] [domain=] [older=] [younger=] [size=] [state=] [reason=] [host=]"
-#define CHOSEN "ID ... | SELECTOR ... | all"
-#define CALLERS "[client=] [name=] [identity=] [from=] [to=] [state=]"
+#define SELECTORS "[SELECTOR ...]"
 
 static const struct command {
 	const char *object;
@@ -35,26 +33,26 @@ static const struct command {
 	const char *words;
 	const char *meaning;
 } commands[] = {
-	{ "queue", "list", queue_ask, 0, -1, "[ID ...] " SELECTORS, "what waits, a line for each message" },
+	{ "queue", "list", queue_ask, 0, -1, SELECTORS, "what waits, a line for each message" },
 	{ "queue", "summary", queue_ask, 0, -1, SELECTORS, "how much waits, and for which domains" },
 	{ "queue", "show", queue_show, 1, 1, "ID", "one message: envelope and recipients" },
 	{ "queue", "cat", queue_cat, 1, 1, "ID", "its content" },
 	{ "queue", "log", queue_ask, 1, 1, "ID", "what was tried, and what the answers were" },
-	{ "queue", "flush", queue_act, 0, -1, "[-n] " CHOSEN, "try now" },
-	{ "queue", "hold", queue_act, 0, -1, "[-n] " CHOSEN, "do not try until released" },
-	{ "queue", "release", queue_act, 0, -1, "[-n] " CHOSEN, "try again what was held" },
-	{ "queue", "remove", queue_act, 0, -1, "[-n] " CHOSEN, "forget; nobody is told" },
-	{ "queue", "bounce", queue_act, 0, -1, "[-n] " CHOSEN, "give up; the sender is told" },
+	{ "queue", "flush", queue_act, 0, -1, "[-n] SELECTOR ... | all", "try now" },
+	{ "queue", "hold", queue_act, 0, -1, "[-n] SELECTOR ... | all", "do not try until released" },
+	{ "queue", "release", queue_act, 0, -1, "[-n] SELECTOR ... | all", "try again what was held" },
+	{ "queue", "remove", queue_act, 0, -1, "[-n] SELECTOR ... | all", "forget; nobody is told" },
+	{ "queue", "bounce", queue_act, 0, -1, "[-n] SELECTOR ... | all", "give up; the sender is told" },
 	{ "queue", "export", queue_export, 1, -1, "DIR " SELECTORS, "write messages and envelopes as files" },
 	{ "gate", "explain", gate_explain, 1, -1, "client=IP [name=] [helo=] [from=] [to=] | session=ID",
 	    "what the gate thinks of a caller, rule by rule" },
 	{ "gate", "report", gate_report, 0, 1, "[since=TIME]", "what each rule stopped or delayed" },
-	{ "grey", "list", grey_ask, 0, -1, CALLERS " [limit=N]", "who waits, who passed, whom the operator named" },
-	{ "grey", "show", grey_ask, 1, -1, CALLERS, "all that is known" },
-	{ "grey", "allow", grey_ask, 1, -1, "client=|name=|identity=|from=|to= [for=TIME] [note=]", "never made to wait" },
-	{ "grey", "deny", grey_ask, 1, -1, "client=|name=|identity=|from=|to= [for=TIME] [note=]", "always refused" },
-	{ "grey", "pass", grey_ask, 1, -1, "[-n] " CALLERS " [all]", "let through what waits, at its next try" },
-	{ "grey", "forget", grey_ask, 1, -1, "[-n] " CALLERS " [all]", "as if never seen" },
+	{ "grey", "list", grey_ask, 0, -1, SELECTORS " [limit=N]", "who waits, who passed, whom the operator named" },
+	{ "grey", "show", grey_ask, 1, -1, "SELECTOR ...", "all that is known" },
+	{ "grey", "allow", grey_ask, 1, -1, "WHOM [for=TIME] [note=TEXT]", "never made to wait" },
+	{ "grey", "deny", grey_ask, 1, -1, "WHOM [for=TIME] [note=TEXT]", "always refused" },
+	{ "grey", "pass", grey_ask, 1, -1, "[-n] SELECTOR ... | all", "let through what waits, at its next try" },
+	{ "grey", "forget", grey_ask, 1, -1, "[-n] SELECTOR ... | all", "as if never seen" },
 	{ "s25r", NULL, s25r_names, 1, -1, "NAME ... | -", "which S25R rule a host name matches" },
 	{ "address", NULL, address_show, 1, 1, "ADDRESS", "where mail for it goes" },
 	{ "config", "check", config_check, 0, 0, "", "read the configuration, name its mistakes" },
@@ -142,7 +140,8 @@ print_table(FILE *out)
 
 	fputs("usage: smtpctl [-j] [-f FILE] OBJECT [VERB] [WORD ...]\n\n", out);
 	for (i = 0; i < COMMANDS; i++) {
-		if (i > 0 && strcmp(commands[i].object, commands[i - 1].object) != 0 && commands[i].verb != NULL)
+		if (i > 0 && strcmp(commands[i].object, commands[i - 1].object) != 0 &&
+		    (commands[i].verb != NULL || commands[i - 1].verb != NULL))
 			fputc('\n', out);
 		n = fprintf(out, "  %s %s%s%s", commands[i].object, commands[i].verb != NULL ? commands[i].verb : "",
 		    commands[i].verb != NULL && *commands[i].words != '\0' ? " " : "", commands[i].words);
@@ -152,6 +151,8 @@ print_table(FILE *out)
 		}
 		fprintf(out, "%*s%s\n", 46 - n, "", commands[i].meaning);
 	}
+	fputs("\nqueue SELECTOR: ID, from= to= domain= older= younger= size= state= reason= host=\n"
+	      "grey SELECTOR:  client= name= identity= from= to= state=, WHOM: one of the first five\n", out);
 	fputs("\n  -j  one JSON object a line        -f  the configuration, instead of " CONF_PATH "\n", out);
 	fputs("  exit status: 0 done, 1 failed, 2 usage; smtpctl(8) says more\n", out);
 }

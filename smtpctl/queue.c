@@ -1,7 +1,7 @@
 /*
  * smtpctl queue: what waits, and what the operator does about it.
  *
- * The queue knows and judges selectors; here are the forms of the answers, and the export: every message as two plain
+ * The queue knows and judges selectors; here are the forms of the answers, and the export: every message as plain
  * files, which is the way to another mail server.  An export overwrites nothing and follows no link; a message that cannot
  * be written whole is not left behind in part.
  */
@@ -55,160 +55,220 @@ queue_cat(int n, char **words)
 
 /* --- export --- */
 
-/*
- * The queue sends a record {id, envelope, content} for each message, and then so many octets of text: first the
- * envelope, then the content.
- */
+struct ids {
+	uint64_t *list;
+	size_t n, cap;
+};
+
 struct export {
 	int folder;
-	const char *name;        /* of the folder */
-	struct id_text id;       /* of the message that is being written */
-	struct buf envelope;     /* it is small; its file is made last */
-	uint64_t envelope_left, content_left;
-	int fd;                  /* of the content, or -1: nothing is being written, or it failed */
+	const char *name;     /* of the folder */
+	struct id_text id;    /* of the message that is being written */
+	int fd;               /* of the file that is being written */
+	int error;            /* errno of the first write that failed, or 0 */
+	struct buf records;   /* its envelope and recipients, a JSON object a line */
+	struct buf envelope;  /* its sender and the recipients that wait, an address a line */
 	uint64_t written, failed;
 };
 
 static void
-fail(struct export *x, const char *file)
+note_id(const struct field *fields, void *arg)
 {
-	(void)smtpctl_failed("%s/%s: %s", x->name, file, errno != 0 ? strerror(errno) : "incomplete");
-	x->failed++;
-}
-
-/* A new file, never an old one nor where a link leads. */
-static int
-create(const struct export *x, const char *file)
-{
-	return openat(x->folder, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-}
-
-static int
-write_all(int fd, const char *p, size_t len)
-{
-	ssize_t n;
-
-	for (; len > 0; p += n, len -= (size_t)n) {
-		n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		if (n < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Gives the message up that is being written: no part of it stays. */
-static void
-give_up(struct export *x, const char *file)
-{
-	char *content = xasprintf("%s.eml", x->id.s);
-
-	fail(x, file);
-	(void)unlinkat(x->folder, content, 0);
-	if (x->fd >= 0)
-		close(x->fd);
-	x->fd = -1;
-	free(content);
-}
-
-/* Where there is an envelope, all of the message is. */
-static void
-finish(struct export *x)
-{
-	char *file = xasprintf("%s.envelope", x->id.s);
-	int fd;
-
-	if (fsync(x->fd) < 0 || (fd = create(x, file)) < 0) {
-		give_up(x, file);
-		free(file);
-		return;
-	}
-	if (write_all(fd, x->envelope.data, x->envelope.len) < 0 || fsync(fd) < 0) {
-		(void)unlinkat(x->folder, file, 0);
-		give_up(x, file);
-	} else {
-		close(x->fd);
-		x->fd = -1;
-		x->written++;
-	}
-	close(fd);
-	free(file);
-}
-
-static void
-on_message(const struct field *fields, void *arg)
-{
-	struct export *x = arg;
-	const char *text = field_get(fields, "id");
+	const char *text = field_get(fields, "message");
+	struct ids *ids = arg;
 	uint64_t id;
-	char *file;
 
-	x->fd = -1;
 	if (text == NULL || !id_parse(text, &id))
 		return;
-	x->id = id_text(id);
-	buf_clear(&x->envelope);
-	for (; fields->type != FIELD_END; fields++) {
-		if (fields->type == FIELD_U64 && strcmp(fields->key, "envelope") == 0)
-			x->envelope_left = fields->u64;
-		if (fields->type == FIELD_U64 && strcmp(fields->key, "content") == 0)
-			x->content_left = fields->u64;
+	if (ids->n == ids->cap) {
+		ids->cap = ids->cap == 0 ? 256 : ids->cap * 2;
+		ids->list = xreallocarray(ids->list, ids->cap, sizeof(*ids->list));
 	}
-	file = xasprintf("%s.eml", x->id.s);
-	x->fd = create(x, file);
-	if (x->fd < 0)
-		fail(x, file);
-	free(file);
+	ids->list[ids->n++] = id;
 }
 
-static void
-on_text(const void *text, size_t len, void *arg)
-{
-	struct export *x = arg;
-	const char *p = text;
-	size_t n = len < x->envelope_left ? len : (size_t)x->envelope_left;
-
-	buf_add(&x->envelope, p, n);
-	x->envelope_left -= n;
-	p += n;
-	len -= n;
-	n = len < x->content_left ? len : (size_t)x->content_left;
-	x->content_left -= n;
-	if (x->fd >= 0 && write_all(x->fd, p, n) < 0)
-		give_up(x, x->id.s);
-	if (x->fd >= 0 && x->envelope_left == 0 && x->content_left == 0)
-		finish(x);
-}
-
-/* "queue export DIR SELECTOR ...": the folder is ours, the rest is the queue's. */
+/* "queue export DIR SELECTOR ..." is about what "queue list SELECTOR ..." lists. */
 static int
-export_to(struct export *x, int n, char **words)
+list_ids(int n, char **words, struct ids *ids)
 {
 	const char **asked = xcalloc((size_t)n, sizeof(*asked));
-	struct request r = { .n = (unsigned)n - 1, .words = asked, .record = on_message, .text = on_text, .arg = x };
+	struct request r = { .n = (unsigned)n - 1, .words = asked, .record = note_id, .arg = ids };
 	char *why = NULL;
 	int i, status;
 
 	asked[0] = words[0];
-	asked[1] = words[1];
+	asked[1] = "list";
 	for (i = 3; i < n; i++)
 		asked[i - 1] = words[i];
 	status = client_request(&r, false, &why);
-	errno = 0;
-	if (x->fd >= 0)
-		give_up(x, x->id.s);
 	if (status != 0)
 		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
 	free(why);
 	free(asked);
-	return status != 0 ? status : x->failed > 0 ? EXIT_FAILED : EXIT_DONE;
+	return status;
+}
+
+static void
+note_record(const struct field *fields, void *arg)
+{
+	struct export *x = arg;
+	const char *sender = field_get(fields, "sender"), *recipient = field_get(fields, "recipient");
+	const char *state = field_get(fields, "state");
+
+	field_json(&x->records, fields);
+	buf_addc(&x->records, '\n');
+	if (sender != NULL)
+		buf_addf(&x->envelope, "%s\n", *sender != '\0' ? sender : "<>");
+	else if (recipient != NULL && state != NULL && strcmp(state, "waiting") == 0)
+		buf_addf(&x->envelope, "%s\n", recipient);
+}
+
+static void
+write_text(const void *text, size_t len, void *arg)
+{
+	struct export *x = arg;
+	const char *p = text;
+	ssize_t n;
+
+	for (; len > 0 && x->error == 0; p += n, len -= (size_t)n) {
+		n = write(x->fd, p, len);
+		if (n < 0 && errno != EINTR)
+			x->error = errno;
+		if (n < 0)
+			n = 0;
+	}
+}
+
+/* Asks one thing about the present message.  NULL, or what is wrong (caller frees). */
+static char *
+ask_about(struct export *x, const char *verb, void (*record)(const struct field *, void *),
+    void (*text)(const void *, size_t, void *))
+{
+	const char *words[] = { "queue", verb, x->id.s };
+	struct request r = { .n = 3, .words = words, .record = record, .text = text, .arg = x };
+	char *why = NULL;
+
+	if (client_request(&r, true, &why) != 0)
+		return why;
+	free(why);
+	return NULL;
+}
+
+static char *
+fill_content(struct export *x)
+{
+	return ask_about(x, "cat", NULL, write_text);
+}
+
+static char *
+fill_records(struct export *x)
+{
+	write_text(x->records.data, x->records.len, x);
+	return NULL;
+}
+
+static char *
+fill_envelope(struct export *x)
+{
+	write_text(x->envelope.data, x->envelope.len, x);
+	return NULL;
+}
+
+/* The envelope last: where it is, all of the message is. */
+static const struct part {
+	const char *suffix;
+	char *(*fill)(struct export *);
+} export_parts[] = { { "eml", fill_content }, { "json", fill_records }, { "envelope", fill_envelope } };
+#define EXPORT_PARTS (sizeof(export_parts) / sizeof(export_parts[0]))
+
+/* A new file, never an old one nor where a link leads.  NULL, or what is wrong (caller frees): then it is not there. */
+static char *
+make_file(struct export *x, const char *file, const struct part *part)
+{
+	char *why;
+
+	x->error = 0;
+	x->fd = openat(x->folder, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (x->fd < 0)
+		return xasprintf("%s/%s: %s", x->name, file, strerror(errno));
+	why = part->fill(x);
+	if (fsync(x->fd) < 0 && x->error == 0)
+		x->error = errno;
+	close(x->fd);
+	if (why == NULL && x->error != 0)
+		why = xasprintf("%s/%s: %s", x->name, file, strerror(x->error));
+	if (why != NULL)
+		(void)unlinkat(x->folder, file, 0);
+	return why;
+}
+
+/* All parts of it or none. */
+static char *
+make_files(struct export *x)
+{
+	char *files[EXPORT_PARTS], *why = NULL;
+	size_t made, i;
+
+	for (i = 0; i < EXPORT_PARTS; i++)
+		files[i] = xasprintf("%s.%s", x->id.s, export_parts[i].suffix);
+	for (made = 0; made < EXPORT_PARTS && why == NULL; made++)
+		why = make_file(x, files[made], &export_parts[made]);
+	for (i = 0; why != NULL && i + 1 < made; i++)
+		(void)unlinkat(x->folder, files[i], 0);
+	for (i = 0; i < EXPORT_PARTS; i++)
+		free(files[i]);
+	return why;
+}
+
+static void
+export_one(struct export *x)
+{
+	char *why, *gone;
+
+	buf_clear(&x->records);
+	buf_clear(&x->envelope);
+	why = ask_about(x, "show", note_record, NULL);
+	if (why == NULL)
+		why = make_files(x);
+	if (why == NULL) {
+		x->written++;
+		return;
+	}
+	/* it may have been delivered meanwhile: then there is nothing to write */
+	gone = ask_about(x, "show", NULL, NULL);
+	if (gone == NULL || strcmp(gone, why) != 0) {
+		(void)smtpctl_failed("%s: %s", x->id.s, why);
+		x->failed++;
+	}
+	free(gone);
+	free(why);
+}
+
+static int
+export_all(struct export *x, const struct ids *ids)
+{
+	size_t i;
+
+	for (i = 0; i < ids->n; i++) {
+		x->id = id_text(ids->list[i]);
+		export_one(x);
+	}
+	if (fsync(x->folder) < 0) {
+		(void)smtpctl_failed("%s: %s", x->name, strerror(errno));
+		x->failed++;
+	}
+	if (options.json)
+		printf("{\"messages\":%" PRIu64 ",\"failed\":%" PRIu64 "}\n", x->written, x->failed);
+	else
+		printf("%" PRIu64 " messages written to %s\n", x->written, x->name);
+	return x->failed > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 int
 queue_export(int n, char **words)
 {
-	struct export x = { .name = words[2], .fd = -1 };
+	struct export x = { .name = words[2] };
+	struct ids ids = { 0 };
 	int status;
 
 	if (mkdir(x.name, 0700) < 0 && errno != EEXIST)
@@ -216,14 +276,12 @@ queue_export(int n, char **words)
 	x.folder = open(x.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (x.folder < 0)
 		return smtpctl_failed("%s: %s", x.name, strerror(errno));
-	status = export_to(&x, n, words);
-	if (fsync(x.folder) < 0)
-		status = smtpctl_failed("%s: %s", x.name, strerror(errno));
-	if (options.json)
-		printf("{\"messages\":%" PRIu64 ",\"failed\":%" PRIu64 "}\n", x.written, x.failed);
-	else
-		printf("%" PRIu64 " messages written to %s\n", x.written, x.name);
+	status = list_ids(n, words, &ids);
+	if (status == EXIT_DONE)
+		status = export_all(&x, &ids);
 	close(x.folder);
+	free(ids.list);
+	buf_free(&x.records);
 	buf_free(&x.envelope);
 	return status;
 }

@@ -17,17 +17,19 @@ print_name(const char *name)
 {
 	int rule = s25r_match(name);
 	struct buf line = { 0 };
+	char result[16];
 
-	if (options.json && rule == S25R_PASS)
-		field_json(&line, FIELDS(F_STR("name", name), F_BOOL("match", false)));
-	else if (options.json)
-		field_json(&line, FIELDS(F_STR("name", name), F_BOOL("match", true), F_I64("rule", rule)));
-	else {
+	if (rule == S25R_PASS)
+		snprintf(result, sizeof(result), "pass");
+	else
+		snprintf(result, sizeof(result), "rule %d", rule);
+	if (options.json && rule == S25R_PASS) {
+		field_json(&line, FIELDS(F_STR("name", name), F_STR("result", result)));
+	} else if (options.json) {
+		field_json(&line, FIELDS(F_STR("name", name), F_STR("result", result), F_I64("rule", rule)));
+	} else {
 		human_add_text(&line, name);
-		if (rule == S25R_PASS)
-			buf_adds(&line, "\tpass");
-		else
-			buf_addf(&line, "\trule %d", rule);
+		buf_addf(&line, "\t%s", result);
 	}
 	puts(buf_str(&line));
 	buf_free(&line);

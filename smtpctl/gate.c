@@ -1,0 +1,102 @@
+/*
+ * smtpctl gate report: what each rule stopped or delayed.  The ledger counts; here it becomes sentences.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/columns.h"
+#include "smtpctl/client.h"
+#include "smtpctl/output.h"
+#include "smtpctl/smtpctl.h"
+
+static uint64_t
+number(const struct field *f, const char *key)
+{
+	for (; f->type != FIELD_END; f++)
+		if ((f->type == FIELD_U64 || f->type == FIELD_I64) && strcmp(f->key, key) == 0)
+			return f->u64;
+	return 0;
+}
+
+static void
+tell_period(const struct field *f, struct output *o)
+{
+	int64_t since = (int64_t)number(f, "since");
+	struct buf b = { 0 };
+
+	human_add_when(&b, since, clock_now());
+	output_note(o, "since %s (%s)", field_get(f, "since_text") != NULL ? field_get(f, "since_text") : "?", buf_str(&b));
+	buf_free(&b);
+}
+
+static void
+tell_rule(const struct field *f, struct output *o)
+{
+	output_record(f + 1, o);
+}
+
+static void
+tell_let_in(const struct field *f, struct output *o)
+{
+	output_note(o, "let in: %llu messages; %llu at once, %llu after waiting", (unsigned long long)number(f, "messages"),
+	    (unsigned long long)number(f, "at_once"), (unsigned long long)number(f, "after_waiting"));
+}
+
+static void
+tell_wait(const struct field *f, struct output *o)
+{
+	struct buf b = { 0 };
+
+	if (number(f, "count") == 0)
+		return;
+	buf_adds(&b, "waiting: half of it not over ");
+	human_add_seconds(&b, number(f, "median"));
+	buf_adds(&b, ", nine of ten not over ");
+	human_add_seconds(&b, number(f, "p90"));
+	buf_adds(&b, ", the longest ");
+	human_add_seconds(&b, number(f, "max"));
+	output_note(o, "%s", buf_str(&b));
+	buf_free(&b);
+}
+
+static const struct {
+	const char *part;
+	void (*tell)(const struct field *, struct output *);
+} parts[] = {
+	{ "period", tell_period },
+	{ "rule", tell_rule },
+	{ "let-in", tell_let_in },
+	{ "wait", tell_wait },
+};
+
+static void
+on_record(const struct field *f, void *arg)
+{
+	const char *part = field_get(f, "part");
+	size_t i;
+
+	for (i = 0; !options.json && part != NULL && i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strcmp(parts[i].part, part) == 0) {
+			parts[i].tell(f, arg);
+			return;
+		}
+	output_record(f, arg);
+}
+
+int
+gate_report(int n, char **words)
+{
+	struct output *o = output_new(OUTPUT_TABLE);
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .record = on_record, .arg = o };
+	char *why = NULL;
+	int status = client_request(&r, false, &why);
+
+	output_end(o);
+	if (status != 0)
+		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
+	free(why);
+	return status;
+}
