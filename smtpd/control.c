@@ -425,7 +425,6 @@ control_role_start(int listen_fd, const struct conf *conf)
 	TAILQ_INIT(&here.clients);
 	here.conf = conf;
 	forward_init();
-	local_submit_init();
 	event_assign(&here.listener, peer_base(), listen_fd, EV_READ | EV_PERSIST, on_caller, NULL);
 	event_assign(&here.again, peer_base(), -1, 0, on_again, NULL);
 	event_add(&here.listener, NULL);

@@ -15,7 +15,7 @@ struct conf;
 int control_listen(const char *path, char **why);
 /* Before the sandbox: what control_role_start will read. */
 void control_role_prepare(void);
-/* Takes over LISTEN_FD. */
+/* Takes over LISTEN_FD; submit_client_init was called. */
 void control_role_start(int listen_fd, const struct conf *);
 
 #endif

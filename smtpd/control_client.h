@@ -38,7 +38,6 @@ void forward_pause(struct forward *, bool);
 void forward_cancel(struct forward *);
 
 /* --- control_submit.c --- */
-void local_submit_init(void);
 /* NULL: it was answered already. */
 struct local_submit *local_submit_open(struct client *, unsigned n, const char *const *words);
 /* A piece of content.  What is wrong with it is answered at the end of it. */

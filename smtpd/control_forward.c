@@ -21,6 +21,8 @@
 #include "lib/role.h"
 #include "smtpd/control_client.h"
 
+#define STATUS_USAGE 2
+
 struct target {
 	const char *object;
 	const char *verb; /* the second word; NULL: any, or none; "": none */
@@ -168,7 +170,8 @@ on_answer(struct leg *leg, struct message *m)
 	}
 	if (!ctl_end_read(&m->body, &status, &why))
 		return false;
-	if (status != 0)
+	/* a role that counts nothing knows no `stats`: that is no failure of those who do */
+	if (status != 0 && !(status == STATUS_USAGE && f->target->label))
 		note(f, status, leg->peer->role, why);
 	leg_free(leg);
 	end_if_complete(f);

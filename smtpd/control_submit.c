@@ -38,12 +38,6 @@ struct local_submit {
 	struct evbuffer *piece;
 };
 
-void
-local_submit_init(void)
-{
-	submit_client_init();
-}
-
 static void
 local_submit_free(struct local_submit *s)
 {
