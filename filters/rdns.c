@@ -1,12 +1,13 @@
 /*
- * Paranoid DNS: the names of an address, and which of them lead back to it.  The session asks at connect, the greet pause
- * runs meanwhile, and smtpctl's explain asks the same.
+ * Paranoid DNS: the names of an address, and which of them lead back to it.  The session asks at
+ * connect, the greet pause runs meanwhile, and smtpctl's explain asks the same.
  *
- * One question for the PTR records, then one for every name at the same time.  The verdict waits for all of them, since
- * the name that is chosen must not depend on which answer was quicker, and since a name that nobody could be asked about must
- * not hide another that leads back.  What fails is DNS, and then the verdict is RDNS_TEMPERROR: never a lie about the
- * caller.  Names are taken in order of the alphabet, because DNS gives them in any order and the caller is to be the
- * same caller next time.
+ * One question for the PTR records, then one for every name at the same time.  The verdict waits
+ * for all of them, since the name that is chosen must not depend on which answer was quicker, and
+ * since a name that nobody could be asked about must not hide another that leads back.  What fails
+ * is DNS, and then the verdict is RDNS_TEMPERROR: never a lie about the caller.  Names are taken in
+ * order of the alphabet, because DNS gives them in any order and the caller is to be the same
+ * caller next time.
  */
 #include <sys/socket.h>
 
@@ -62,8 +63,9 @@ label_possible(const char *label, size_t len)
 	return true;
 }
 
-/* Could NAME be a host's?  Not without a dot ("localhost"), not below localhost, which resolvers answer themselves (RFC
- * 6761 6.3), not an address: the last label of a name is never all digits (RFC 3696 2). */
+/* Could NAME be a host's?  Not without a dot ("localhost"), not below localhost, which resolvers
+ * answer themselves (RFC 6761 6.3), not an address: the last label of a name is never all digits
+ * (RFC 3696 2). */
 static bool
 name_possible(const char *name)
 {
@@ -76,8 +78,8 @@ name_possible(const char *name)
 			return false;
 		label = dot + 1;
 	}
-	return label != name && label_possible(label, strlen(label)) && strcmp(label, "localhost") != 0 &&
-	    label[strspn(label, "0123456789")] != '\0';
+	return label != name && label_possible(label, strlen(label)) &&
+	       strcmp(label, "localhost") != 0 && label[strspn(label, "0123456789")] != '\0';
 }
 
 static void
@@ -92,7 +94,8 @@ query_free(struct rdns_query *query)
 	free(query);
 }
 
-/* How much NAME looks like a home line: 0 not, 1 by its form (S25R), 2 by carrying the client's own address. */
+/* How much NAME looks like a home line: 0 not, 1 by its form (S25R), 2 by carrying the client's own
+ * address. */
 static int
 home_likeness(const char *name, const struct ip *client)
 {
@@ -112,7 +115,8 @@ first_in_state(const struct rdns_query *query, enum name_state state)
 	return NULL;
 }
 
-/* Gathers the verified names; the chosen one is the first of those that look least like a home line. */
+/* Gathers the verified names; the chosen one is the first of those that look least like a home
+ * line. */
 static void
 choose(const struct rdns_query *query, struct rdns *rdns, const char **verified)
 {
@@ -139,7 +143,8 @@ explain(const struct rdns *rdns, const struct name *temporary)
 	case RDNS_PASS:
 		return xasprintf("%s leads back to the client", rdns->name);
 	case RDNS_TEMPERROR:
-		return xasprintf("the addresses of %s could not be asked: %s", temporary->text, temporary->why);
+		return xasprintf(
+		    "the addresses of %s could not be asked: %s", temporary->text, temporary->why);
 	default:
 		return xasprintf("%s does not lead back to the client", rdns->claimed);
 	}

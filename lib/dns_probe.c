@@ -1,7 +1,8 @@
 /*
- * One round of direct questions to the DNS servers.  lib/dns.c starts a round when it has reason to doubt, and takes
- * the verdict as it is.  What can fail is the network only, and that is the answer.  A socket is connected, so that a
- * closed port is known at once (ECONNREFUSED), and strangers cannot answer.
+ * One round of direct questions to the DNS servers.  lib/dns.c starts a round when it has reason to
+ * doubt, and takes the verdict as it is.  What can fail is the network only, and that is the
+ * answer.  A socket is connected, so that a closed port is known at once (ECONNREFUSED), and
+ * strangers cannot answer.
  */
 #include <sys/socket.h>
 
@@ -93,7 +94,8 @@ target_readable(int fd, short what, void *arg)
 }
 
 static void
-target_open(struct dns_probe *probe, struct target *t, const struct dns_server *server, struct event_base *base)
+target_open(struct dns_probe *probe, struct target *t, const struct dns_server *server,
+    struct event_base *base)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = ip_to_sockaddr(&server->ip, server->port, &ss);
@@ -125,7 +127,8 @@ next_try(int fd, short what, void *arg)
 	}
 	for (i = 0; i < probe->targets_n; i++) {
 		struct target *t = &probe->targets[i];
-		size_t len = dns_wire_question(packet, t->id, tries[probe->tried].name, tries[probe->tried].type);
+		size_t len = dns_wire_question(
+		    packet, t->id, tries[probe->tried].name, tries[probe->tried].type);
 
 		/* what fails here is told by the next read, or by silence */
 		if (t->fd != -1 && send(t->fd, packet, len, MSG_NOSIGNAL) == -1 && errno != EAGAIN)
@@ -136,14 +139,15 @@ next_try(int fd, short what, void *arg)
 }
 
 struct dns_probe *
-dns_probe_start(struct event_base *base, const struct dns_server *servers, unsigned servers_n, unsigned interval_ms,
-    void (*done)(bool, void *), void *arg)
+dns_probe_start(struct event_base *base, const struct dns_server *servers, unsigned servers_n,
+    unsigned interval_ms, void (*done)(bool, void *), void *arg)
 {
 	struct dns_probe *probe = xcalloc(1, sizeof(*probe) + servers_n * sizeof(struct target));
 	const struct timeval at_once = { 0 };
 	unsigned i;
 
-	probe->interval = (struct timeval){ .tv_sec = interval_ms / 1000, .tv_usec = interval_ms % 1000 * 1000 };
+	probe->interval =
+	    (struct timeval){ .tv_sec = interval_ms / 1000, .tv_usec = interval_ms % 1000 * 1000 };
 	probe->done = done;
 	probe->arg = arg;
 	probe->targets_n = servers_n;

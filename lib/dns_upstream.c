@@ -1,13 +1,15 @@
 /*
- * libunbound 1.17, and what one must know of it.  lib/dns.c makes and drops upstreams and waits for their answers.
+ * libunbound 1.17, and what one must know of it.  lib/dns.c makes and drops upstreams and waits for
+ * their answers.
  *
- * - A forged (bogus) answer arrives with rcode 0 and the forged records in the packet; only "sec" tells.  It becomes
- *   DNS_TEMP here, so that nobody ever sees such a record.
- * - NXDOMAIN has rcode 0 too; the packet knows better.  With any other rcode there is no packet to look at.
+ * - A forged (bogus) answer arrives with rcode 0 and the forged records in the packet; only "sec"
+ *   tells.  It becomes DNS_TEMP here, so that nobody ever sees such a record.
+ * - NXDOMAIN has rcode 0 too; the packet knows better.  With any other rcode there is no packet to
+ *   look at.
  * - Cached answers call back from inside ub_resolve_event.
  * - ub_ctx_delete calls back for whatever is under way; those calls end here.
- * - Anchors are given as strings: files would be opened at the first question, when the role sits in an empty chroot.
- *   Neither /etc/hosts nor resolv.conf is read.
+ * - Anchors are given as strings: files would be opened at the first question, when the role sits
+ *   in an empty chroot.  Neither /etc/hosts nor resolv.conf is read.
  */
 #include <sys/queue.h>
 
@@ -48,10 +50,12 @@ struct option {
 };
 
 static const struct option options[] = {
-	/* Private, loopback and test networks have names like others: the configured server knows them. */
+	/* Private, loopback and test networks have names like others: the configured server knows
+	 * them. */
 	{ "unblock-lan-zones:", "yes" },
 	{ "local-zone:", "127.in-addr.arpa. transparent" },
-	{ "local-zone:", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa. transparent" },
+	{ "local-zone:",
+	    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa. transparent" },
 	{ "local-zone:", "test. transparent" },
 	{ "local-zone:", "home.arpa. transparent" },
 	{ "do-not-query-localhost:", "no" },
@@ -62,8 +66,9 @@ static const struct option options[] = {
 	{ "cache-max-ttl:", "86400" },
 	/* Whoever just gave a host a name wants it seen. */
 	{ "cache-max-negative-ttl:", "300" },
-	/* What it learnt of a forwarder's speed it forgets soon.  Else a handful of questions whose own servers are dead,
-	 * and nothing else for some seconds, makes it believe that the forwarder is dead, and every question fails. */
+	/* What it learnt of a forwarder's speed it forgets soon.  Else a handful of questions whose
+	 * own servers are dead, and nothing else for some seconds, makes it believe that the
+	 * forwarder is dead, and every question fails. */
 	{ "infra-host-ttl:", "5" },
 	{ "infra-keep-probing:", "yes" },
 	{ "outgoing-num-tcp:", "16" },
@@ -78,11 +83,13 @@ static const struct option options[] = {
 static int
 set_options(struct ub_ctx *ctx, bool validate, unsigned running_max)
 {
-	int error = ub_ctx_set_option(ctx, "module-config:", validate ? "validator iterator" : "iterator");
+	int error =
+	    ub_ctx_set_option(ctx, "module-config:", validate ? "validator iterator" : "iterator");
 	char *sockets = xasprintf("%u", running_max + SPARE_SOCKETS);
 	size_t i;
 
-	/* each question under way has a socket of its own; what finds none waits for one, behind the slowest */
+	/* each question under way has a socket of its own; what finds none waits for one, behind
+	 * the slowest */
 	if (error == 0)
 		error = ub_ctx_set_option(ctx, "outgoing-range:", sockets);
 	free(sockets);
@@ -191,8 +198,8 @@ asked(void *arg, int rcode, void *packet, int packet_len, int sec, char *why_bog
 }
 
 void
-dns_upstream_ask(struct dns_upstream *upstream, const char *name, uint16_t type, dns_upstream_callback callback,
-    void *arg)
+dns_upstream_ask(struct dns_upstream *upstream, const char *name, uint16_t type,
+    dns_upstream_callback callback, void *arg)
 {
 	size_t len = strlen(name);
 	struct ask *ask = xmalloc(sizeof(*ask) + len + 1);
@@ -201,7 +208,8 @@ dns_upstream_ask(struct dns_upstream *upstream, const char *name, uint16_t type,
 	*ask = (struct ask){ .upstream = upstream, .callback = callback, .arg = arg, .type = type };
 	memcpy(ask->name, name, len + 1);
 	LIST_INSERT_HEAD(&upstream->asks, ask, entry);
-	error = ub_resolve_event(upstream->ctx, len == 0 ? "." : name, type, CLASS_IN, ask, asked, NULL);
+	error = ub_resolve_event(
+	    upstream->ctx, len == 0 ? "." : name, type, CLASS_IN, ask, asked, NULL);
 	if (error == 0)
 		return;
 	/* refused before it began, so no callback comes */

@@ -1,8 +1,9 @@
 /*
- * DNS messages as bytes.  lib/dns_upstream.c reads libunbound's answer packets with it, lib/dns_probe.c writes its
- * questions.  libunbound has parsed each packet before, so nothing here should ever fail; but names and text of
- * strangers are in it, so nothing here believes that: every octet is read through struct reader, a compression pointer must
- * lead backwards, and a packet that does not add up becomes a temporary failure.  An answer is one piece of memory.
+ * DNS messages as bytes.  lib/dns_upstream.c reads libunbound's answer packets with it,
+ * lib/dns_probe.c writes its questions.  libunbound has parsed each packet before, so nothing here
+ * should ever fail; but names and text of strangers are in it, so nothing here believes that: every
+ * octet is read through struct reader, a compression pointer must lead backwards, and a packet that
+ * does not add up becomes a temporary failure.  An answer is one piece of memory.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -119,8 +120,9 @@ read_label(struct reader *r, char *out, size_t *used, size_t len)
 }
 
 /*
- * The name at the reader, decompressed (RFC 1035 4.1.4); the reader then stands behind it.  A pointer must lead before
- * the place where the part that it ends began: so each jump goes strictly backwards and the walk ends.
+ * The name at the reader, decompressed (RFC 1035 4.1.4); the reader then stands behind it.  A
+ * pointer must lead before the place where the part that it ends began: so each jump goes strictly
+ * backwards and the walk ends.
  */
 static void
 read_name(struct reader *r, char out[DNS_NAME_TEXT_MAX])
@@ -170,7 +172,9 @@ read_rr(struct reader *r, struct rr *rr)
 static struct reader
 rdata(const struct reader *r, const struct rr *rr)
 {
-	return (struct reader){ .packet = r->packet, .len = rr->data + rr->data_len, .pos = rr->data };
+	struct reader in = { .packet = r->packet, .len = rr->data + rr->data_len, .pos = rr->data };
+
+	return in;
 }
 
 static size_t
@@ -282,9 +286,11 @@ lower_ttl(struct builder *b, uint32_t ttl)
 		b->ttl = ttl;
 }
 
-/* NAME becomes the end of its CNAME chain in the N records at R; false when the packet is broken or the chain loops. */
+/* NAME becomes the end of its CNAME chain in the N records at R; false when the packet is broken or
+ * the chain loops. */
 static bool
-follow_chain(const struct reader *start, unsigned n, char name[DNS_NAME_TEXT_MAX], struct builder *b)
+follow_chain(const struct reader *start, unsigned n, char name[DNS_NAME_TEXT_MAX],
+    struct builder *b)
 {
 	struct rr rr;
 	struct reader r = *start, target;
@@ -325,7 +331,8 @@ collect(struct reader *r, unsigned n, const char *name, uint16_t type, struct bu
 	return true;
 }
 
-/* How long a denial holds: the lesser of the SOA's TTL and its last field (RFC 2308 5); 0 without one. */
+/* How long a denial holds: the lesser of the SOA's TTL and its last field (RFC 2308 5); 0 without
+ * one. */
 static uint32_t
 denial_ttl(struct reader *r, unsigned n)
 {
@@ -518,5 +525,6 @@ dns_wire_question(uint8_t *out, uint16_t id, const char *name, uint16_t type)
 bool
 dns_wire_is_response(const uint8_t *packet, size_t len, uint16_t id)
 {
-	return len >= HEADER_LEN && (packet[0] << 8 | packet[1]) == id && (packet[2] & FLAG_QR) != 0;
+	return len >= HEADER_LEN && (packet[0] << 8 | packet[1]) == id &&
+	       (packet[2] & FLAG_QR) != 0;
 }

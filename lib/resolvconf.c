@@ -1,6 +1,6 @@
 /*
- * resolv.conf(5), read once: before the role that uses it goes into its empty chroot.  A file that is missing or odd is
- * no error, as for the C library: then the server is on this host.
+ * resolv.conf(5), read once: before the role that uses it goes into its empty chroot.  A file that
+ * is missing or odd is no error, as for the C library: then the server is on this host.
  */
 #include <stdio.h>
 #include <string.h>

@@ -11,9 +11,11 @@
 /* glibc looks at three */
 #define RESOLVCONF_SERVERS_MAX 3
 
-/* Reads TEXT of LEN octets: the "nameserver" lines, in order, up to RESOLVCONF_SERVERS_MAX, port 53; 127.0.0.1 when there is
- * none, as the C library does.  An address with a scope (fe80::1%eth0) is left out.  Returns how many. */
-unsigned resolvconf_parse(const char *text, size_t len, struct dns_server out[RESOLVCONF_SERVERS_MAX]);
+/* Reads TEXT of LEN octets: the "nameserver" lines, in order, up to RESOLVCONF_SERVERS_MAX, port
+ * 53; 127.0.0.1 when there is none, as the C library does.  An address with a scope (fe80::1%eth0)
+ * is left out.  Returns how many. */
+unsigned resolvconf_parse(
+    const char *text, size_t len, struct dns_server out[RESOLVCONF_SERVERS_MAX]);
 /* The same of /etc/resolv.conf; without the file, 127.0.0.1. */
 unsigned resolvconf_read(struct dns_server out[RESOLVCONF_SERVERS_MAX]);
 

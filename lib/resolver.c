@@ -1,8 +1,9 @@
 /*
- * The asking side of DNS, in every role.  Normally a question goes to the resolver role as a message and comes back by
- * its number; with resolver_use_engine it goes to an engine in this process.  While the resolver role is away, and for
- * each question that it took with it, the answer is DNS_TEMP: the resolver's death is never a verdict over a
- * caller.  A callback never comes from inside resolver_ask, so such answers wait for the next turn of the loop.
+ * The asking side of DNS, in every role.  Normally a question goes to the resolver role as a
+ * message and comes back by its number; with resolver_use_engine it goes to an engine in this
+ * process.  While the resolver role is away, and for each question that it took with it, the answer
+ * is DNS_TEMP: the resolver's death is never a verdict over a caller.  A callback never comes from
+ * inside resolver_ask, so such answers wait for the next turn of the loop.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -17,9 +18,9 @@
 #include "lib/resolver_wire.h"
 
 enum ask_state {
-	ASK_SENT,   /* the resolver role has it; in the tree */
-	ASK_LOST,   /* it has no resolver; in the list */
-	ASK_ENGINE  /* the engine here has it */
+	ASK_SENT,  /* the resolver role has it; in the tree */
+	ASK_LOST,  /* it has no resolver; in the list */
+	ASK_ENGINE /* the engine here has it */
 };
 
 struct resolver_query {
@@ -71,8 +72,9 @@ lost_soon(void)
 static void
 answer_lost(int fd, short what, void *arg)
 {
-	static const struct dns_answer away = { .status = DNS_TEMP, .why = "the resolver is being restarted",
-		.canonical = "" };
+	static const struct dns_answer away = {
+		.status = DNS_TEMP, .why = "the resolver is being restarted", .canonical = ""
+	};
 	uint64_t newest = last_id;
 	struct resolver_query *query;
 
@@ -133,7 +135,9 @@ resolver_down(struct peer *peer)
 void
 resolver_client_init(void)
 {
-	static const struct subject_ops ops = { .message = resolver_message, .down = resolver_down };
+	static const struct subject_ops ops = {
+		.message = resolver_message, .down = resolver_down
+	};
 
 	peer_register(SUBJECT_RESOLVER, &ops);
 	if (lost_event == NULL)

@@ -1,13 +1,15 @@
 /*
- * The resolver role: one engine, one cache, the questions of every other role.  It keeps for each peer what that peer
- * asked, so that a question can be cancelled by its number and a peer's questions end with it.  A question that makes no
- * sense ends that peer's channel.  Nothing here may wait: answers come from the engine's callbacks.
+ * The resolver role: one engine, one cache, the questions of every other role.  It keeps for each
+ * peer what that peer asked, so that a question can be cancelled by its number and a peer's
+ * questions end with it.  A question that makes no sense ends that peer's channel.  Nothing here
+ * may wait: answers come from the engine's callbacks.
  */
 #include <sys/tree.h>
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/ctl.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
@@ -117,6 +119,21 @@ peer_left(struct peer *peer)
 	peer->data = NULL;
 }
 
+static void
+answer_stats(struct ctl *ctl, unsigned n, const char *const *words)
+{
+	struct dns_stats s;
+
+	(void)n;
+	(void)words;
+	dns_engine_stats(engine, &s);
+	ctl_record(ctl, FIELDS(F_U64("asked", s.asked), F_U64("answered", s.answered),
+			    F_U64("failed", s.failed), F_U64("cancelled", s.cancelled),
+			    F_U64("timed_out", s.timed_out), F_U64("running", s.running),
+			    F_U64("waiting", s.waiting), F_BOOL("validating", s.validating)));
+	ctl_end(ctl, 0, "");
+}
+
 void
 resolver_role_prepare(const struct dns_conf *conf)
 {
@@ -127,7 +144,9 @@ resolver_role_prepare(const struct dns_conf *conf)
 void
 resolver_role_start(const struct dns_conf *conf)
 {
-	static const struct subject_ops ops = { .message = request_message, .up = peer_came, .down = peer_left };
+	static const struct subject_ops ops = {
+		.message = request_message, .up = peer_came, .down = peer_left
+	};
 	struct dns_conf effective = *conf;
 	char *why = NULL;
 
@@ -141,4 +160,5 @@ resolver_role_start(const struct dns_conf *conf)
 		role_exit(1);
 	}
 	peer_register(SUBJECT_RESOLVER, &ops);
+	ctl_register("stats", answer_stats);
 }

@@ -1,7 +1,8 @@
 /*
- * Questions and answers of the resolver role as messages: little-endian integers and length-prefixed strings (lib/buf.h,
- * lib/cursor.h).  Used on both sides.  An answer that makes no sense decodes to nothing, and ends the channel; it cannot
- * make a client believe more than DNS could.
+ * Questions and answers of the resolver role as messages: little-endian integers and
+ * length-prefixed strings (lib/buf.h, lib/cursor.h).  Used on both sides.  An answer that makes no
+ * sense decodes to nothing, and ends the channel; it cannot make a client believe more than DNS
+ * could.
  */
 #include <sys/socket.h>
 
@@ -106,11 +107,12 @@ record_whole(const struct dns_record *record)
 void
 resolver_answer_encode(struct buf *buf, const struct dns_answer *answer)
 {
+	unsigned flags = (answer->secure ? ANSWER_SECURE : 0u) |
+	    (answer->bogus ? ANSWER_BOGUS : 0u) | (answer->why != NULL ? ANSWER_WHY : 0u);
 	unsigned i;
 
 	buf_add_u8(buf, (uint8_t)answer->status);
-	buf_add_u8(buf, (uint8_t)((answer->secure ? ANSWER_SECURE : 0) | (answer->bogus ? ANSWER_BOGUS : 0) |
-	    (answer->why != NULL ? ANSWER_WHY : 0)));
+	buf_add_u8(buf, (uint8_t)flags);
 	buf_add_u32(buf, answer->ttl);
 	if (answer->why != NULL)
 		buf_add_str(buf, answer->why);
@@ -120,7 +122,8 @@ resolver_answer_encode(struct buf *buf, const struct dns_answer *answer)
 		record_encode(buf, &answer->records[i]);
 }
 
-/* What the statuses promise: records only with DNS_OK, a reason with DNS_TEMP, bogus and secure never together. */
+/* What the statuses promise: records only with DNS_OK, a reason with DNS_TEMP, bogus and secure
+ * never together. */
 static bool
 answer_sane(const struct dns_answer *answer)
 {
@@ -145,8 +148,8 @@ resolver_answer_decode(struct cursor *cursor)
 	head.why = flags & ANSWER_WHY ? cursor_str(cursor) : NULL;
 	head.canonical = cursor_str(cursor);
 	head.records_n = cursor_u16(cursor);
-	if (cursor->bad || status > DNS_TEMP || flags > ANSWER_FLAGS || head.records_n > DNS_RECORDS_MAX ||
-	    !answer_sane(&head)) {
+	if (cursor->bad || status > DNS_TEMP || flags > ANSWER_FLAGS ||
+	    head.records_n > DNS_RECORDS_MAX || !answer_sane(&head)) {
 		cursor->bad = true;
 		return NULL;
 	}

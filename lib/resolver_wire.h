@@ -1,5 +1,6 @@
 /*
- * What the resolver role and its clients tell each other.  Encoders and decoders are pure; a decoder takes any bytes.
+ * What the resolver role and its clients tell each other.  Encoders and decoders are pure; a
+ * decoder takes any bytes.
  */
 #ifndef LIB_RESOLVER_WIRE_H
 #define LIB_RESOLVER_WIRE_H
@@ -24,8 +25,8 @@ void resolver_ask_encode(struct buf *, const char *name, uint16_t type);
 bool resolver_ask_decode(struct cursor *, const char **name, uint16_t *type);
 
 void resolver_answer_encode(struct buf *, const struct dns_answer *);
-/* An answer that the caller frees with dns_answer_free(), but whose strings point into the message; or NULL and a bad
- * cursor. */
+/* An answer that the caller frees with dns_answer_free(), but whose strings point into the message;
+ * or NULL and a bad cursor. */
 struct dns_answer *resolver_answer_decode(struct cursor *);
 
 #endif

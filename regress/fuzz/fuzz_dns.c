@@ -1,7 +1,8 @@
 /*
- * Fuzz target: answer packets as a DNS server could send them, answers and questions as another role could, names, and
- * resolv.conf.  Beyond what the sanitizers see: names come out as printable text that is a name again, an answer that was
- * parsed survives the way between roles unchanged, and what a role accepts keeps what its status promises.
+ * Fuzz target: answer packets as a DNS server could send them, answers and questions as another
+ * role could, names, and resolv.conf.  Beyond what the sanitizers see: names come out as printable
+ * text that is a name again, an answer that was parsed survives the way between roles unchanged,
+ * and what a role accepts keeps what its status promises.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -69,7 +70,8 @@ check_way(const struct dns_answer *answer)
 static void
 fuzz_packet(const uint8_t *data, size_t size)
 {
-	static const uint16_t types[] = { DNS_A, DNS_AAAA, DNS_PTR, DNS_MX, DNS_TXT, DNS_CNAME, DNS_NS, DNS_TLSA };
+	static const uint16_t types[] = { DNS_A, DNS_AAAA, DNS_PTR, DNS_MX, DNS_TXT, DNS_CNAME,
+		DNS_NS, DNS_TLSA };
 	struct dns_answer *answer;
 	unsigned i;
 
@@ -140,8 +142,8 @@ fuzz_resolvconf(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const targets[])(const uint8_t *, size_t) = { fuzz_packet, fuzz_answer, fuzz_ask, fuzz_name,
-		fuzz_resolvconf };
+	static void (*const targets[])(const uint8_t *, size_t) = { fuzz_packet, fuzz_answer,
+		fuzz_ask, fuzz_name, fuzz_resolvconf };
 
 	if (size > 0)
 		targets[*data % 5](data + 1, size - 1);

@@ -1,7 +1,7 @@
 /*
- * A DNS server of a few records for unit tests, by UDP on 127.0.0.1, on the test's own event loop.  It can be silent, hold its
- * answers back, fail, go away and come back on the same port, sign (one Ed25519 key for the root and all below it) and forge.
- * It counts what it was asked.
+ * A DNS server of a few records for unit tests, by UDP on 127.0.0.1, on the test's own event loop.
+ * It can be silent, hold its answers back, fail, go away and come back on the same port, sign (one
+ * Ed25519 key for the root and all below it) and forge. It counts what it was asked.
  */
 #ifndef REGRESS_UNIT_RESPONDER_H
 #define REGRESS_UNIT_RESPONDER_H
@@ -51,7 +51,7 @@ struct responder {
 		enum responder_manner manner;
 	} manners[16];
 	unsigned manners_n;
-	bool silent; /* drops every question */
+	bool silent;            /* drops every question */
 	const char *deaf_below; /* drops those for names that end so */
 	bool holding;
 	struct {
@@ -63,7 +63,7 @@ struct responder {
 	struct {
 		char name[256];
 		uint16_t type;
-	} *seen;
+	} * seen;
 	unsigned seen_n;
 	EVP_PKEY *key; /* NULL: nothing is signed */
 };
@@ -235,8 +235,8 @@ responder_put_rr(struct responder_bytes *b, const char *owner, uint16_t type, ui
 
 /* Adds the signature of a set of one record (signed sets in tests have no more). */
 static inline void
-responder_put_rrsig(const struct responder *r, struct responder_bytes *b, const char *owner, uint16_t type,
-    uint32_t ttl, const struct responder_bytes *rdata)
+responder_put_rrsig(const struct responder *r, struct responder_bytes *b, const char *owner,
+    uint16_t type, uint32_t ttl, const struct responder_bytes *rdata)
 {
 	struct responder_bytes key = { .len = 0 }, sig = { .len = 0 }, tosign;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -280,8 +280,8 @@ responder_manner(const struct responder *r, const char *name)
 
 /* One record and, signed, its signature; returns the records added. */
 static inline unsigned
-responder_put_signed(const struct responder *r, struct responder_bytes *b, const char *owner, uint16_t type,
-    uint32_t ttl, const struct responder_bytes *rdata, bool forge)
+responder_put_signed(const struct responder *r, struct responder_bytes *b, const char *owner,
+    uint16_t type, uint32_t ttl, const struct responder_bytes *rdata, bool forge)
 {
 	struct responder_bytes put = *rdata;
 
@@ -295,8 +295,8 @@ responder_put_signed(const struct responder *r, struct responder_bytes *b, const
 }
 
 static inline unsigned
-responder_put_answers(const struct responder *r, struct responder_bytes *b, const char *name, uint16_t type,
-    const char **last)
+responder_put_answers(const struct responder *r, struct responder_bytes *b, const char *name,
+    uint16_t type, const char **last)
 {
 	bool forge = responder_manner(r, name) == RESPONDS_FORGED, moved = true;
 	unsigned n = 0, i, chain = 0;
@@ -313,9 +313,11 @@ responder_put_answers(const struct responder *r, struct responder_bytes *b, cons
 		for (i = 0; i < r->records_n; i++) {
 			const struct responder_record *record = &r->records[i];
 
-			if (strcasecmp(record->name, at) != 0 || (record->type != type && record->type != DNS_CNAME))
+			if (strcasecmp(record->name, at) != 0 ||
+			    (record->type != type && record->type != DNS_CNAME))
 				continue;
-			n += responder_put_signed(r, b, at, record->type, record->ttl, &record->rdata, forge);
+			n += responder_put_signed(
+			    r, b, at, record->type, record->ttl, &record->rdata, forge);
 			if (record->type == type)
 				continue;
 			/* the target as text: found among the names we have */
@@ -323,7 +325,8 @@ responder_put_answers(const struct responder *r, struct responder_bytes *b, cons
 				struct responder_bytes wire = { .len = 0 };
 
 				responder_put_name(&wire, r->records[k].name);
-				if (wire.len == record->rdata.len && memcmp(wire.data, record->rdata.data, wire.len) == 0) {
+				if (wire.len == record->rdata.len &&
+				    memcmp(wire.data, record->rdata.data, wire.len) == 0) {
 					at = r->records[k].name;
 					moved = true;
 				}
@@ -371,17 +374,19 @@ responder_put_denial(const struct responder *r, struct responder_bytes *b, const
 }
 
 static inline void
-responder_send(struct responder *r, const uint8_t *packet, size_t question_len, const char *name, uint16_t type,
-    const struct sockaddr_in *to)
+responder_send(struct responder *r, const uint8_t *packet, size_t question_len, const char *name,
+    uint16_t type, const struct sockaddr_in *to)
 {
 	enum responder_manner manner = responder_manner(r, name);
-	size_t name_len = strlen(name), deaf_len = r->deaf_below != NULL ? strlen(r->deaf_below) : 0;
+	size_t name_len = strlen(name),
+	       deaf_len = r->deaf_below != NULL ? strlen(r->deaf_below) : 0;
 	struct responder_bytes b = { .len = 0 }, opt = { .len = 0 };
 	const char *last = name;
 	unsigned answers = 0, authorities = 0, rcode = 0;
 
 	responder_put(&b, packet, question_len);
-	if (deaf_len > 0 && name_len > deaf_len && strcmp(name + name_len - deaf_len, r->deaf_below) == 0)
+	if (deaf_len > 0 && name_len > deaf_len &&
+	    strcmp(name + name_len - deaf_len, r->deaf_below) == 0)
 		return;
 	if (manner == RESPONDS_NEVER)
 		return;
@@ -432,7 +437,8 @@ responder_question(const uint8_t *packet, size_t len, char *name, uint16_t *type
 }
 
 static inline void
-responder_handle(struct responder *r, const uint8_t *packet, size_t len, const struct sockaddr_in *from)
+responder_handle(
+    struct responder *r, const uint8_t *packet, size_t len, const struct sockaddr_in *from)
 {
 	char name[256];
 	uint16_t type;
@@ -459,9 +465,11 @@ responder_readable(int fd, short what, void *arg)
 	ssize_t len;
 
 	(void)what;
-	while ((len = recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&from, &from_len)) > 12) {
+	while ((len = recvfrom(
+		    fd, packet, sizeof(packet), 0, (struct sockaddr *)&from, &from_len)) > 12) {
 		if (r->seen_n < RESPONDER_SEEN) {
-			responder_question(packet, (size_t)len, r->seen[r->seen_n].name, &r->seen[r->seen_n].type);
+			responder_question(
+			    packet, (size_t)len, r->seen[r->seen_n].name, &r->seen[r->seen_n].type);
 			r->seen_n++;
 		}
 		if (!r->silent)

@@ -1,6 +1,7 @@
 /*
- * The DNS engine against a small server of our own on 127.0.0.1 (responder.h): what each kind of answer becomes, what is
- * asked how often, limits, cancelling, servers that die and come back, DNSSEC present, forged and stripped.
+ * The DNS engine against a small server of our own on 127.0.0.1 (responder.h): what each kind of
+ * answer becomes, what is asked how often, limits, cancelling, servers that die and come back,
+ * DNSSEC present, forged and stripped.
  */
 #include <event2/event.h>
 #include <setjmp.h>
@@ -151,8 +152,12 @@ start_engine(unsigned timeout_ms, unsigned running_max, const char *anchor)
 {
 	const char *const anchors[] = { anchor, NULL };
 	struct dns_server where = { .port = server->port };
-	struct dns_conf conf = { .servers = &where, .servers_n = 1, .validate = anchor != NULL, .anchors = anchors,
-		.timeout_ms = timeout_ms, .running_max = running_max };
+	struct dns_conf conf = { .servers = &where,
+		.servers_n = 1,
+		.validate = anchor != NULL,
+		.anchors = anchors,
+		.timeout_ms = timeout_ms,
+		.running_max = running_max };
 	char *why = NULL;
 
 	assert_true(ip_parse("127.0.0.1", &where.ip));
@@ -205,8 +210,8 @@ fill(struct responder *r)
 	/* RFC 2317: the reverse zone of a part of a /24 */
 	responder_add(r, "6.2.0.192.in-addr.arpa", DNS_CNAME, 300, "6.0/25.2.0.192.in-addr.arpa");
 	responder_add(r, "6.0/25.2.0.192.in-addr.arpa", DNS_PTR, 300, "six.example.org");
-	responder_add(r, "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", DNS_PTR, 300,
-	    "v6.example.org");
+	responder_add(r, "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
+	    DNS_PTR, 300, "v6.example.org");
 	responder_add(r, "host.test", DNS_A, 300, "192.0.2.9");
 	responder_add(r, "", DNS_NS, 300, "ns");
 	responder_behave(r, "broken.example.org", RESPONDS_SERVFAIL);
@@ -222,7 +227,8 @@ static const struct {
 	{ "mail.example.org", DNS_AAAA, "ok mail.example.org: 28 2001:db8::5" },
 	{ "two.example.org", DNS_A, "ok two.example.org: 1 192.0.2.1, 1 192.0.2.2" },
 	{ "mapped.example.org", DNS_AAAA, "ok mapped.example.org: 28 192.0.2.1" },
-	{ "example.org", DNS_MX, "ok example.org: 15 20 backup.example.org., 15 10 mail.example.org." },
+	{ "example.org", DNS_MX,
+	    "ok example.org: 15 20 backup.example.org., 15 10 mail.example.org." },
 	{ "example.org", DNS_TXT, "ok example.org: 16 v=spf1 ip4:192.0.2.0/24 -all" },
 	{ "example.org", DNS_A, "nodata" },
 	{ "null.example.org", DNS_MX, "ok null.example.org: 15 0 ." },
@@ -230,11 +236,14 @@ static const struct {
 	{ "alias.example.org", DNS_CNAME, "ok alias.example.org: 5 other.example.org." },
 	{ "alias.example.org", DNS_MX, "nodata" },
 	{ "dangling.example.org", DNS_A, "nxdomain" },
-	{ "5.0.0.127.in-addr.arpa", DNS_PTR, "ok 5.0.0.127.in-addr.arpa: 12 mail.example.org., 12 www.example.org." },
-	{ "6.2.0.192.in-addr.arpa", DNS_PTR, "ok 6.0/25.2.0.192.in-addr.arpa: 12 six.example.org." },
+	{ "5.0.0.127.in-addr.arpa", DNS_PTR,
+	    "ok 5.0.0.127.in-addr.arpa: 12 mail.example.org., 12 www.example.org." },
+	{ "6.2.0.192.in-addr.arpa", DNS_PTR,
+	    "ok 6.0/25.2.0.192.in-addr.arpa: 12 six.example.org." },
 	{ "7.0.0.127.in-addr.arpa", DNS_PTR, "nxdomain" },
 	{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", DNS_PTR,
-	    "ok 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa: 12 v6.example.org." },
+	    "ok 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa: 12 "
+	    "v6.example.org." },
 	{ "host.test", DNS_A, "ok host.test: 1 192.0.2.9" },
 	{ ".", DNS_NS, "ok : 2 ns." },
 	{ "nowhere.example.com", DNS_A, "nxdomain" },
@@ -245,7 +254,8 @@ static const struct {
 	{ "b\xc3\xbc.example.org", DNS_A, "nxdomain" },
 	{ "a b.example.org", DNS_A, "nxdomain" },
 	{ "a\\046b.example.org", DNS_A, "nxdomain" },
-	{ "0123456789012345678901234567890123456789012345678901234567890123.org", DNS_A, "nxdomain" },
+	{ "0123456789012345678901234567890123456789012345678901234567890123.org", DNS_A,
+	    "nxdomain" },
 };
 
 static void
@@ -491,7 +501,8 @@ test_free_while_asking(void **state)
 
 /* --- servers that do not answer --- */
 
-/* A name that nobody answers for runs out of time; others are answered, so the servers are not to blame. */
+/* A name that nobody answers for runs out of time; others are answered, so the servers are not to
+ * blame. */
 static void
 test_timeout(void **state)
 {
@@ -539,7 +550,8 @@ test_slow_names_hinder_nobody(void **state)
 	buf_free(&good.text);
 }
 
-/* Nothing listens: thousands of questions fail at once and cost the network nothing; then a server comes up. */
+/* Nothing listens: thousands of questions fail at once and cost the network nothing; then a server
+ * comes up. */
 static void
 test_dead_then_alive(void **state)
 {
@@ -572,7 +584,8 @@ test_dead_then_alive(void **state)
 	buf_free(&after.text);
 }
 
-/* A server that was alive falls silent: soon questions fail without waiting, and none is sent; it comes back. */
+/* A server that was alive falls silent: soon questions fail without waiting, and none is sent; it
+ * comes back. */
 static void
 test_outage(void **state)
 {
@@ -587,7 +600,8 @@ test_outage(void **state)
 	assert_int_equal(asked.status, DNS_OK);
 	server->silent = true;
 	/* until a question is refused without having waited */
-	for (i = 0, timed_out = UINT64_MAX; stats().running > 0 || stats().timed_out != timed_out; i++) {
+	for (i = 0, timed_out = UINT64_MAX; stats().running > 0 || stats().timed_out != timed_out;
+	     i++) {
 		char *name = xasprintf("h%u.example.org", i);
 
 		timed_out = stats().timed_out;
@@ -663,7 +677,8 @@ test_secure(void **state)
 	free(anchor);
 }
 
-/* The way to the servers strips DNSSEC: mail goes on, unvalidated; when it lets DNSSEC through again, that is noticed. */
+/* The way to the servers strips DNSSEC: mail goes on, unvalidated; when it lets DNSSEC through
+ * again, that is noticed. */
 static void
 test_stripped(void **state)
 {

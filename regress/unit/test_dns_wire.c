@@ -1,6 +1,7 @@
 /*
- * The pure parts of DNS: names, questions, answer packets good and bad, answers as messages between roles, resolv.conf.
- * Packets lie in memory of exactly their size, so that the sanitizer sees any read behind them.
+ * The pure parts of DNS: names, questions, answer packets good and bad, answers as messages between
+ * roles, resolv.conf. Packets lie in memory of exactly their size, so that the sanitizer sees any
+ * read behind them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,8 +74,8 @@ test_normalize(void **state)
 static void
 test_question(void **state)
 {
-	static const uint8_t expect[] = { 0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'm', 'x', 3, 'o', 'r', 'g', 0, 0, 15,
-		0, 1 };
+	static const uint8_t expect[] = { 0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'm', 'x', 3,
+		'o', 'r', 'g', 0, 0, 15, 0, 1 };
 	uint8_t out[DNS_QUESTION_MAX];
 
 	(void)state;
@@ -91,8 +92,8 @@ test_question(void **state)
 /* --- answer packets --- */
 
 /* The question "mx.org" begins at 12, "org" within it at 15; the first record begins at 24. */
-#define HEAD(rcode, answers, authorities) \
-	"\0\1\x81" rcode "\0\1\0" answers "\0" authorities "\0\0" \
+#define HEAD(rcode, answers, authorities)                                                          \
+	"\0\1\x81" rcode "\0\1\0" answers "\0" authorities "\0\0"                                  \
 	"\2mx\3org\0\0\1\0\1"
 #define OWNER "\xc0\x0c"
 #define IN "\0\1"
@@ -109,30 +110,42 @@ static const struct {
 	unsigned records;
 } packets[] = {
 #define P(s) s, sizeof(s) - 1
-	{ "one address", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_OK, 5, 1 },
-	{ "another class is ignored", P(HEAD("\0", "\1", "\0") OWNER "\0\1\0\3" TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_NODATA,
+	{ "one address", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A,
+	    DNS_OK, 5, 1 },
+	{ "another class is ignored",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\1\0\3" TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_NODATA,
 	    0, 0 },
-	{ "another owner is ignored", P(HEAD("\0", "\1", "\0") "\xc0\x0f\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A,
-	    DNS_NODATA, 0, 0 },
-	{ "another type is ignored", P(HEAD("\0", "\1", "\0") OWNER "\0\x2e" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A,
-	    DNS_NODATA, 0, 0 },
-	{ "a TTL with the upper bit is 0", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN "\x80\0\0\1\0\4\1\2\3\4"), DNS_A, DNS_OK,
-	    0, 1 },
-	{ "owner spelt out, other case", P(HEAD("\0", "\1", "\0") "\2MX\3oRg\0\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A,
+	{ "another owner is ignored",
+	    P(HEAD("\0", "\1", "\0") "\xc0\x0f\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_NODATA,
+	    0, 0 },
+	{ "another type is ignored",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\x2e" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_NODATA,
+	    0, 0 },
+	{ "a TTL with the upper bit is 0",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN "\x80\0\0\1\0\4\1\2\3\4"), DNS_A, DNS_OK, 0,
+	    1 },
+	{ "owner spelt out, other case",
+	    P(HEAD("\0", "\1", "\0") "\2MX\3oRg\0\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_OK,
+	    5, 1 },
+	{ "MX with a pointer in it",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\17" IN TTL("\5") "\0\6\0\12\1a\xc0\x0f"), DNS_MX,
 	    DNS_OK, 5, 1 },
-	{ "MX with a pointer in it", P(HEAD("\0", "\1", "\0") OWNER "\0\17" IN TTL("\5") "\0\6\0\12\1a\xc0\x0f"), DNS_MX,
+	{ "null MX", P(HEAD("\0", "\1", "\0") OWNER "\0\17" IN TTL("\5") "\0\3\0\0\0"), DNS_MX,
 	    DNS_OK, 5, 1 },
-	{ "null MX", P(HEAD("\0", "\1", "\0") OWNER "\0\17" IN TTL("\5") "\0\3\0\0\0"), DNS_MX, DNS_OK, 5, 1 },
-	{ "empty TXT", P(HEAD("\0", "\1", "\0") OWNER "\0\20" IN TTL("\5") "\0\1\0"), DNS_TXT, DNS_OK, 5, 1 },
+	{ "empty TXT", P(HEAD("\0", "\1", "\0") OWNER "\0\20" IN TTL("\5") "\0\1\0"), DNS_TXT,
+	    DNS_OK, 5, 1 },
 	{ "an alias whose target comes first",
-	    P(HEAD("\0", "\2", "\0") "\1a\xc0\x0f\0\1" IN TTL("\5") "\0\4\1\2\3\4" OWNER "\0\5" IN TTL("\3") "\0\4\1a\xc0\x0f"),
+	    P(HEAD("\0", "\2", "\0") "\1a\xc0\x0f\0\1" IN TTL(
+		"\5") "\0\4\1\2\3\4" OWNER "\0\5" IN TTL("\3") "\0\4\1a\xc0\x0f"),
 	    DNS_A, DNS_OK, 3, 1 },
-	{ "an alias to nothing", P(HEAD("\3", "\1", "\1") OWNER "\0\5" IN TTL("\3") "\0\4\1a\xc0\x0f" SOA_ORG), DNS_A,
+	{ "an alias to nothing",
+	    P(HEAD("\3", "\1", "\1") OWNER "\0\5" IN TTL("\3") "\0\4\1a\xc0\x0f" SOA_ORG), DNS_A,
 	    DNS_NXDOMAIN, 3, 0 },
 	{ "no such name", P(HEAD("\3", "\0", "\1") SOA_ORG), DNS_A, DNS_NXDOMAIN, 9, 0 },
 	{ "no such type", P(HEAD("\0", "\0", "\1") SOA_ORG), DNS_A, DNS_NODATA, 9, 0 },
 	{ "no SOA", P(HEAD("\3", "\0", "\0")), DNS_A, DNS_NXDOMAIN, 0, 0 },
-	{ "SOA cut short", P(HEAD("\3", "\0", "\1") "\xc0\x0f\0\6" IN TTL("\100") "\0\4\0\0\0\0"), DNS_A, DNS_NXDOMAIN, 0, 0 },
+	{ "SOA cut short", P(HEAD("\3", "\0", "\1") "\xc0\x0f\0\6" IN TTL("\100") "\0\4\0\0\0\0"),
+	    DNS_A, DNS_NXDOMAIN, 0, 0 },
 	{ "SERVFAIL", P(HEAD("\2", "\0", "\0")), DNS_A, DNS_TEMP, 0, 0 },
 	{ "REFUSED", P(HEAD("\5", "\0", "\0")), DNS_A, DNS_TEMP, 0, 0 },
 	{ "nothing", "", 0, DNS_A, DNS_TEMP, 0, 0 },
@@ -140,28 +153,44 @@ static const struct {
 	{ "half a header", P("\0\1\x81\0\0\0\0"), DNS_A, DNS_TEMP, 0, 0 },
 	{ "question cut short", P("\0\1\x81\0\0\1\0\0\0\0\0\0\2mx\3or"), DNS_A, DNS_TEMP, 0, 0 },
 	{ "records promised, none there", P(HEAD("\0", "\1", "\0")), DNS_A, DNS_TEMP, 0, 0 },
-	{ "rdata cut short", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\4\1\2\3"), DNS_A, DNS_TEMP, 0, 0 },
-	{ "five octets of address", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\5\1\2\3\4\5"), DNS_A, DNS_TEMP, 0,
+	{ "rdata cut short", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\4\1\2\3"),
+	    DNS_A, DNS_TEMP, 0, 0 },
+	{ "five octets of address",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\5\1\2\3\4\5"), DNS_A, DNS_TEMP,
+	    0, 0 },
+	{ "three octets of address",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\3\1\2\3"), DNS_A, DNS_TEMP, 0,
 	    0 },
-	{ "three octets of address", P(HEAD("\0", "\1", "\0") OWNER "\0\1" IN TTL("\5") "\0\3\1\2\3"), DNS_A, DNS_TEMP, 0, 0 },
-	{ "four octets of IPv6", P(HEAD("\0", "\1", "\0") OWNER "\0\34" IN TTL("\5") "\0\4\1\2\3\4"), DNS_AAAA, DNS_TEMP, 0,
-	    0 },
+	{ "four octets of IPv6",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\34" IN TTL("\5") "\0\4\1\2\3\4"), DNS_AAAA, DNS_TEMP,
+	    0, 0 },
 	{ "name runs out of its rdata",
-	    P(HEAD("\0", "\1", "\0") OWNER "\0\14" IN TTL("\5") "\0\2\3abc\0"), DNS_PTR, DNS_TEMP, 0, 0 },
-	{ "octets behind the name", P(HEAD("\0", "\1", "\0") OWNER "\0\14" IN TTL("\5") "\0\3\xc0\x0f\0"), DNS_PTR, DNS_TEMP,
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\14" IN TTL("\5") "\0\2\3abc\0"), DNS_PTR, DNS_TEMP,
 	    0, 0 },
-	{ "TXT string runs out of its rdata", P(HEAD("\0", "\1", "\0") OWNER "\0\20" IN TTL("\5") "\0\3\5ab"), DNS_TXT,
+	{ "octets behind the name",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\14" IN TTL("\5") "\0\3\xc0\x0f\0"), DNS_PTR,
 	    DNS_TEMP, 0, 0 },
-	{ "a pointer to itself", P(HEAD("\0", "\1", "\0") "\xc0\x18\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_TEMP, 0,
+	{ "TXT string runs out of its rdata",
+	    P(HEAD("\0", "\1", "\0") OWNER "\0\20" IN TTL("\5") "\0\3\5ab"), DNS_TXT, DNS_TEMP, 0,
 	    0 },
-	{ "a pointer forwards", P(HEAD("\0", "\1", "\0") "\xc0\x22\0\1" IN TTL("\5") "\0\4\0\0\0\0"), DNS_A, DNS_TEMP, 0, 0 },
-	{ "two pointers in a circle",
-	    P(HEAD("\0", "\1", "\0") "\1a\xc0\x18\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_TEMP, 0, 0 },
-	{ "a label type of the future", P(HEAD("\0", "\1", "\0") "\x41z\0\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_TEMP,
+	{ "a pointer to itself",
+	    P(HEAD("\0", "\1", "\0") "\xc0\x18\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_TEMP,
 	    0, 0 },
-	{ "an alias of itself", P(HEAD("\0", "\1", "\0") OWNER "\0\5" IN TTL("\3") "\0\2" OWNER), DNS_A, DNS_TEMP, 0, 0 },
+	{ "a pointer forwards",
+	    P(HEAD("\0", "\1", "\0") "\xc0\x22\0\1" IN TTL("\5") "\0\4\0\0\0\0"), DNS_A, DNS_TEMP,
+	    0, 0 },
+	{ "two pointers in a circle",
+	    P(HEAD("\0", "\1", "\0") "\1a\xc0\x18\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A,
+	    DNS_TEMP, 0, 0 },
+	{ "a label type of the future",
+	    P(HEAD("\0", "\1", "\0") "\x41z\0\0\1" IN TTL("\5") "\0\4\1\2\3\4"), DNS_A, DNS_TEMP, 0,
+	    0 },
+	{ "an alias of itself", P(HEAD("\0", "\1", "\0") OWNER "\0\5" IN TTL("\3") "\0\2" OWNER),
+	    DNS_A, DNS_TEMP, 0, 0 },
 	{ "two aliases in a circle",
-	    P(HEAD("\0", "\2", "\0") OWNER "\0\5" IN TTL("\3") "\0\4\1a\xc0\x0f" "\xc0\x24\0\5" IN TTL("\3") "\0\2" OWNER),
+	    P(HEAD("\0", "\2", "\0") OWNER
+		"\0\5" IN TTL("\3") "\0\4\1a\xc0\x0f"
+				    "\xc0\x24\0\5" IN TTL("\3") "\0\2" OWNER),
 	    DNS_A, DNS_TEMP, 0, 0 },
 #undef P
 };
@@ -185,20 +214,22 @@ test_packets(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(packets); i++) {
 		uint8_t *packet = exact(packets[i].packet, packets[i].len);
-		struct dns_answer *answer = dns_wire_parse(packet, packets[i].len, "mx.org", packets[i].type);
+		struct dns_answer *answer =
+		    dns_wire_parse(packet, packets[i].len, "mx.org", packets[i].type);
 
 		free(packet);
 		if (answer->status != packets[i].status || answer->ttl != packets[i].ttl ||
 		    answer->records_n != packets[i].records)
-			fail_msg("%s: status %d ttl %u records %u", packets[i].what, answer->status, answer->ttl,
-			    answer->records_n);
+			fail_msg("%s: status %d ttl %u records %u", packets[i].what, answer->status,
+			    answer->ttl, answer->records_n);
 		assert_int_equal(answer->status == DNS_TEMP, answer->why != NULL);
 		assert_non_null(answer->canonical);
 		dns_answer_free(answer);
 	}
 }
 
-/* Every packet of the table, cut at every place: an answer or DNS_TEMP, never a read behind the end. */
+/* Every packet of the table, cut at every place: an answer or DNS_TEMP, never a read behind the
+ * end. */
 static void
 test_cut_packets(void **state)
 {
@@ -228,7 +259,8 @@ test_record_contents(void **state)
 	struct dns_answer *answer;
 
 	(void)state;
-	answer = PARSE(HEAD("\0", "\1", "\0") OWNER "\0\17" IN TTL("\5") "\0\6\1\2\1A\xc0\x0f", DNS_MX);
+	answer =
+	    PARSE(HEAD("\0", "\1", "\0") OWNER "\0\17" IN TTL("\5") "\0\6\1\2\1A\xc0\x0f", DNS_MX);
 	assert_int_equal(answer->records[0].preference, 258);
 	assert_string_equal(answer->records[0].name, "a.org");
 	assert_string_equal(answer->canonical, "mx.org");
@@ -238,23 +270,27 @@ test_record_contents(void **state)
 	assert_string_equal(answer->records[0].name, "");
 	dns_answer_free(answer);
 
-	answer = PARSE(HEAD("\0", "\1", "\0") OWNER "\0\20" IN TTL("\5") "\0\12\3ab\0\0\4c de", DNS_TXT);
+	answer =
+	    PARSE(HEAD("\0", "\1", "\0") OWNER "\0\20" IN TTL("\5") "\0\12\3ab\0\0\4c de", DNS_TXT);
 	assert_int_equal(answer->records[0].data_len, 7);
 	assert_memory_equal(answer->records[0].data, "ab\0c de", 7);
 	dns_answer_free(answer);
 
 	/* what a label may hold and a name may not: it cannot become a dot, a space, a line */
-	answer = PARSE(HEAD("\0", "\1", "\0") OWNER "\0\14" IN TTL("\5") "\0\11\5a.b\n\\\1Z\0", DNS_PTR);
+	answer =
+	    PARSE(HEAD("\0", "\1", "\0") OWNER "\0\14" IN TTL("\5") "\0\11\5a.b\n\\\1Z\0", DNS_PTR);
 	assert_string_equal(answer->records[0].name, "a\\046b\\010\\092.z");
 	dns_answer_free(answer);
 
-	answer = PARSE(HEAD("\0", "\1", "\0") OWNER "\0\x34" IN TTL("\5") "\0\4\3\1\1\xaa", DNS_TLSA);
+	answer =
+	    PARSE(HEAD("\0", "\1", "\0") OWNER "\0\x34" IN TTL("\5") "\0\4\3\1\1\xaa", DNS_TLSA);
 	assert_int_equal(answer->records[0].data_len, 4);
 	assert_memory_equal(answer->records[0].data, "\3\1\1\xaa", 4);
 	dns_answer_free(answer);
 }
 
-/* The longest name that DNS has, each octet needing four of text: it fits; one octet more does not. */
+/* The longest name that DNS has, each octet needing four of text: it fits; one octet more does not.
+ */
 static void
 test_longest_name(void **state)
 {
@@ -304,7 +340,8 @@ test_record_limit(void **state)
 	}
 	answer = parse(packet, len, DNS_A);
 	assert_int_equal(answer->records_n, DNS_RECORDS_MAX);
-	assert_int_equal(answer->records[DNS_RECORDS_MAX - 1].ip.bytes[3], (DNS_RECORDS_MAX - 1) & 0xff);
+	assert_int_equal(
+	    answer->records[DNS_RECORDS_MAX - 1].ip.bytes[3], (DNS_RECORDS_MAX - 1) & 0xff);
 	dns_answer_free(answer);
 	free(packet);
 }
@@ -349,7 +386,8 @@ decode(const struct buf *b, size_t len)
 	return answer;
 }
 
-/* Every answer of the table survives the way; cut anywhere, or with an octet more, it is nothing. */
+/* Every answer of the table survives the way; cut anywhere, or with an octet more, it is nothing.
+ */
 static void
 test_answer_message(void **state)
 {
@@ -358,7 +396,9 @@ test_answer_message(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(packets); i++) {
-		struct dns_answer *answer = parse(packets[i].packet, packets[i].len, packets[i].type), *back;
+		struct dns_answer *answer =
+				      parse(packets[i].packet, packets[i].len, packets[i].type),
+				  *back;
 
 		answer->secure = answer->status != DNS_TEMP;
 		answer->bogus = answer->status == DNS_TEMP;
@@ -381,7 +421,8 @@ test_answer_message(void **state)
 static void
 test_impossible_messages(void **state)
 {
-	static const struct dns_record address = { .type = DNS_A, .ip = { AF_INET, { 127, 0, 0, 1 } } };
+	static const struct dns_record address = { .type = DNS_A,
+		.ip = { AF_INET, { 127, 0, 0, 1 } } };
 	static const struct dns_record wrong[] = {
 		{ .type = DNS_A, .name = "not.an.address" },
 		{ .type = DNS_MX, .ip = { AF_INET, { 127, 0, 0, 1 } } },
@@ -392,7 +433,11 @@ test_impossible_messages(void **state)
 		{ .status = DNS_NXDOMAIN, .canonical = "", .records_n = 1, .records = &address },
 		{ .status = DNS_TEMP, .canonical = "" },
 		{ .status = DNS_TEMP, .canonical = "", .why = "forged", .secure = true },
-		{ .status = DNS_OK, .canonical = "", .records_n = 1, .records = &address, .bogus = true },
+		{ .status = DNS_OK,
+		    .canonical = "",
+		    .records_n = 1,
+		    .records = &address,
+		    .bogus = true },
 		{ .status = DNS_TEMP + 1, .canonical = "", .why = "?" },
 		{ .status = DNS_OK, .canonical = "", .records_n = 1, .records = &wrong[0] },
 		{ .status = DNS_OK, .canonical = "", .records_n = 1, .records = &wrong[1] },
@@ -449,10 +494,13 @@ test_resolvconf(void **state)
 		{ "search example.org\noptions edns0\n", "127.0.0.1" },
 		{ "nameserver 192.0.2.1\n", "192.0.2.1" },
 		{ "nameserver 192.0.2.1", "192.0.2.1" },
-		{ "  nameserver\t192.0.2.1  # the first\r\nnameserver 2001:db8::1\n", "192.0.2.1 2001:db8::1" },
+		{ "  nameserver\t192.0.2.1  # the first\r\nnameserver 2001:db8::1\n",
+		    "192.0.2.1 2001:db8::1" },
 		{ "# nameserver 192.0.2.1\n;nameserver 192.0.2.2\n", "127.0.0.1" },
-		{ "nameserver fe80::1%eth0\nnameserver here\nnameserver\nnameserver 192.0.2.3\n", "192.0.2.3" },
-		{ "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n",
+		{ "nameserver fe80::1%eth0\nnameserver here\nnameserver\nnameserver 192.0.2.3\n",
+		    "192.0.2.3" },
+		{ "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver "
+		  "192.0.2.4\n",
 		    "192.0.2.1 192.0.2.2 192.0.2.3" },
 		{ "nameservers 192.0.2.1\n", "127.0.0.1" },
 	};

@@ -1,6 +1,6 @@
 /*
- * Paranoid DNS: the four outcomes, liars, several names, both families, cancelling at any moment.  Real packets from a small
- * DNS server on the test's own loop, through an engine in this process.
+ * Paranoid DNS: the four outcomes, liars, several names, both families, cancelling at any moment.
+ * Real packets from a small DNS server on the test's own loop, through an engine in this process.
  */
 #include <event2/event.h>
 #include <setjmp.h>
@@ -47,7 +47,8 @@ take(const struct rdns *rdns, void *arg)
 	if (rdns->name != NULL)
 		buf_addf(&outcome->text, " %s", rdns->name);
 	for (i = 0; i < rdns->names_n; i++)
-		buf_addf(&outcome->text, "%s%s%s", i == 0 ? " (" : " ", rdns->names[i], i + 1 == rdns->names_n ? ")" : "");
+		buf_addf(&outcome->text, "%s%s%s", i == 0 ? " (" : " ", rdns->names[i],
+		    i + 1 == rdns->names_n ? ")" : "");
 	if (rdns->claimed != NULL)
 		buf_addf(&outcome->text, ", claimed %s", rdns->claimed);
 	assert_non_null(rdns->why);
@@ -127,11 +128,13 @@ fill(void)
 	address("www.example.org", "127.0.0.12");
 	address("mx.example.org", "127.0.0.12");
 	/* RFC 2317, and a name that is an alias itself */
-	responder_add(server, "13.0.0.127.in-addr.arpa", DNS_CNAME, 300, "13.0/25.0.0.127.in-addr.arpa");
+	responder_add(
+	    server, "13.0.0.127.in-addr.arpa", DNS_CNAME, 300, "13.0/25.0.0.127.in-addr.arpa");
 	ptr("13.0/25.0.0.127.in-addr.arpa", "alias.example.org");
 	responder_add(server, "alias.example.org", DNS_CNAME, 300, "thirteen.example.org");
 	address("thirteen.example.org", "127.0.0.13");
-	/* trouble: with the PTR; with the only name; with one name beside one that leads back, or does not */
+	/* trouble: with the PTR; with the only name; with one name beside one that leads back, or
+	 * does not */
 	responder_behave(server, "14.0.0.127.in-addr.arpa", RESPONDS_SERVFAIL);
 	ptr("15.0.0.127.in-addr.arpa", "broken.example.org");
 	responder_behave(server, "broken.example.org", RESPONDS_SERVFAIL);
@@ -155,7 +158,8 @@ fill(void)
 	ptr(V6_LOOPBACK, "liar.localhost");
 	address("v6.example.org", "::2");
 	address("v6.example.org", "::1");
-	ptr("4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", "mail.example.org");
+	ptr("4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
+	    "mail.example.org");
 }
 
 static const struct {
@@ -173,12 +177,14 @@ static const struct {
 	{ "127.0.0.9", "mismatch, claimed a\\032b.example.org" },
 	{ "127.0.0.10", "mismatch, claimed mail!x.example.org" },
 	{ "127.0.0.11", "pass eleven.example.org (eleven.example.org), claimed localhost" },
-	{ "127.0.0.12", "pass mx.example.org (127-0-0-12.dyn.example.org a12-34.example.org mx.example.org "
+	{ "127.0.0.12",
+	    "pass mx.example.org (127-0-0-12.dyn.example.org a12-34.example.org mx.example.org "
 	    "www.example.org)" },
 	{ "127.0.0.13", "pass alias.example.org (alias.example.org)" },
 	{ "127.0.0.14", "temperror" },
 	{ "127.0.0.15", "temperror, claimed broken.example.org" },
-	{ "127.0.0.16", "pass sixteen.example.org (sixteen.example.org), claimed broken.example.org" },
+	{ "127.0.0.16",
+	    "pass sixteen.example.org (sixteen.example.org), claimed broken.example.org" },
 	{ "127.0.0.17", "temperror, claimed mail.example.org" },
 	{ "127.0.0.18", "temperror, claimed slow.example.org" },
 	{ "127.0.0.19", "pass host_19.example.org (host_19.example.org)" },
@@ -245,7 +251,8 @@ test_outcomes(void **state)
 		assert_int_equal(outcomes[i].calls > 1, 0);
 		run_until(&outcomes[i].calls, 1);
 		if (strcmp(buf_str(&outcomes[i].text), clients[i].expect) != 0)
-			fail_msg("%s: %s, expected %s", clients[i].client, buf_str(&outcomes[i].text), clients[i].expect);
+			fail_msg("%s: %s, expected %s", clients[i].client,
+			    buf_str(&outcomes[i].text), clients[i].expect);
 		buf_free(&outcomes[i].text);
 	}
 	/* names that cannot be a host's are not even asked */
@@ -273,7 +280,8 @@ test_many_names(void **state)
 	}
 	ask("127.0.0.50", &outcome);
 	run_until(&outcome.calls, 1);
-	assert_string_equal(buf_str(&outcome.text), "pass n09.example.org (n09.example.org), claimed n00.example.org");
+	assert_string_equal(buf_str(&outcome.text),
+	    "pass n09.example.org (n09.example.org), claimed n00.example.org");
 	for (i = 0; i < COUNT(names); i++)
 		seen += responder_seen(server, names[i], DNS_A);
 	assert_int_equal(seen, RDNS_NAMES_MAX);

@@ -1,6 +1,7 @@
 /*
- * Asking the resolver role from another process: answers, cancelling, the role's death, and a role that talks nonsense.  The role
- * runs in a child with a small DNS server beside it; the test is a session's side of the socketpair.
+ * Asking the resolver role from another process: answers, cancelling, the role's death, and a role
+ * that talks nonsense.  The role runs in a child with a small DNS server beside it; the test is a
+ * session's side of the socketpair.
  */
 #include <event2/event.h>
 #include <setjmp.h>
@@ -79,8 +80,8 @@ confine(void)
 	char empty[] = "/tmp/genkan-test-XXXXXX";
 
 	/* a directory that is there only for us */
-	if (geteuid() == 0 &&
-	    (mkdtemp(empty) == NULL || chdir(empty) == -1 || rmdir(empty) == -1 || chroot(".") == -1))
+	if (geteuid() == 0 && (mkdtemp(empty) == NULL || chdir(empty) == -1 || rmdir(empty) == -1 ||
+				  chroot(".") == -1))
 		abort();
 	if (sandbox_apply(MAY_CONNECT) == -1)
 		abort();
@@ -111,10 +112,13 @@ role_main(int fd)
 static void
 nonsense_main(int fd)
 {
-	static const uint8_t header[16] = { [0] = 3, [4] = RESOLVER_ANSWER & 0xff, [5] = RESOLVER_ANSWER >> 8, [8] = 1 };
+	static const uint8_t header[16] = {
+		[0] = 3, [4] = RESOLVER_ANSWER & 0xff, [5] = RESOLVER_ANSWER >> 8, [8] = 1
+	};
 	uint8_t in[64];
 
-	if (read(fd, in, sizeof(in)) > 0 && write(fd, header, sizeof(header)) > 0 && write(fd, "abc", 3) > 0)
+	if (read(fd, in, sizeof(in)) > 0 && write(fd, header, sizeof(header)) > 0 &&
+	    write(fd, "abc", 3) > 0)
 		pause();
 	_exit(0);
 }
