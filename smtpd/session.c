@@ -158,8 +158,7 @@ end(struct session *s, const char *why)
 
 	if (s->fd < 0)
 		return;
-	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), F_STR("name", s->door.facts.name),
-	    F_STR("helo", s->helo), F_STR("why", why), F_STR("state", states[s->state].name),
+	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), 	    F_STR("helo", s->helo), F_STR("why", why), F_STR("state", states[s->state].name),
 	    F_U64("accepted", s->accepted), F_U64("errors", s->errors),
 	    F_U64("ms", clock_ms() - s->door.since_ms));
 	door_close(s);
@@ -198,8 +197,8 @@ session_finish(struct session *s, const char *why)
 		return;
 	session_state(s, STATE_CLOSING);
 	s->busy = false;
+	s->why = why;
 	door_close(s);
-	log_debug("session.finishing", F_STR("session", id_text(s->id).s), F_STR("why", why));
 	if (!s->running)
 		flush(s);
 }
@@ -382,7 +381,7 @@ static void
 say_good_bye(struct session *s)
 {
 	if (s->quit || s->eof || shutdown(s->fd, SHUT_WR) < 0) {
-		end(s, s->quit ? "quit" : "done");
+		end(s, s->why);
 		return;
 	}
 	s->lingering = true;
@@ -546,7 +545,7 @@ read_some(struct session *s)
 		end(s, "connection lost");
 	} else if (s->state == STATE_CLOSING && s->lingering) {
 		if (n == 0)
-			end(s, "done");
+			end(s, s->why);
 	} else if (n == 0 && s->state == STATE_DOOR) {
 		end(s, "left before the banner");
 	} else if (n == 0) {
@@ -580,7 +579,7 @@ timed_out(struct session *s)
 		return;
 	s->deadline_ms = 0;
 	if (s->state == STATE_CLOSING) {
-		end(s, "done");
+		end(s, s->why);
 	} else if (s->state == STATE_DOOR || s->door.waiting) {
 		door_timer(s);
 	} else if (!s->busy) { /* else it is ours to answer, not his to hurry */

@@ -55,6 +55,7 @@ struct session {
 	bool relay_client;          /* one of relay { from } */
 	bool counted;               /* in the census */
 	bool quit;                  /* the client asked to */
+	const char *why;            /* it is closing */
 	bool lingering;             /* our last words are out; what comes is thrown away */
 	bool early_data;            /* octets came when none were due */
 	uint64_t deadline_ms;       /* of the timer; 0: none */
@@ -86,7 +87,7 @@ void session_resume(struct session *);
 /* The one place where the state changes; a transition that the table does not know is a broken invariant. */
 void session_state(struct session *, enum session_state);
 const char *session_state_name(unsigned);
-/* Closes when what is to be said is said. */
+/* Closes when what is to be said is said.  WHY, for the log, is kept. */
 void session_finish(struct session *, const char *why);
 /* Closes now. */
 void session_drop(struct session *, const char *why);

@@ -1,6 +1,10 @@
 """Genkan under test: a real smtpd in a directory of its own, and clients that speak SMTP to it octet by octet.
 
-    with Genkan(tmp_path, conf='domain "example.org" { users { "alice" } deliver maildir "{mail}/%{{user}}" }') as mx:
+    conf = '''domain "example.org" {
+        users { "alice" }
+        deliver maildir "$mail/%{user}"
+    }'''
+    with Genkan(tmp_path, conf) as mx:
         with Client(mx.port, source="127.0.1.5") as c:
             assert c.greeting.code == 220
             c.say("EHLO client.example")
@@ -9,7 +13,7 @@
         mx.ctl("queue", "list")              # smtpctl -j: a list of dicts
 
 The server never runs as root here: root's tests become `nobody` in a child first, so every role runs as that user and
-its mailboxes are its own.  Extra statements go in CONF, with {dir}, {mail} and {port} filled in.  TIME moves by
+its mailboxes are its own.  Extra statements go in CONF, with $dir, $mail and $port filled in.  TIME moves by
 advance(), for the greylist and for retries; nothing sleeps for it.
 """
 import json
@@ -20,6 +24,7 @@ import re
 import shutil
 import signal
 import socket
+import string
 import struct
 import subprocess
 import time
@@ -30,9 +35,9 @@ USER = "nobody"
 PATIENCE = 30
 
 CONF = """\
-host "{host}"
-spool "{dir}/spool"
-listen on 127.0.0.1 port {port}{listen}
+host "$host"
+spool "$dir/spool"
+listen on 127.0.0.1 port $port $listen
 log stderr json
 """
 
@@ -99,8 +104,8 @@ class Genkan:
                 os.chmod(parent, os.stat(parent).st_mode | 0o011)
 
     def write_conf(self, conf, listen=""):
-        head = CONF.format(host=self.host, dir=self.dir, port=self.port, listen=" " + listen if listen else "")
-        self.conf_path.write_text(head + conf.format(dir=self.dir, mail=self.mail, port=self.port))
+        self.conf_path.write_text(string.Template(CONF + conf).substitute(
+            host=self.host, dir=self.dir, mail=self.mail, port=self.port, listen=listen))
 
     def __enter__(self):
         return self.start()

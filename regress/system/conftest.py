@@ -1,0 +1,34 @@
+"""Fixtures: a name server for all tests of a file, and directories that the unprivileged server can reach."""
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from dnsserver import DnsServer
+from genkan import own
+
+
+@pytest.fixture
+def place(request):
+    """A directory of this test's own, short enough for unix sockets, open to the user that the server runs as."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="genkan-"))
+    path.chmod(0o755)
+    own(path)
+    yield path
+    if not getattr(request.node, "failed", False):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.failed = True
+
+
+@pytest.fixture(scope="module")
+def dns(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("dns")
+    with DnsServer(directory) as server:
+        yield server
