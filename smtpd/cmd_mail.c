@@ -158,6 +158,7 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	text = mailaddr_format(&sender);
 	mailaddr_free(&sender);
 	s->tx = transaction_new(s, text);
+	s->door.grey_waited = 0;
 	free(text);
 	if (!take_parameters(s, arg + skip + used, len - skip - used)) {
 		drop(s);

@@ -112,6 +112,28 @@ learned(struct session *s, uint32_t facts, bool failed)
 }
 
 static void
+on_caller(const struct ledger_caller *c, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.caller = NULL;
+	s->door.caller_passed = c->passed;
+	s->door.caller_allowed = c->allowed;
+	s->door.caller_denied = c->denied;
+	s->door.facts.trapped = c->trapped;
+	learned(s, ASKED_CALLER, c->unknown);
+}
+
+static void
+ask_caller(struct session *s)
+{
+	if (s->door.caller != NULL)
+		ledger_cancel(s->door.caller);
+	s->door.asked |= ASKED_CALLER;
+	s->door.caller = ledger_ask_caller(&s->ip, s->door.facts.name, on_caller, s);
+}
+
+static void
 on_rdns(const struct rdns *r, void *arg)
 {
 	struct session *s = arg;
@@ -128,23 +150,13 @@ on_rdns(const struct rdns *r, void *arg)
 	if (r->status == RDNS_TEMPERROR)
 		log_notice("dns.temperror", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
 		    F_STR("why", r->why));
+	/* the operator may have said something about this name: the ledger is asked again before he is believed a stranger */
+	if (r->name != NULL && (d->facts.known | d->asked) & ASKED_CALLER)
+		ask_caller(s);
 	/* "temperror" is an answer to `rdns`; to `s25r` it is none */
 	if (r->status == RDNS_TEMPERROR)
 		d->facts.failed |= FACT_BIT(FACT_S25R);
 	learned(s, ASKED_RDNS, false);
-}
-
-static void
-on_caller(const struct ledger_caller *c, void *arg)
-{
-	struct session *s = arg;
-
-	s->door.caller = NULL;
-	s->door.caller_passed = c->passed;
-	s->door.caller_allowed = c->allowed;
-	s->door.caller_denied = c->denied;
-	s->door.facts.trapped = c->trapped;
-	learned(s, ASKED_CALLER, c->unknown);
 }
 
 static void
@@ -169,10 +181,8 @@ ask(struct session *s, uint32_t missing)
 		d->asked |= ASKED_RDNS;
 		d->rdns = rdns_ask(&s->ip, on_rdns, s);
 	}
-	if (mine & ASKED_CALLER) {
-		d->asked |= ASKED_CALLER;
-		d->caller = ledger_ask_caller(&s->ip, NULL, on_caller, s);
-	}
+	if (mine & ASKED_CALLER)
+		ask_caller(s);
 	if ((mine & FACT_BIT(FACT_KNOWN_CORRESPONDENT)) && f->sender != NULL && f->recipient != NULL) {
 		d->asked |= FACT_BIT(FACT_KNOWN_CORRESPONDENT);
 		d->correspondent = ledger_ask_correspondent(f->sender, f->recipient, on_correspondent, s);
@@ -291,6 +301,7 @@ on_grey(const struct grey_answer *g, void *arg)
 		free(text);
 		break;
 	case GREY_DENIED:
+		tell(s, r, "denied by the operator", 0);
 		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
 		break;
 	default:
@@ -309,7 +320,8 @@ ask_greylist(struct session *s, const struct rule *r)
 	struct grey_question q = { .identity = identity, .sender = sender,
 		.recipient = f->recipient != NULL ? f->recipient : "", .delay = r->delay ? r->delay : GREYLIST_DELAY,
 		.window = r->window ? r->window : GREYLIST_WINDOW,
-		.lifetime = r->lifetime ? r->lifetime : GREYLIST_LIFETIME, .trust_after = GREYLIST_TRUST_AFTER };
+		.lifetime = r->lifetime ? r->lifetime : GREYLIST_LIFETIME, .trust_after = GREYLIST_TRUST_AFTER,
+		.rule = (uint16_t)r->number, .line = (uint16_t)r->place.line };
 
 	s->door.rule = r;
 	s->door.grey = ledger_ask_grey(&q, on_grey, s);

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/resolver.h"
+#include "lib/role_master.h"
 #include "smtpd/census.h"
 #include "smtpd/command.h"
 #include "smtpd/control.h"
@@ -226,7 +227,7 @@ local_start(const void *root, unsigned instance)
 
 const struct role_spec role_table[] = {
 	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, false, 0, resolver_prepare, resolver_start, NULL },
-	{ ROLE_LEDGER, USER_SMTPD, "ledger", MAY_READ | MAY_WRITE, false, 0, ledger_prepare, ledger_start,
+	{ ROLE_LEDGER, USER_SMTPD, "ledger", MAY_READ | MAY_WRITE | MAY_THREAD, false, 0, ledger_prepare, ledger_start,
 	    ledger_role_stop },
 	{ ROLE_LOOKUP, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_UNIX, false, 0, lookup_prepare, lookup_start, NULL },
 	{ ROLE_RELAY, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, true, ROLE_BIT(ROLE_RESOLVER), NULL, relay_start, NULL },
