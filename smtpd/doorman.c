@@ -427,7 +427,9 @@ judge(struct session *s)
 		return;
 	}
 	note_others(s, &r);
-	if (r.verdict == NULL)
+	if (d->phase == PHASE_RCPT && d->caller_denied)
+		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
+	else if (r.verdict == NULL)
 		go_on(s);
 	else
 		act(s, r.verdict);
@@ -525,8 +527,8 @@ door_open(struct session *s)
 		d->open = true;
 	if (!d->open) {
 		wants = gate_wants(gate(), PHASE_CONNECT, PHASE_RCPT);
-		if (gate_wants(gate(), PHASE_CONNECT, PHASE_GREETING) != 0)
-			wants |= ASKED_CALLER; /* whoever passed lately does not wait again */
+		if (gate()->n > 0)
+			wants |= ASKED_CALLER; /* whoever passed lately does not wait again; the operator may have denied him */
 		ask(s, wants & (ASKED_RDNS | ASKED_CALLER));
 	}
 	session_wait(s);
