@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/ip.h"
 #include "lib/peer.h"
 
 struct evbuffer;
@@ -79,6 +80,9 @@ struct relay_conf {
 	uint32_t idle_timeout;  /* a finished connection is kept so long for the next message */
 	uint32_t per_connection; /* messages on one connection; 0: no limit */
 };
+/* Before the sandbox: the addresses that we take mail at on port 25, by which we know ourselves in an MX list;
+ * unspecified ones stand for all of the host's. */
+void relay_role_prepare(const struct ip *listening, unsigned n);
 void relay_role_start(const struct relay_conf *);
 
 struct local_conf {
