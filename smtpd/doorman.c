@@ -1,10 +1,9 @@
 /*
  * One caller's way through the gate (doorman.h).
  *
- * The rules are pure (gate_run); here is what they need from the world.  Facts that rules up to the banner ask for are
- * asked for when the caller rings, all at once, and arrive while he waits.  A later phase asks for what it misses and is
- * judged again when the answer is there.  Whatever fails to answer is a fact that is known to have failed: no rule matches
- * it, nobody is refused for it.
+ * The rules are pure (gate_run), and what they ask for is found out in doorman_facts.c.  Facts that rules up to the banner
+ * ask for are asked for when the caller rings, all at once, and arrive while he waits.  A later phase asks for what it
+ * misses and is judged again when the answer is there.
  *
  * The answers of a phase come in this order: the wait (pause, tarpit), then the verdict, then, if the verdict is to
  * greylist, the ledger's word.  An `observe` rule is logged and counted and does nothing.
@@ -16,21 +15,14 @@
 #include "conf/conf.h"
 #include "filters/gate.h"
 #include "filters/identity.h"
-#include "filters/rdns.h"
-#include "filters/s25r.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/table.h"
 #include "smtpd/doorman.h"
+#include "smtpd/doorman_facts.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
-
-/* What is asked of others; everything else the session knows by itself, or this version does not evaluate. */
-#define ASKED_RDNS (FACT_BIT(FACT_RDNS) | FACT_BIT(FACT_S25R))
-#define ASKED_CALLER FACT_BIT(FACT_TRAPPED)
-#define PLAIN (FACT_BIT(FACT_CLIENT) | FACT_BIT(FACT_AUTHENTICATED) | FACT_BIT(FACT_TLS))
 
 static void judge(struct session *);
 
@@ -40,34 +32,7 @@ gate(void)
 	return &session_conf()->gate;
 }
 
-/* --- evidence --- */
-
-char *
-door_evidence(const struct session *s)
-{
-	const struct facts *f = &s->door.facts;
-	struct buf b = { 0 };
-
-	if (f->known & FACT_BIT(FACT_RDNS)) {
-		buf_addf(&b, "rdns=%s", rdns_status_name(f->rdns));
-		if (f->name != NULL)
-			buf_addf(&b, " name=%s", f->name);
-		else if (f->claimed != NULL)
-			buf_addf(&b, " claimed=%s", f->claimed);
-		if (s25r_match(f->name) != S25R_PASS && f->rdns != RDNS_TEMPERROR)
-			buf_addf(&b, " s25r=%d%s", s25r_match(f->name),
-			    f->name != NULL && s25r_own_address(f->name, &f->client) ? " own-address" : "");
-	}
-	if (f->early_talker)
-		buf_adds(&b, " early-talker");
-	if (f->pipelining)
-		buf_adds(&b, " pipelining");
-	if (s->door.waited > 0)
-		buf_addf(&b, " waited=%us", s->door.waited);
-	if (s->door.grey_waited > 0)
-		buf_addf(&b, " greylisted=%us", s->door.grey_waited);
-	return buf_take(&b);
-}
+/* --- what is told --- */
 
 /* One line in the log and one entry in the ledger for each thing that a rule did, or would have done. */
 static void
@@ -97,130 +62,6 @@ tell_each(struct session *s, uint64_t rules, const char *what)
 	for (i = 0; i < gate()->n && i < 64; i++)
 		if (rules & (UINT64_C(1) << i))
 			tell(s, &gate()->rules[i], what, 0);
-}
-
-/* --- facts --- */
-
-static void
-learned(struct session *s, uint32_t facts, bool failed)
-{
-	s->door.asked &= ~facts;
-	s->door.facts.known |= facts;
-	if (failed)
-		s->door.facts.failed |= facts;
-	judge(s);
-}
-
-static void
-on_caller(const struct ledger_caller *c, void *arg)
-{
-	struct session *s = arg;
-
-	s->door.caller = NULL;
-	s->door.caller_passed = c->passed;
-	s->door.caller_allowed = c->allowed;
-	s->door.caller_denied = c->denied;
-	s->door.facts.trapped = c->trapped;
-	learned(s, ASKED_CALLER, c->unknown);
-}
-
-static void
-ask_caller(struct session *s)
-{
-	if (s->door.caller != NULL)
-		ledger_cancel(s->door.caller);
-	s->door.asked |= ASKED_CALLER;
-	s->door.caller = ledger_ask_caller(&s->ip, s->door.facts.name, on_caller, s);
-}
-
-static void
-on_rdns(const struct rdns *r, void *arg)
-{
-	struct session *s = arg;
-	struct doorman *d = &s->door;
-
-	d->rdns = NULL;
-	d->facts.rdns = r->status;
-	free(d->name);
-	free(d->claimed);
-	d->name = r->name != NULL ? xstrdup(r->name) : NULL;
-	d->claimed = r->claimed != NULL ? xstrdup(r->claimed) : NULL;
-	d->facts.name = d->name;
-	d->facts.claimed = d->claimed;
-	if (r->status == RDNS_TEMPERROR)
-		log_notice("dns.temperror", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-		    F_STR("why", r->why));
-	/* the operator may have said something about this name: the ledger is asked again before he is believed a stranger */
-	if (r->name != NULL && (d->facts.known | d->asked) & ASKED_CALLER)
-		ask_caller(s);
-	/* "temperror" is an answer to `rdns`; to `s25r` it is none */
-	if (r->status == RDNS_TEMPERROR)
-		d->facts.failed |= FACT_BIT(FACT_S25R);
-	learned(s, ASKED_RDNS, false);
-}
-
-static void
-on_correspondent(bool known, void *arg)
-{
-	struct session *s = arg;
-
-	s->door.correspondent = NULL;
-	s->door.facts.known_correspondent = known;
-	learned(s, FACT_BIT(FACT_KNOWN_CORRESPONDENT), false);
-}
-
-/* Asks for MISSING facts.  What nobody can answer is known to have failed, at once. */
-static void
-ask(struct session *s, uint32_t missing)
-{
-	struct doorman *d = &s->door;
-	struct facts *f = &d->facts;
-	uint32_t mine = missing & ~f->known & ~d->asked;
-
-	if (mine & ASKED_RDNS) {
-		d->asked |= ASKED_RDNS;
-		d->rdns = rdns_ask(&s->ip, on_rdns, s);
-	}
-	if (mine & ASKED_CALLER)
-		ask_caller(s);
-	if ((mine & FACT_BIT(FACT_KNOWN_CORRESPONDENT)) && f->sender != NULL && f->recipient != NULL) {
-		d->asked |= FACT_BIT(FACT_KNOWN_CORRESPONDENT);
-		d->correspondent = ledger_ask_correspondent(f->sender, f->recipient, on_correspondent, s);
-	}
-	mine &= ~d->asked;
-	f->known |= mine;
-	f->failed |= mine;
-}
-
-/* What the session knows by itself once a phase is reached. */
-static void
-take_plain_facts(struct session *s, enum phase phase)
-{
-	struct facts *f = &s->door.facts;
-	const struct transaction *tx = s->tx;
-
-	if (phase >= PHASE_HELO) {
-		f->helo = s->helo;
-		f->known |= FACT_BIT(FACT_HELO);
-	}
-	if (phase >= PHASE_MAIL && tx != NULL) {
-		f->sender = tx->env->sender;
-		f->known |= FACT_BIT(FACT_SENDER);
-	}
-	f->recipient = phase == PHASE_RCPT && tx != NULL ? tx->recipient : NULL;
-	if (phase == PHASE_RCPT)
-		f->known |= FACT_BIT(FACT_RECIPIENT) | FACT_BIT(FACT_UNKNOWN_RECIPIENTS);
-	if (phase == PHASE_RCPT) /* these are anew for each recipient */
-		f->known &= ~FACT_BIT(FACT_KNOWN_CORRESPONDENT), f->failed &= ~FACT_BIT(FACT_KNOWN_CORRESPONDENT);
-	if (phase >= PHASE_DATA) {
-		f->pipelining = s->early_data;
-		f->known |= FACT_BIT(FACT_PIPELINING);
-	}
-	if (phase == PHASE_MESSAGE && tx != NULL) {
-		f->size = tx->reader.size;
-		f->known |= FACT_BIT(FACT_SIZE);
-	}
-	f->authenticated = s->login != NULL;
 }
 
 /* --- answers --- */
@@ -411,12 +252,12 @@ judge(struct session *s)
 		return;
 	run(s, &r);
 	if (r.missing != 0) {
-		ask(s, r.missing);
+		door_ask(s, r.missing);
 		if (r.missing & d->asked)
 			return;
 		run(s, &r);
 	}
-	if (r.wait != NULL && (d->asked & ASKED_CALLER))
+	if (r.wait != NULL && (d->asked & DOOR_CALLER))
 		return; /* whether he must wait again is not known yet */
 	if (begin_wait(s, r.wait))
 		return;
@@ -447,7 +288,7 @@ door_pass(struct session *s, enum phase phase, door_callback done)
 		go_on(s);
 		return;
 	}
-	take_plain_facts(s, phase);
+	door_take_plain_facts(s, phase);
 	judge(s);
 }
 
@@ -502,19 +343,6 @@ on_connect_judged(struct session *s, const struct door_answer *a)
 }
 
 void
-door_set_name(struct session *s, enum rdns_status status, const char *name)
-{
-	struct doorman *d = &s->door;
-
-	d->name = name != NULL ? xstrdup(name) : NULL;
-	d->facts.name = d->name;
-	d->facts.rdns = status;
-	d->facts.known |= ASKED_RDNS;
-	if (status == RDNS_TEMPERROR)
-		d->facts.failed |= FACT_BIT(FACT_S25R);
-}
-
-void
 door_open(struct session *s)
 {
 	struct doorman *d = &s->door;
@@ -522,14 +350,15 @@ door_open(struct session *s)
 
 	d->since_ms = clock_ms();
 	d->facts.client = s->ip;
-	d->facts.known |= PLAIN;
+	d->learned = judge;
+	d->facts.known |= DOOR_PLAIN;
 	if ((s->relay_client || s->login != NULL) && !s->listener->gate)
 		d->open = true;
 	if (!d->open) {
 		wants = gate_wants(gate(), PHASE_CONNECT, PHASE_RCPT);
 		if (gate()->n > 0)
-			wants |= ASKED_CALLER; /* whoever passed lately does not wait again; the operator may have denied him */
-		ask(s, wants & (ASKED_RDNS | ASKED_CALLER));
+			wants |= DOOR_CALLER; /* whoever passed lately does not wait again; the operator may have denied him */
+		door_ask(s, wants & (DOOR_RDNS | DOOR_CALLER));
 	}
 	session_wait(s);
 	door_pass(s, PHASE_CONNECT, on_connect_judged);
@@ -543,16 +372,9 @@ door_close(struct session *s)
 	/* who hangs up while he is kept waiting was stopped by that rule */
 	if (d->waiting && s->state != STATE_CLOSING)
 		tell(s, d->rule, "hung up", (uint32_t)((clock_ms() - d->since_ms) / 1000));
-	if (d->rdns != NULL)
-		rdns_cancel(d->rdns);
-	if (d->caller != NULL)
-		ledger_cancel(d->caller);
+	door_forget(s);
 	if (d->grey != NULL)
 		ledger_cancel(d->grey);
-	if (d->correspondent != NULL)
-		ledger_cancel(d->correspondent);
-	free(d->name);
-	free(d->claimed);
 	*d = (struct doorman){ .since_ms = d->since_ms };
 }
 

@@ -39,6 +39,7 @@ struct doorman {
 	char *name, *claimed; /* behind facts.name and facts.claimed */
 	const struct rule *rule;    /* the one that makes the caller wait or greylists him */
 	door_callback done;
+	void (*learned)(struct session *); /* judges again */
 	struct rdns_query *rdns;
 	struct ledger_request *caller, *grey, *correspondent;
 };

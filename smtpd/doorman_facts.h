@@ -1,0 +1,28 @@
+/*
+ * The doorman's ears: asks for the facts that the rules need and keeps what was answered in the session's struct facts.
+ * Only smtpd/doorman.c calls it; it calls back through struct doorman's LEARNED.
+ */
+#ifndef SMTPD_DOORMAN_FACTS_H
+#define SMTPD_DOORMAN_FACTS_H
+
+#include <stdint.h>
+
+#include "filters/gate.h"
+
+struct session;
+
+/* What one question answers together. */
+#define DOOR_RDNS (FACT_BIT(FACT_RDNS) | FACT_BIT(FACT_S25R))
+#define DOOR_CALLER FACT_BIT(FACT_TRAPPED)
+/* Known without asking, from the beginning. */
+#define DOOR_PLAIN (FACT_BIT(FACT_CLIENT) | FACT_BIT(FACT_AUTHENTICATED) | FACT_BIT(FACT_TLS))
+
+/* Asks for those of MISSING (FACT_BIT()s) that are neither known nor asked for.  What is then still not among door.asked is
+ * known: LEARNED is called once for each answer, later. */
+void door_ask(struct session *, uint32_t missing);
+/* What the session knows by itself once PHASE is reached. */
+void door_take_plain_facts(struct session *, enum phase);
+/* No question is answered any more; what was learned about the name is forgotten. */
+void door_forget(struct session *);
+
+#endif
