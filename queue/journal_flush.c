@@ -79,27 +79,38 @@ opened_record(struct journal *j)
 	return r;
 }
 
-/* Takes the segment that the keeper has prepared, or waits for it; asks for another.  0, or why there is none. */
+/* Waits for the segment that the keeper prepares, and asks for another; what fails may be an attempt that began before we
+ * came, so there is a second one.  0, or why there is none. */
+static int
+take_next(struct journal *j)
+{
+	int tries, error = 0;
+
+	pthread_mutex_lock(&j->lock);
+	for (tries = 0; tries < 2 && j->next == NULL; tries++) {
+		j->next_error = 0;
+		while (j->next == NULL && j->next_error == 0) {
+			journal_want_next(j);
+			pthread_cond_wait(&j->supply, &j->lock);
+		}
+		error = j->next_error;
+	}
+	j->active = j->next;
+	j->next = NULL;
+	if (j->active != NULL)
+		journal_want_next(j);
+	pthread_mutex_unlock(&j->lock);
+	return j->active != NULL ? 0 : error;
+}
+
 static int
 open_segment(struct journal *j)
 {
 	struct task_list notice = STAILQ_HEAD_INITIALIZER(notice);
 	struct record *opened;
-	int error;
+	int error = take_next(j);
 
-	pthread_mutex_lock(&j->lock);
-	j->next_error = 0;
-	while (j->next == NULL && j->next_error == 0) {
-		journal_want_next(j);
-		pthread_cond_wait(&j->supply, &j->lock);
-	}
-	j->active = j->next;
-	j->next = NULL;
-	error = j->next_error;
-	if (j->active != NULL)
-		journal_want_next(j);
-	pthread_mutex_unlock(&j->lock);
-	if (j->active == NULL)
+	if (error != 0)
 		return error;
 	opened = opened_record(j);
 	j->active->first = j->active->position + opened->bytes.len;
@@ -282,11 +293,11 @@ give_up(struct journal *j, int error)
 	STAILQ_CONCAT(&j->queue, &keep);
 }
 
-/* Writes what is in the queue, in the open segment or, when that fails, in one other. */
+/* Writes what is in the queue, in the open segment or, when that fails, in one other.  SPOILT: that has happened already, and
+ * there must be a flush. */
 static void
-commit(struct journal *j)
+commit(struct journal *j, bool spoilt)
 {
-	bool spoilt = false;
 	int error;
 
 	while (!STAILQ_EMPTY(&j->queue) || (spoilt && j->active == NULL)) {
@@ -356,7 +367,7 @@ flush_lingering(struct journal *j)
 
 	if (j->active != NULL && !STAILQ_EMPTY(&j->unflushed) && (error = flush(j)) != 0) {
 		poison(j, error);
-		commit(j);
+		commit(j, true);
 	}
 }
 
@@ -373,7 +384,7 @@ journal_flush_main(void *arg)
 			if (!STAILQ_EMPTY(&j->failed))
 				journal_done(j, &j->failed);
 		} else
-			commit(j);
+			commit(j, false);
 		if (!more || (j->linger_until != 0 && clock_ms() >= j->linger_until))
 			flush_lingering(j);
 	} while (more);
