@@ -159,6 +159,16 @@ teach(const struct work *work, uint32_t index)
 		ledger_correspondent(env->sender, env->recipients[index].address);
 }
 
+/* An address book that is away says nothing about the address: that was no attempt, and is repeated when it is back. */
+static void
+defer(struct work *work, uint32_t index, const char *why)
+{
+	if (peer_find(ROLE_LOOKUP, 0) == NULL)
+		outcome_postponed(work, index, clock_now());
+	else
+		outcome_local(work, index, DELIVERY_TEMP, why);
+}
+
 static void
 take_answer(struct work *work, uint32_t index, const struct route_answer *answer)
 {
@@ -183,7 +193,7 @@ take_answer(struct work *work, uint32_t index, const struct route_answer *answer
 		outcome_local(work, index, DELIVERY_PERM, answer->why);
 		break;
 	case ROUTE_DEFER:
-		outcome_local(work, index, DELIVERY_TEMP, answer->why);
+		defer(work, index, answer->why);
 		break;
 	}
 }
@@ -236,7 +246,8 @@ dispatch_later(struct queue *q, struct envelope *env, uint32_t index)
 bool
 dispatch_may_begin(const struct queue *q)
 {
-	return !(q->paused[LANE_RELAY] && q->paused[LANE_LOCAL]) && !q->stopping && q->busy < BUSY_MAX;
+	return !(q->paused[LANE_RELAY] && q->paused[LANE_LOCAL]) && !q->stopping && q->busy < BUSY_MAX &&
+	    peer_find(ROLE_LOOKUP, 0) != NULL;
 }
 
 void

@@ -101,6 +101,8 @@ static void
 delivery_up(struct peer *peer)
 {
 	carrier_up(role.queue.lanes, peer);
+	if (peer->role == ROLE_LOOKUP)
+		queue_wake(&role.queue, clock_now());
 }
 
 static void

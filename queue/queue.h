@@ -118,7 +118,7 @@ void work_add_verdict(struct work *, const struct verdict *);
 void dispatch_message(struct queue *, struct envelope *);
 /* What the schedule has for NOW.  True: there is more, and room for it; call again soon. */
 bool dispatch_due(struct queue *, int64_t now);
-/* False while there is no room, or the operator or the end of the role keep everything where it is. */
+/* False while there is no room, no address book, or the operator or the end of the role keep everything where it is. */
 bool dispatch_may_begin(const struct queue *);
 /* A recipient waits until its DUE. */
 void dispatch_later(struct queue *, struct envelope *, uint32_t index);

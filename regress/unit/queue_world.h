@@ -1,0 +1,583 @@
+/*
+ * The queue role in the middle of a made-up house, for tests: its peers are the other ends of socketpairs in the same loop,
+ * time stands still until a test moves it, and deliverers do what the recipient's name says.
+ *
+ *   local part begins with   relay or local process
+ *   temp, perm, host         fails: this time, for good, the whole destination
+ *   crash                    drops its connection, once for each name in CRASHES
+ *   silent                   ends the job without a result
+ *   wait                     keeps the job until finish_waiting()
+ *   anything else            delivers, as it does once HEALED is set
+ *
+ * The address book: alias... stands for TARGETS, nobody... is unknown, box... is a mailbox of user 1000, cot... one of user
+ * 1001, later... cannot be told; everything else goes to "mx DOMAIN".
+ */
+#ifndef REGRESS_UNIT_QUEUE_WORLD_H
+#define REGRESS_UNIT_QUEUE_WORLD_H
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+
+#include "deliver/delivery.h"
+#include "deliver/lookup_message.h"
+#include "filters/ledger_wire.h"
+#include "lib/buf.h"
+#include "lib/channel.h"
+#include "lib/clock.h"
+#include "lib/ctl.h"
+#include "lib/field.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/peer.h"
+#include "queue/submit_wire.h"
+
+#define WORLD_START 1700000000
+#define DELIVERIES_MAX 2048
+#define LOCALS 8
+
+/* The other end of one of the queue's peers. */
+struct actor {
+	enum role role;
+	unsigned instance;
+	struct channel *channel; /* NULL: not connected */
+	struct { uint64_t job; uint32_t index; } waiting[8]; /* jobs that are kept */
+	unsigned waiting_n;
+};
+
+struct delivered {
+	uint64_t message;
+	char address[100], sender[100];
+	enum role role;
+	unsigned instance;
+	bool by_descriptor;
+	unsigned together; /* recipients of the same job */
+};
+
+static struct world {
+	struct event_base *base;
+	char dir[64];
+	struct queue_conf conf;
+	int64_t now;
+	uint64_t ms;
+	struct actor master, lookup, ledger, session, control, relays[2], locals[LOCALS];
+	const char *targets[8];
+	unsigned targets_n;
+	bool healed;
+	unsigned crashes;
+	/* what happened */
+	struct delivered delivered[DELIVERIES_MAX];
+	unsigned delivered_n, attempts, jobs, starts, taught;
+	char content[65536]; /* of the last job that had it inline */
+	/* what the session heard last */
+	unsigned answers;
+	struct { uint64_t id; uint8_t status; char text[100]; } answer;
+	uint64_t room;
+	int file;
+	char file_text[100];
+	bool patience_over;
+	/* what smtpctl was told: records as text, a line each, and text */
+	struct buf told;
+	int status; /* -1: not yet */
+} world;
+
+/* --- time --- */
+
+void
+clock_init(void)
+{
+}
+
+int64_t
+clock_now(void)
+{
+	return world.now;
+}
+
+bool
+clock_is_test(void)
+{
+	return true;
+}
+
+uint64_t
+clock_ms(void)
+{
+	return world.ms;
+}
+
+static void
+on_patience_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
+/* Runs the loop until WHAT is true, not for ever. */
+#define until(what)                                                                                  \
+	do {                                                                                         \
+		struct event *patience_ = evtimer_new(world.base, on_patience_over, &world.patience_over); \
+		world.patience_over = false;                                                         \
+		event_add(patience_, &(struct timeval){ 20, 0 });                                    \
+		while (!(what) && !world.patience_over)                                              \
+			event_base_loop(world.base, EVLOOP_ONCE);                                    \
+		event_free(patience_);                                                               \
+		if (world.patience_over)                                                             \
+			fail_msg("nothing happens, and not: %s", #what);                             \
+	} while (0)
+
+/* --- the queue's peers --- */
+
+static void connect_actor(struct actor *);
+
+static void
+on_closed(struct channel *ch, void *arg)
+{
+	struct actor *a = arg;
+
+	/* the number may belong to another process by now */
+	if (a->channel != ch)
+		return;
+	a->channel = NULL;
+	a->waiting_n = 0;
+}
+
+static void
+drop_actor(struct actor *a)
+{
+	channel_free(a->channel);
+	a->channel = NULL;
+	a->waiting_n = 0;
+}
+
+static bool
+begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static void
+answer_route(struct channel *ch, uint64_t id, const char *address)
+{
+	struct route_answer a = { .kind = ROUTE_RELAY };
+	char destination[160];
+
+	snprintf(destination, sizeof(destination), "mx %s", strrchr(address, '@') + 1);
+	a.destination = destination;
+	if (begins(address, "alias")) {
+		a = (struct route_answer){ .kind = ROUTE_EXPAND, .targets_n = world.targets_n, .targets = world.targets };
+	} else if (begins(address, "nobody")) {
+		a = (struct route_answer){ .kind = ROUTE_FAIL, .why = "550 5.1.1 Nobody of that name" };
+	} else if (begins(address, "later")) {
+		a = (struct route_answer){ .kind = ROUTE_DEFER, .why = "451 4.3.0 The alias file cannot be read" };
+	} else if (begins(address, "box") || begins(address, "cot")) {
+		a = (struct route_answer){ .kind = ROUTE_LOCAL, .uid = begins(address, "box") ? 1000 : 1001, .gid = 1000,
+			.account = "user", .root = "/home/user", .method = MAILBOX_MAILDIR,
+			.path = "/home/user/Maildir" };
+	}
+	lookup_answer_encode(channel_begin(ch, LOOKUP_ANSWER, id), &a);
+	channel_end(ch, -1);
+}
+
+static bool
+on_lookup(struct channel *ch, struct message *m, void *arg)
+{
+	const char *address = cursor_str(&m->body);
+
+	(void)arg;
+	if (m->type != LOOKUP_ROUTE || m->body.bad)
+		return false;
+	answer_route(ch, m->id, address);
+	return true;
+}
+
+static bool
+on_ledger(struct channel *ch, struct message *m, void *arg)
+{
+	(void)ch;
+	(void)arg;
+	world.taught += m->type == LEDGER_TELL_WROTE;
+	message_skip(m);
+	return true;
+}
+
+static bool
+on_master(struct channel *ch, struct message *m, void *arg)
+{
+	uint32_t instance = cursor_u32(&m->body);
+
+	(void)ch;
+	(void)arg;
+	if (m->type != DELIVERY_START || instance >= LOCALS)
+		return false;
+	message_skip(m);
+	world.starts++;
+	connect_actor(&world.locals[instance]);
+	return true;
+}
+
+static void
+note_delivery(const struct actor *a, const struct job *job, const struct job_recipient *r)
+{
+	struct delivered *d = &world.delivered[world.delivered_n++ % DELIVERIES_MAX];
+
+	*d = (struct delivered){ .message = job->message, .role = a->role, .instance = a->instance,
+		.by_descriptor = job->content == NULL, .together = job->recipients_n };
+	strlcpy(d->address, r->address, sizeof(d->address));
+	strlcpy(d->sender, job->sender, sizeof(d->sender));
+}
+
+static void
+report(struct actor *a, const struct job *job, const struct job_recipient *r)
+{
+	static const struct {
+		const char *begins;
+		enum delivery_status status;
+		const char *text;
+	} manners[] = {
+		{ "temp", DELIVERY_TEMP, "451 4.2.1 Not now" },
+		{ "perm", DELIVERY_PERM, "550 5.1.1 No such user" },
+		{ "host", DELIVERY_TEMP_HOST, "451 4.4.1 Connection refused" },
+	};
+	struct delivery_result result = { .job = job->id, .index = r->index, .host = "mx.test[192.0.2.1]",
+		.text = "250 2.0.0 Taken", .detail = "" };
+	size_t i;
+
+	for (i = 0; i < 3 && !world.healed; i++) {
+		if (!begins(r->address, manners[i].begins))
+			continue;
+		result.status = (uint8_t)manners[i].status;
+		result.text = manners[i].text;
+	}
+	if (result.status == DELIVERY_OK)
+		note_delivery(a, job, r);
+	delivery_send_result(a->channel, &result);
+}
+
+static void
+do_job(struct actor *a, const struct job *job)
+{
+	unsigned i;
+
+	for (i = 0; i < job->recipients_n; i++) {
+		if (begins(job->recipients[i].address, "wait") && !world.healed) {
+			a->waiting[a->waiting_n].job = job->id;
+			a->waiting[a->waiting_n++].index = job->recipients[i].index;
+			return;
+		}
+		if (!begins(job->recipients[i].address, "silent"))
+			report(a, job, &job->recipients[i]);
+	}
+	channel_send(a->channel, DELIVERY_DONE, job->id);
+}
+
+static bool
+on_job(struct channel *ch, struct message *m, void *arg)
+{
+	struct actor *a = arg;
+	struct job job;
+
+	(void)ch;
+	if (!delivery_read_job(m, &job))
+		return false;
+	world.jobs++;
+	world.attempts += job.recipients_n;
+	if (job.content != NULL)
+		snprintf(world.content, sizeof(world.content), "%.*s", (int)job.content_len, (const char *)job.content);
+	if (begins(job.recipients[0].address, "crash") && world.crashes > 0) {
+		world.crashes--;
+		delivery_free_job(&job);
+		drop_actor(a);
+		return true;
+	}
+	do_job(a, &job);
+	delivery_free_job(&job);
+	return true;
+}
+
+static void
+finish_waiting(struct actor *a)
+{
+	struct delivery_result result = { .host = "mx.test[192.0.2.1]", .text = "250 2.0.0 Taken at last", .detail = "" };
+	unsigned i;
+
+	for (i = 0; i < a->waiting_n; i++) {
+		result.job = a->waiting[i].job;
+		result.index = a->waiting[i].index;
+		delivery_send_result(a->channel, &result);
+		channel_send(a->channel, DELIVERY_DONE, result.job);
+	}
+	a->waiting_n = 0;
+}
+
+static bool
+on_session(struct channel *ch, struct message *m, void *arg)
+{
+	struct submit_answer answer;
+	struct submit_room room;
+
+	(void)ch;
+	(void)arg;
+	if (m->type == SUBMIT_ROOM && submit_read_room(&m->body, &room)) {
+		world.room = room.largest;
+		return true;
+	}
+	if (m->type == SUBMIT_FILE_ANSWER) {
+		strlcpy(world.file_text, cursor_str(&m->body), sizeof(world.file_text));
+		world.file = message_take_fd(m);
+		world.answers++;
+		return true;
+	}
+	if (m->type != SUBMIT_ANSWER || !submit_read_answer(&m->body, &answer))
+		return false;
+	world.answer.id = m->id;
+	world.answer.status = answer.status;
+	strlcpy(world.answer.text, answer.text, sizeof(world.answer.text));
+	world.answers++;
+	return true;
+}
+
+static bool
+on_control(struct channel *ch, struct message *m, void *arg)
+{
+	struct field *fields;
+	const void *text;
+	size_t len;
+
+	(void)ch;
+	(void)arg;
+	switch (m->type) {
+	case CTL_RECORD:
+		fields = field_decode(&m->body);
+		field_text(&world.told, fields);
+		buf_addc(&world.told, '\n');
+		field_free(fields);
+		return true;
+	case CTL_TEXT:
+		text = cursor_blob(&m->body, &len);
+		buf_add(&world.told, text, len);
+		return true;
+	case CTL_END:
+		world.status = cursor_u8(&m->body);
+		buf_adds(&world.told, cursor_str(&m->body));
+		return true;
+	}
+	message_skip(m); /* as a submitter it hears of room, too */
+	return true;
+}
+
+static const struct channel_ops actor_ops[ROLE_COUNT] = {
+	[ROLE_MASTER] = { on_master, on_closed },
+	[ROLE_LOOKUP] = { on_lookup, on_closed },
+	[ROLE_LEDGER] = { on_ledger, on_closed },
+	[ROLE_SESSION] = { on_session, on_closed },
+	[ROLE_CONTROL] = { on_control, on_closed },
+	[ROLE_RELAY] = { on_job, on_closed },
+	[ROLE_LOCAL] = { on_job, on_closed },
+};
+
+static void
+connect_actor(struct actor *a)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
+		abort();
+	a->channel = channel_new(world.base, pair[0], &actor_ops[a->role], a);
+	peer_connect(a->role, a->instance, pair[1]);
+}
+
+/* --- beginning and end --- */
+
+static void
+place_actors(void)
+{
+	unsigned i;
+
+	world.master.role = ROLE_MASTER;
+	world.lookup.role = ROLE_LOOKUP;
+	world.ledger.role = ROLE_LEDGER;
+	world.session.role = ROLE_SESSION;
+	world.control.role = ROLE_CONTROL;
+	for (i = 0; i < 2; i++)
+		world.relays[i] = (struct actor){ .role = ROLE_RELAY, .instance = i };
+	for (i = 0; i < LOCALS; i++)
+		world.locals[i] = (struct actor){ .role = ROLE_LOCAL, .instance = i };
+}
+
+static void
+begin_world(void)
+{
+	static const struct log_conf quiet = { .to_stderr = true };
+
+	log_init(&quiet, "test");
+	world.now = WORLD_START;
+	world.ms = 1000000;
+	world.file = -1;
+	world.base = event_base_new();
+	peer_set_base(world.base);
+	snprintf(world.dir, sizeof(world.dir), "/tmp/genkan-queue.XXXXXX");
+	if (mkdtemp(world.dir) == NULL)
+		abort();
+	place_actors();
+	world.conf = (struct queue_conf){ .dir = world.dir, .host = "mx.example.net", .retry_first = 600,
+		.retry_most = 7200, .lifetime = 5 * 86400, .notice_lifetime = 86400, .delay_notice = 4 * 3600,
+		.destination_most = 20, .local_most = 2 };
+	lookup_client_init();
+	ledger_client_init();
+	queue_role_start(&world.conf);
+	connect_actor(&world.master);
+	connect_actor(&world.lookup);
+	connect_actor(&world.ledger);
+	connect_actor(&world.session);
+	connect_actor(&world.control);
+	connect_actor(&world.relays[0]);
+	connect_actor(&world.relays[1]);
+}
+
+static void
+remove_tree(const char *dir)
+{
+	struct dirent *e;
+	char *path;
+	DIR *d = opendir(dir);
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		path = xasprintf("%s/%s", dir, e->d_name);
+		if (unlink(path) == -1 && rmdir(path) == -1)
+			remove_tree(path);
+		free(path);
+	}
+	if (d != NULL)
+		closedir(d);
+	rmdir(dir);
+}
+
+/* --- the session's part --- */
+
+/* Recipients are separated by blanks. */
+static struct envelope *
+new_envelope(const char *sender, const char *recipients, uint8_t notify)
+{
+	struct envelope *env = envelope_new();
+	char *copy = xstrdup(recipients), *word;
+
+	env->id = id_new();
+	env->session = 77;
+	envelope_set(&env->sender, sender);
+	envelope_set(&env->origin, "client.test[192.0.2.9]");
+	for (word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+		envelope_add_recipient(env, word, NULL, notify);
+	free(copy);
+	return env;
+}
+
+/* CONTENT NULL: it is in the file. */
+static void
+send_envelope(const struct envelope *env, const char *content)
+{
+	struct evbuffer *text = evbuffer_new();
+	struct buf bytes = { 0 };
+
+	envelope_encode(&bytes, env);
+	if (content != NULL)
+		evbuffer_add(text, content, strlen(content));
+	submit_add_message(channel_begin(world.session.channel, SUBMIT_MESSAGE, env->id), &bytes,
+	    content != NULL ? text : NULL);
+	channel_end(world.session.channel, -1);
+	buf_free(&bytes);
+	evbuffer_free(text);
+}
+
+/* Returns the id; the message is durable. */
+static uint64_t
+submit(const char *sender, const char *recipients, uint8_t notify)
+{
+	struct envelope *env = new_envelope(sender, recipients, notify);
+	unsigned before = world.answers;
+	uint64_t id = env->id;
+
+	send_envelope(env, "Subject: test\r\n\r\nbody\r\n");
+	envelope_free(env);
+	until(world.answers > before);
+	assert_int_equal(world.answer.id, id);
+	assert_int_equal(world.answer.status, SUBMIT_OK);
+	return id;
+}
+
+/* --- the operator's part --- */
+
+/* "queue list from=a@b": what smtpctl would be told. */
+static const char *
+ctl(const char *request)
+{
+	char *copy = xstrdup(request), *word;
+	const char *words[16];
+	unsigned n = 0, i;
+	struct buf *b;
+
+	for (word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+		words[n++] = word;
+	buf_clear(&world.told);
+	world.status = -1;
+	b = channel_begin(world.control.channel, CTL_REQUEST, 1);
+	buf_add_u32(b, 0);
+	buf_add_u32(b, n);
+	for (i = 0; i < n; i++)
+		buf_add_str(b, words[i]);
+	channel_end(world.control.channel, -1);
+	free(copy);
+	until(world.status >= 0);
+	return buf_str(&world.told);
+}
+
+static bool
+is_told(const char *request, const char *what)
+{
+	return strstr(ctl(request), what) != NULL;
+}
+
+/* Nothing waits any more. */
+static bool
+is_empty(void)
+{
+	return ctl("queue list")[0] == '\0';
+}
+
+/* --- what happened --- */
+
+static unsigned
+reached(const char *address)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < world.delivered_n; i++)
+		n += strcmp(world.delivered[i].address, address) == 0;
+	return n;
+}
+
+static const struct delivered *
+delivery_of(const char *address)
+{
+	unsigned i;
+
+	for (i = world.delivered_n; i > 0; i--)
+		if (strcmp(world.delivered[i - 1].address, address) == 0)
+			return &world.delivered[i - 1];
+	fail_msg("%s was not reached", address);
+	return NULL;
+}
+
+#endif
