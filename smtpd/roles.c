@@ -184,6 +184,22 @@ queue_start(const void *unused, unsigned instance)
 	queue_role_start(&c);
 }
 
+/* By these addresses it knows ourselves in an MX list. */
+static void
+relay_prepare(const void *unused, unsigned instance)
+{
+	struct ip *own = xcalloc(conf->listeners_n, sizeof(*own));
+	unsigned i, n = 0;
+
+	(void)unused;
+	(void)instance;
+	for (i = 0; i < conf->listeners_n; i++)
+		if (conf->listeners[i].port == 25)
+			own[n++] = conf->listeners[i].ip;
+	relay_role_prepare(own, n);
+	free(own);
+}
+
 static void
 relay_start(const void *unused, unsigned instance)
 {
@@ -230,7 +246,8 @@ const struct role_spec role_table[] = {
 	{ ROLE_LEDGER, USER_SMTPD, "ledger", MAY_READ | MAY_WRITE | MAY_THREAD, false, 0, ledger_prepare, ledger_start,
 	    ledger_role_stop },
 	{ ROLE_LOOKUP, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_UNIX, false, 0, lookup_prepare, lookup_start, NULL },
-	{ ROLE_RELAY, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, true, ROLE_BIT(ROLE_RESOLVER), NULL, relay_start, NULL },
+	{ ROLE_RELAY, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, true, ROLE_BIT(ROLE_RESOLVER), relay_prepare,
+	    relay_start, NULL },
 	{ ROLE_QUEUE, USER_SMTPQ, "queue", MAY_READ | MAY_WRITE | MAY_THREAD, false,
 	    ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_RELAY), queue_prepare, queue_start,
 	    queue_role_stop },
