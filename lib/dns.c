@@ -420,7 +420,7 @@ dns_engine_query(
 {
 	uint64_t waiting_max = (uint64_t)engine->running_max * WAITING_FACTOR;
 	struct dns_query *query = xcalloc(1, sizeof(*query));
-	char normal[DNS_NAME_WIRE_MAX + 1];
+	char normal[DNS_NAME_TEXT_MAX];
 	bool possible = dns_name_normalize(name, normal);
 	/* type 0 is nobody's: an impossible name shares its question with no real one */
 	struct question *question =

@@ -45,7 +45,7 @@ struct dns_out {
 	struct dns_server *servers;
 	unsigned servers_n;
 	char **anchors;                         /* NULL: does not validate */
-	char check_name[DNS_NAME_WIRE_MAX + 1]; /* the zone of the first anchor */
+	char check_name[DNS_NAME_TEXT_MAX]; /* the zone of the first anchor */
 	unsigned timeout_ms;
 	unsigned interval_ms; /* between tries of a probe */
 	unsigned running_max;

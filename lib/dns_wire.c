@@ -23,6 +23,8 @@
 #define RCODE_NOERROR 0
 #define RCODE_NXDOMAIN 3
 #define CHAIN_MAX 16
+/* RFC 1035 2.3.4 */
+#define LABEL_MAX 63
 /* A name has at most 127 labels, so an honest one never jumps more often. */
 #define JUMPS_MAX 127
 /* RFC 2181 8: a TTL with the upper bit set is 0. */
@@ -140,7 +142,7 @@ read_name(struct reader *r, char out[DNS_NAME_TEXT_MAX])
 				r->pos = at.pos;
 			at.bad |= jumps > JUMPS_MAX || target >= limit;
 			at.pos = limit = target;
-		} else if (c > 63 || (wire += c + 1u) > DNS_NAME_WIRE_MAX) {
+		} else if (c > LABEL_MAX || (wire += c + 1u) > DNS_NAME_WIRE_MAX) {
 			at.bad = true;
 		} else {
 			read_label(&at, out, &used, c);
@@ -466,30 +468,49 @@ dns_wire_parse(const uint8_t *packet, size_t len, const char *question, uint16_t
 	return finish(&b, rcode == RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA, name, NULL);
 }
 
+/* The octet at *S, a visible character or \DDD, and *S moves behind it; -1 when there is neither. */
+static int
+text_octet(const char **s)
+{
+	const char *at = *s;
+	int c;
+
+	if (*at != '\\') {
+		*s += 1;
+		return *at > ' ' && *at < 0x7f ? *at : -1;
+	}
+	if (strspn(at + 1, "0123456789") < 3)
+		return -1;
+	c = (at[1] - '0') * 100 + (at[2] - '0') * 10 + (at[3] - '0');
+	*s += 4;
+	return c <= 255 ? c : -1;
+}
+
 bool
 dns_name_normalize(const char *name, char *out)
 {
-	size_t len = strlen(name), label = 0, i;
+	size_t used = 0, label = 0, wire = 1;
+	const char *s = strcmp(name, ".") == 0 ? "" : name;
+	int c;
 
-	if (len > 0 && name[len - 1] == '.')
-		len--;
-	/* on the wire: a length in front of every label, and the root */
-	if (len + 2 > DNS_NAME_WIRE_MAX)
-		return false;
-	for (i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)name[i];
-
-		if (c <= ' ' || c >= 0x7f || c == '\\')
+	while (*s != '\0') {
+		if (*s == '.' && label == 0)
 			return false;
-		if (c == '.' && label == 0)
+		if (*s == '.') {
+			label = 0;
+			if (*++s != '\0')
+				out[used++] = '.';
+			continue;
+		}
+		c = text_octet(&s);
+		/* on the wire: a length in front of every label, and the root */
+		wire += label == 0 ? 2 : 1;
+		if (c == -1 || ++label > LABEL_MAX || wire > DNS_NAME_WIRE_MAX)
 			return false;
-		label = c == '.' ? 0 : label + 1;
-		if (label > 63)
-			return false;
-		out[i] = (char)tolower(c);
+		used += label_octet(out + used, (uint8_t)c);
 	}
-	out[len] = '\0';
-	return len == 0 || label > 0;
+	out[used] = '\0';
+	return true;
 }
 
 static size_t
@@ -510,12 +531,12 @@ dns_wire_question(uint8_t *out, uint16_t id, const char *name, uint16_t type)
 	out[2] = FLAG_RD;
 	put_u16(out + 4, 1);
 	while (*name != '\0') {
-		size_t label = strcspn(name, ".");
+		size_t length = used++;
 
-		out[used++] = (uint8_t)label;
-		memcpy(out + used, name, label);
-		used += label;
-		name += label + (name[label] == '.');
+		while (*name != '\0' && *name != '.')
+			out[used++] = (uint8_t)text_octet(&name);
+		out[length] = (uint8_t)(used - length - 1);
+		name += *name == '.';
 	}
 	out[used++] = 0;
 	used += put_u16(out + used, type);

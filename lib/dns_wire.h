@@ -34,9 +34,9 @@ struct dns_answer *dns_wire_parse(
 struct dns_answer *dns_answer_temp(const char *why);
 void dns_answer_free(struct dns_answer *);
 
-/* Lower case, without the last dot, "" for the root.  False when DNS cannot hold that name, or when
- * it has a character outside printable ASCII or a backslash: no name that mail asks for has.  OUT
- * has DNS_NAME_WIRE_MAX + 1 octets. */
+/* Lower case, without the last dot, "" for the root.  Octets that are no visible ASCII, dots and
+ * backslashes within a label are written \DDD, and come out so.  False when DNS cannot hold that
+ * name, or it is not written so.  OUT has DNS_NAME_TEXT_MAX octets. */
 bool dns_name_normalize(const char *name, char *out);
 
 /* Writes a recursive question for NAME (normalised) of class IN; returns its length.  OUT has

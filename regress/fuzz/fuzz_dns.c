@@ -116,7 +116,7 @@ fuzz_ask(const uint8_t *data, size_t size)
 static void
 fuzz_name(const uint8_t *data, size_t size)
 {
-	char *name = malloc(size + 1), once[DNS_NAME_WIRE_MAX + 1], again[DNS_NAME_WIRE_MAX + 1];
+	char *name = malloc(size + 1), once[DNS_NAME_TEXT_MAX], again[DNS_NAME_TEXT_MAX];
 	uint8_t question[DNS_QUESTION_MAX];
 
 	memcpy(name, data, size);

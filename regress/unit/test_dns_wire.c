@@ -44,8 +44,15 @@ test_normalize(void **state)
 		{ "a\\.b.org", NULL },
 		{ "\xe3\x81\x82.org", NULL },
 		{ "a\x7f.org", NULL },
+		{ "a\\032B.org", "a\\032b.org" },
+		{ "\\227\\129\\130.org", "\\227\\129\\130.org" },
+		{ "a\\046\\092.org", "a\\046\\092.org" },
+		{ "\\065.org", "a.org" },
+		{ "a\\256.org", NULL },
+		{ "a\\25.org", NULL },
+		{ "a\\", NULL },
 	};
-	char out[DNS_NAME_WIRE_MAX + 1], label[80], *longest;
+	char out[DNS_NAME_TEXT_MAX], label[80], *longest;
 	size_t i;
 
 	(void)state;
@@ -69,6 +76,10 @@ test_normalize(void **state)
 	longest = xasprintf("%s.%s.%s.%.62s", label, label, label, label);
 	assert_false(dns_name_normalize(longest, out));
 	free(longest);
+	/* an escape is one octet of its label */
+	memset(label, 'a', 63);
+	memcpy(label + 59, "\\0321", 6);
+	assert_true(dns_name_normalize(label, out));
 }
 
 static void
@@ -87,6 +98,8 @@ test_question(void **state)
 	assert_false(dns_wire_is_response(out, sizeof(expect), 0x1235));
 	assert_false(dns_wire_is_response(out, 11, 0x1234));
 	assert_int_equal(dns_wire_question(out, 1, "", DNS_NS), 17);
+	assert_int_equal(dns_wire_question(out, 1, "a\\032b.org", DNS_A), 12 + 9 + 4);
+	assert_memory_equal(out + 12, "\3a b\3org", 9);
 }
 
 /* --- answer packets --- */
