@@ -115,7 +115,7 @@ clock_ms(void)
 	return world.ms;
 }
 
-static void
+static inline void
 on_patience_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -140,7 +140,7 @@ on_patience_over(evutil_socket_t fd, short what, void *arg)
 
 static void connect_actor(struct actor *);
 
-static void
+static inline void
 on_closed(struct channel *ch, void *arg)
 {
 	struct actor *a = arg;
@@ -152,7 +152,7 @@ on_closed(struct channel *ch, void *arg)
 	a->waiting_n = 0;
 }
 
-static void
+static inline void
 drop_actor(struct actor *a)
 {
 	channel_free(a->channel);
@@ -160,13 +160,13 @@ drop_actor(struct actor *a)
 	a->waiting_n = 0;
 }
 
-static bool
+static inline bool
 begins(const char *s, const char *with)
 {
 	return strncmp(s, with, strlen(with)) == 0;
 }
 
-static void
+static inline void
 answer_route(struct channel *ch, uint64_t id, const char *address)
 {
 	struct route_answer a = { .kind = ROUTE_RELAY };
@@ -189,7 +189,7 @@ answer_route(struct channel *ch, uint64_t id, const char *address)
 	channel_end(ch, -1);
 }
 
-static bool
+static inline bool
 on_lookup(struct channel *ch, struct message *m, void *arg)
 {
 	const char *address = cursor_str(&m->body);
@@ -201,7 +201,7 @@ on_lookup(struct channel *ch, struct message *m, void *arg)
 	return true;
 }
 
-static bool
+static inline bool
 on_ledger(struct channel *ch, struct message *m, void *arg)
 {
 	(void)ch;
@@ -211,7 +211,7 @@ on_ledger(struct channel *ch, struct message *m, void *arg)
 	return true;
 }
 
-static bool
+static inline bool
 on_master(struct channel *ch, struct message *m, void *arg)
 {
 	uint32_t instance = cursor_u32(&m->body);
@@ -226,7 +226,7 @@ on_master(struct channel *ch, struct message *m, void *arg)
 	return true;
 }
 
-static void
+static inline void
 note_delivery(const struct actor *a, const struct job *job, const struct job_recipient *r)
 {
 	struct delivered *d = &world.delivered[world.delivered_n++ % DELIVERIES_MAX];
@@ -237,7 +237,7 @@ note_delivery(const struct actor *a, const struct job *job, const struct job_rec
 	strlcpy(d->sender, job->sender, sizeof(d->sender));
 }
 
-static void
+static inline void
 report(struct actor *a, const struct job *job, const struct job_recipient *r)
 {
 	static const struct {
@@ -264,7 +264,7 @@ report(struct actor *a, const struct job *job, const struct job_recipient *r)
 	delivery_send_result(a->channel, &result);
 }
 
-static void
+static inline void
 do_job(struct actor *a, const struct job *job)
 {
 	unsigned i;
@@ -281,7 +281,7 @@ do_job(struct actor *a, const struct job *job)
 	channel_send(a->channel, DELIVERY_DONE, job->id);
 }
 
-static bool
+static inline bool
 on_job(struct channel *ch, struct message *m, void *arg)
 {
 	struct actor *a = arg;
@@ -305,7 +305,7 @@ on_job(struct channel *ch, struct message *m, void *arg)
 	return true;
 }
 
-static void
+static inline void
 finish_waiting(struct actor *a)
 {
 	struct delivery_result result = { .host = "mx.test[192.0.2.1]", .text = "250 2.0.0 Taken at last", .detail = "" };
@@ -320,7 +320,7 @@ finish_waiting(struct actor *a)
 	a->waiting_n = 0;
 }
 
-static bool
+static inline bool
 on_session(struct channel *ch, struct message *m, void *arg)
 {
 	struct submit_answer answer;
@@ -347,7 +347,7 @@ on_session(struct channel *ch, struct message *m, void *arg)
 	return true;
 }
 
-static bool
+static inline bool
 on_control(struct channel *ch, struct message *m, void *arg)
 {
 	struct field *fields;
@@ -386,7 +386,7 @@ static const struct channel_ops actor_ops[ROLE_COUNT] = {
 	[ROLE_LOCAL] = { on_job, on_closed },
 };
 
-static void
+static inline void
 connect_actor(struct actor *a)
 {
 	int pair[2];
@@ -399,7 +399,7 @@ connect_actor(struct actor *a)
 
 /* --- beginning and end --- */
 
-static void
+static inline void
 place_actors(void)
 {
 	unsigned i;
@@ -415,19 +415,20 @@ place_actors(void)
 		world.locals[i] = (struct actor){ .role = ROLE_LOCAL, .instance = i };
 }
 
-static void
+/* In the folder of WORLD.DIR, or a new one when it is "". */
+static inline void
 begin_world(void)
 {
 	static const struct log_conf quiet = { .to_stderr = true };
 
 	log_init(&quiet, "test");
-	world.now = WORLD_START;
+	if (world.now == 0)
+		world.now = WORLD_START;
 	world.ms = 1000000;
 	world.file = -1;
 	world.base = event_base_new();
 	peer_set_base(world.base);
-	snprintf(world.dir, sizeof(world.dir), "/tmp/genkan-queue.XXXXXX");
-	if (mkdtemp(world.dir) == NULL)
+	if (world.dir[0] == '\0' && mkdtemp(strcpy(world.dir, "/tmp/genkan-queue.XXXXXX")) == NULL)
 		abort();
 	place_actors();
 	world.conf = (struct queue_conf){ .dir = world.dir, .host = "mx.example.net", .retry_first = 600,
@@ -445,7 +446,7 @@ begin_world(void)
 	connect_actor(&world.relays[1]);
 }
 
-static void
+static inline void
 remove_tree(const char *dir)
 {
 	struct dirent *e;
@@ -468,7 +469,7 @@ remove_tree(const char *dir)
 /* --- the session's part --- */
 
 /* Recipients are separated by blanks. */
-static struct envelope *
+static inline struct envelope *
 new_envelope(const char *sender, const char *recipients, uint8_t notify)
 {
 	struct envelope *env = envelope_new();
@@ -485,7 +486,7 @@ new_envelope(const char *sender, const char *recipients, uint8_t notify)
 }
 
 /* CONTENT NULL: it is in the file. */
-static void
+static inline void
 send_envelope(const struct envelope *env, const char *content)
 {
 	struct evbuffer *text = evbuffer_new();
@@ -502,7 +503,7 @@ send_envelope(const struct envelope *env, const char *content)
 }
 
 /* Returns the id; the message is durable. */
-static uint64_t
+static inline uint64_t
 submit(const char *sender, const char *recipients, uint8_t notify)
 {
 	struct envelope *env = new_envelope(sender, recipients, notify);
@@ -520,7 +521,7 @@ submit(const char *sender, const char *recipients, uint8_t notify)
 /* --- the operator's part --- */
 
 /* "queue list from=a@b": what smtpctl would be told. */
-static const char *
+static inline const char *
 ctl(const char *request)
 {
 	char *copy = xstrdup(request), *word;
@@ -543,14 +544,14 @@ ctl(const char *request)
 	return buf_str(&world.told);
 }
 
-static bool
+static inline bool
 is_told(const char *request, const char *what)
 {
 	return strstr(ctl(request), what) != NULL;
 }
 
 /* Nothing waits any more. */
-static bool
+static inline bool
 is_empty(void)
 {
 	return ctl("queue list")[0] == '\0';
@@ -558,7 +559,7 @@ is_empty(void)
 
 /* --- what happened --- */
 
-static unsigned
+static inline unsigned
 reached(const char *address)
 {
 	unsigned i, n = 0;
@@ -568,7 +569,7 @@ reached(const char *address)
 	return n;
 }
 
-static const struct delivered *
+static inline const struct delivered *
 delivery_of(const char *address)
 {
 	unsigned i;

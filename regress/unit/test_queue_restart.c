@@ -1,0 +1,107 @@
+/*
+ * What the queue role remembers when it ends without a word: each life is a child process on the same store, among the
+ * peers of queue_world.h.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "regress/unit/child.h"
+#include "regress/unit/queue_world.h"
+
+#define SENDER "alice@sender.test"
+
+/* Nothing is asserted in a child: cmocka's jumps end in the parent.  The exit code says which step failed. */
+#define need(what)                        \
+	do {                              \
+		if (!(what))              \
+			_exit(__LINE__ % 250 + 1); \
+	} while (0)
+
+static int
+first_life(void *arg)
+{
+	(void)arg;
+	begin_world();
+	submit(SENDER, "ok@one.test temp@one.test wait@one.test", 0);
+	submit(SENDER, "temp@held.test", 0);
+	until(is_told("queue show to=temp@one.test", "attempts=1"));
+	until(is_told("queue show to=temp@held.test", "attempts=1"));
+	ctl("queue hold to=temp@held.test");
+	submit(SENDER, "ok@last.test", 0); /* a flush that covers it all */
+	until(reached("ok@last.test") == 1);
+	need(reached("ok@one.test") == 1);
+	submit(SENDER, "ok@flush.test", 0);
+	_exit(0);
+}
+
+static int
+second_life(void *arg)
+{
+	(void)arg;
+	world.now = WORLD_START + 10;
+	begin_world();
+	/* what was under way is tried again, what was done is not, what waits still waits */
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 1);
+	need(is_told("queue show to=temp@one.test", "recipient=ok@one.test state=delivered"));
+	need(is_told("queue show to=temp@one.test", "reason=\"451 4.2.1 Not now\""));
+	need(is_told("queue list state=held", "recipients=temp@held.test"));
+	need(reached("ok@one.test") == 0 && reached("ok@last.test") == 0);
+	need(world.attempts == 1 || (world.attempts == 2 && reached("ok@flush.test") == 1));
+	world.healed = true;
+	world.now += 1000;
+	until(reached("temp@one.test") == 1);
+	finish_waiting(&world.relays[0]);
+	finish_waiting(&world.relays[1]);
+	until(is_told("queue list", "state=held") && !is_told("queue list", "one.test"));
+	ctl("queue release all");
+	until(reached("temp@held.test") == 1);
+	until(is_empty());
+	submit(SENDER, "ok@flush.test", 0);
+	until(is_empty());
+	_exit(0);
+}
+
+static int
+third_life(void *arg)
+{
+	(void)arg;
+	world.now = WORLD_START + 2000;
+	begin_world();
+	until(is_empty());
+	/* at worst the very last outcome was not on disk */
+	need(world.attempts <= 1 && world.attempts == reached("ok@flush.test"));
+	_exit(0);
+}
+
+static void
+remembers(void **state)
+{
+	static int (*const lives[])(void *) = { first_life, second_life, third_life };
+	static char err[CHILD_STDERR_MAX];
+	size_t i;
+
+	(void)state;
+	strcpy(world.dir, "/tmp/genkan-queue.XXXXXX");
+	assert_non_null(mkdtemp(world.dir));
+	for (i = 0; i < 3; i++) {
+		int status = child_run(lives[i], NULL, err);
+
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			fail_msg("life %zu: status %d\n%s", i + 1, status, err);
+	}
+	remove_tree(world.dir);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(remembers),
+	};
+
+	return cmocka_run_group_tests_name("queue_restart", tests, NULL, NULL);
+}
