@@ -84,11 +84,17 @@ on_committed(enum submit_status status, const char *text, void *arg)
 	session_resume(s);
 }
 
+/* The last octets may have begun a file that is still being asked for: the message is handed over when all is written. */
 static void
-commit(struct session *s)
+commit(void *arg)
 {
+	struct session *s = arg;
 	struct transaction *tx = s->tx;
 
+	if (submit_busy(tx->submission)) {
+		submit_on_ready(tx->submission, commit, s);
+		return;
+	}
 	tx->env->time = clock_now();
 	tx->env->size = submit_size(tx->submission);
 	if (tx->reader.eight_bit && tx->env->body == BODY_7BIT)
