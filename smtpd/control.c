@@ -55,6 +55,7 @@ struct client {
 	struct forward *forward;
 	struct local_submit *submit;
 	bool paused;       /* the forward is told to wait */
+	bool slow;         /* reads too slowly: on its way out */
 	bool held;         /* nothing is read */
 };
 
@@ -124,7 +125,7 @@ on_drained(struct channel *ch, void *arg)
 
 	(void)ch;
 	c->paused = false;
-	if (c->forward != NULL)
+	if (c->forward != NULL && !c->slow)
 		forward_pause(c->forward, false);
 }
 
@@ -138,6 +139,7 @@ check_backlog(struct client *c)
 	if (backlog > BACKLOG_MAX) {
 		log_notice("control.slow", F_U64("uid", c->uid), F_U64("backlog", backlog),
 		    F_STR("what", "the caller reads too slowly; it is dropped"));
+		c->slow = true;
 		(void)shutdown(channel_fd(c->channel), SHUT_RDWR);
 	} else if (backlog > BACKLOG_PAUSE && !c->paused && c->forward != NULL) {
 		c->paused = true;
@@ -149,8 +151,8 @@ check_backlog(struct client *c)
 void
 client_pass(struct client *c, uint16_t type, const void *payload, size_t len)
 {
-	if (channel_backlog(c->channel) > BACKLOG_MAX)
-		return; /* on its way out */
+	if (c->slow)
+		return;
 	buf_add(channel_begin(c->channel, type, c->id), payload, len);
 	channel_end(c->channel, -1);
 	check_backlog(c);

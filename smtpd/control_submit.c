@@ -54,7 +54,7 @@ refuse(struct local_submit *s, int status, const char *why)
 
 	if (s->submission != NULL)
 		submit_abort(s->submission);
-	log_notice("control.refused", F_STR("origin", s->env->origin), F_STR("why", why));
+	log_notice("control.refused", F_U64("uid", client_uid(client)), F_STR("why", why));
 	local_submit_free(s);
 	client_end(client, status, why);
 }
