@@ -8,6 +8,7 @@
  *
  * Memory is freed at the end of the turn (a pending event), never inside the channel's own callback.
  */
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -28,7 +29,8 @@
 #define READ_FIRST (16 * 1024)
 #define KEEP_MAX (64 * 1024)
 #define DRAINED (64 * 1024)
-#define FDS_MAX 64 /* descriptors received and not yet claimed; a peer that sends more is broken */
+#define FDS_MAX 64    /* descriptors received and not yet claimed; a peer that sends more is broken */
+#define FDS_AT_ONCE 4 /* in one control message: we send one; the kernel cuts what is more */
 
 struct fd_at {
 	size_t at; /* octet of OUT with which it leaves */
@@ -36,6 +38,7 @@ struct fd_at {
 };
 
 struct channel {
+	LIST_ENTRY(channel) entry;
 	struct event_base *base;
 	int fd;
 	const struct channel_ops *ops;
@@ -52,8 +55,21 @@ struct channel {
 	size_t fds_in_n;
 	void (*drained)(struct channel *, void *);
 	void *drained_arg;
-	bool paused, resumed, broken, freed;
+	bool paused, resumed, freed;
+	bool mute;   /* nobody listens any more; what he said before is still read */
+	bool broken; /* no more input or output */
+	bool faulty; /* and it was us who ended it */
 };
+
+/* All of this process, for channels_forget_inherited(). */
+static LIST_HEAD(, channel) channels = LIST_HEAD_INITIALIZER(channels);
+
+/* A control message with room for N descriptors, aligned as the kernel wants it. */
+#define CONTROL(n)                                 \
+	union {                                    \
+		struct cmsghdr header;             \
+		char space[CMSG_SPACE((n) * sizeof(int))]; \
+	}
 
 static void on_readable(evutil_socket_t, short, void *);
 static void on_writable(evutil_socket_t, short, void *);
@@ -74,6 +90,7 @@ channel_new(struct event_base *base, int fd, const struct channel_ops *ops, void
 	event_assign(&ch->writable, base, fd, EV_WRITE, on_writable, ch);
 	event_assign(&ch->turn, base, -1, 0, on_turn, ch);
 	event_add(&ch->readable, NULL);
+	LIST_INSERT_HEAD(&channels, ch, entry);
 	return ch;
 }
 
@@ -95,29 +112,51 @@ channel_free(struct channel *ch)
 }
 
 static void
+discard_out(struct channel *ch)
+{
+	size_t i;
+
+	for (i = 0; i < ch->fds_out_n; i++)
+		close(ch->fds_out[i].fd);
+	ch->fds_out_n = 0;
+	buf_free(&ch->out);
+	ch->out_sent = 0;
+}
+
+static void
 release(struct channel *ch)
 {
 	size_t i;
 
-	event_del(&ch->turn);
+	LIST_REMOVE(ch, entry);
 	for (i = 0; i < ch->fds_in_n; i++)
 		close(ch->fds_in[i]);
-	for (i = 0; i < ch->fds_out_n; i++)
-		close(ch->fds_out[i].fd);
+	discard_out(ch);
 	free(ch->fds_out);
 	buf_free(&ch->in);
-	buf_free(&ch->out);
 	close(ch->fd);
 	free(ch);
 }
 
-/* The other side is gone or talks nonsense: say so to the owner, once, at the end of the turn. */
+void
+channels_forget_inherited(void)
+{
+	struct channel *ch;
+
+	while ((ch = LIST_FIRST(&channels)) != NULL)
+		release(ch);
+}
+
+/* The other side is gone, or is FAULTY: say so to the owner, once, at the end of the turn. */
 static void
-break_off(struct channel *ch)
+break_off(struct channel *ch, bool faulty)
 {
 	if (ch->broken || ch->freed)
 		return;
+	if (faulty)
+		log_warning("channel.nonsense", F_STR("what", "a message that cannot be read or sent; the channel is closed"));
 	ch->broken = true;
+	ch->faulty = faulty;
 	event_del(&ch->readable);
 	event_del(&ch->writable);
 	at_end_of_turn(ch);
@@ -177,10 +216,7 @@ channel_send(struct channel *ch, uint16_t type, uint64_t id)
 static ssize_t
 send_some(struct channel *ch)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
+	CONTROL(1) control;
 	struct iovec iov = { .iov_base = ch->out.data + ch->out_sent };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	bool with_fd = ch->fds_out_n > 0 && ch->fds_out[0].at == ch->out_sent;
@@ -207,7 +243,7 @@ send_some(struct channel *ch)
 	return n;
 }
 
-/* Sends what it can.  0: all gone; 1: the socket is full; -1: the other side is gone. */
+/* Sends what it can.  0: all gone; 1: the socket is full; -1: it takes nothing any more. */
 static int
 send_all(struct channel *ch)
 {
@@ -239,26 +275,35 @@ send_all(struct channel *ch)
 }
 
 static void
-flush_out(struct channel *ch)
+tell_drained(struct channel *ch)
 {
 	void (*drained)(struct channel *, void *) = ch->drained;
-	int left;
+
+	if (drained == NULL || channel_backlog(ch) >= DRAINED)
+		return;
+	ch->drained = NULL;
+	drained(ch, ch->drained_arg);
+}
+
+static void
+flush_out(struct channel *ch)
+{
+	int left = 0;
 
 	if (ch->begun != SIZE_MAX)
 		fatal("channel: a message was begun and not ended");
-	if (ch->out.len == 0)
-		return;
-	left = send_all(ch);
-	if (left < 0) {
-		break_off(ch);
+	if (ch->out.len > 0 && !ch->mute)
+		left = send_all(ch);
+	if (left < 0 && errno != EPIPE && errno != ECONNRESET) {
+		break_off(ch, true);
 		return;
 	}
-	if (left > 0)
+	ch->mute |= left < 0; /* the end of file comes behind his last words */
+	if (ch->mute)
+		discard_out(ch);
+	else if (left > 0)
 		event_add(&ch->writable, NULL);
-	if (drained != NULL && channel_backlog(ch) < DRAINED) {
-		ch->drained = NULL;
-		drained(ch, ch->drained_arg);
-	}
+	tell_drained(ch);
 }
 
 static void
@@ -297,9 +342,11 @@ channel_flush(struct channel *ch)
 
 /* --- receiving --- */
 
+/* False: more than anybody sends, or more than we could take, and the order of those that follow is lost. */
 static bool
 keep_fds(struct channel *ch, struct msghdr *msg)
 {
+	bool ok = (msg->msg_flags & MSG_CTRUNC) == 0;
 	struct cmsghdr *c;
 	size_t n, i;
 	int fd;
@@ -310,14 +357,15 @@ keep_fds(struct channel *ch, struct msghdr *msg)
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (ch->fds_in_n == FDS_MAX) {
-				close(fd);
-				return false;
+			if (ch->fds_in_n < FDS_MAX) {
+				ch->fds_in[ch->fds_in_n++] = fd;
+				continue;
 			}
-			ch->fds_in[ch->fds_in_n++] = fd;
+			close(fd);
+			ok = false;
 		}
 	}
-	return (msg->msg_flags & MSG_CTRUNC) == 0;
+	return ok;
 }
 
 static int
@@ -377,7 +425,7 @@ handle_one(struct channel *ch)
 	ok = ch->ops->message(ch, &m, ch->arg) && cursor_done(&m.body);
 	if (m.fd >= 0)
 		close(m.fd);
-	return ok || ch->freed ? 1 : -1;
+	return ok ? 1 : -1;
 }
 
 static void
@@ -399,20 +447,18 @@ handle_all(struct channel *ch)
 	while (r == 1 && !ch->freed && !ch->broken && !ch->paused)
 		r = handle_one(ch);
 	forget_handled(ch);
-	if (r < 0) {
-		log_warning("channel.nonsense", F_STR("what", "a message that cannot be read; the channel is closed"));
-		break_off(ch);
-	}
+	if (r < 0)
+		break_off(ch, true);
 }
 
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct channel *ch = arg;
-	char control[CMSG_SPACE(4 * sizeof(int))];
+	CONTROL(FDS_AT_ONCE) control;
 	struct iovec iov;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof(control.space) };
 	ssize_t n;
 
 	(void)what;
@@ -424,7 +470,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0 || !keep_fds(ch, &msg)) {
-		break_off(ch);
+		break_off(ch, n > 0);
 		return;
 	}
 	ch->in.len += (size_t)n;
@@ -452,6 +498,12 @@ channel_fd(const struct channel *ch)
 	return ch->fd;
 }
 
+bool
+channel_is_faulty(const struct channel *ch)
+{
+	return ch->faulty;
+}
+
 /* --- the end of the loop's turn --- */
 
 static void
@@ -465,14 +517,16 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		ch->resumed = false;
 		handle_all(ch);
 	}
-	if (ch->freed && !ch->broken)
-		(void)send_all(ch); /* last words, as far as the socket takes them */
-	else if (!ch->freed && !ch->broken)
+	if (!ch->freed && !ch->broken)
 		flush_out(ch);
-	if (ch->broken && !ch->freed) {
+	if (!ch->freed && ch->broken) {
 		ch->freed = true;
 		ch->ops->closed(ch, ch->arg);
 	}
-	if (ch->freed)
-		release(ch);
+	if (!ch->freed)
+		return;
+	if (!ch->broken)
+		(void)send_all(ch); /* last words, as far as the socket takes them */
+	event_del(&ch->turn);
+	release(ch);
 }

@@ -58,12 +58,17 @@ void channel_end(struct channel *, int fd);
 void channel_send(struct channel *, uint16_t type, uint64_t id);
 /* Octets that the other side has not yet taken: whoever produces much looks here and waits. */
 size_t channel_backlog(const struct channel *);
-/* WRITABLE is called once when the backlog is below 64 KiB again. */
+/* DRAINED is called once, from the loop, when the backlog is below 64 KiB, be it that it is already. */
 void channel_on_drained(struct channel *, void (*drained)(struct channel *, void *), void *arg);
 /* Pauses and resumes reading: what is not read holds the other side back. */
 void channel_pause(struct channel *, bool paused);
 /* For programs without a loop (smtpctl): sends what waits, blocking. */
 int channel_flush(struct channel *);
 int channel_fd(const struct channel *);
+/* In the closed callback: the other side did not leave, it was thrown out. */
+bool channel_is_faulty(const struct channel *);
+/* In a child, right after the fork and after the parent's loop was freed: closes what the parent's channels hold,
+ * descriptors under way included, and forgets them. */
+void channels_forget_inherited(void);
 
 #endif

@@ -4,7 +4,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -133,7 +132,7 @@ peer_connect(enum role role, unsigned instance, int fd)
 	peer->generation = ++here.generation;
 	peer->channel = channel_new(here.base, fd, &peer_channel_ops, peer);
 	here.peers[role][instance] = peer;
-	for (i = 0; i < SUBJECT_COUNT; i++)
+	for (i = 0; i < SUBJECT_COUNT && peer_find(role, instance) == peer; i++)
 		if (here.subjects[i] != NULL && here.subjects[i]->up != NULL)
 			here.subjects[i]->up(peer);
 	return peer;
@@ -171,9 +170,11 @@ peer_forget_inherited(void)
 	/* event_reinit first: freeing the loop must not take the master's descriptors out of the epoll set it shares */
 	if (here.base != NULL && event_reinit(here.base) == 0)
 		event_base_free(here.base);
-	for (r = 0; r < ROLE_COUNT; r++)
+	channels_forget_inherited();
+	for (r = 0; r < ROLE_COUNT; r++) {
 		for (i = 0; i < here.slots[r]; i++)
-			if (here.peers[r][i] != NULL)
-				close(channel_fd(here.peers[r][i]->channel));
+			free(here.peers[r][i]);
+		free(here.peers[r]);
+	}
 	memset(&here, 0, sizeof(here));
 }

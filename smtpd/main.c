@@ -24,7 +24,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/role.h"
+#include "lib/role_master.h"
 #include "smtpd/roles.h"
 
 #define RUN_USER "_smtpd"

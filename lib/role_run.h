@@ -1,0 +1,42 @@
+/*
+ * What the master (role_master.c) and the process it has just forked (role.c) have between them: everything that a process
+ * needs to become a role, and the messages of SUBJECT_ROLE.
+ */
+#ifndef LIB_ROLE_RUN_H
+#define LIB_ROLE_RUN_H
+
+#include "lib/role.h"
+
+enum role_message {
+	ROLE_CONNECT = MESSAGE_TYPE(SUBJECT_ROLE, 1), /* to a child: u32 role, u32 instance; a descriptor */
+	ROLE_STOP,                                    /* to a child */
+	ROLE_LOST                                     /* from a child: u32 role, u32 instance: make us a new channel */
+};
+
+/* All roles on CORES_MOST cores, and some. */
+#define ROLE_LINKS_MAX 64
+
+struct role_link { /* the end of a socketpair whose other end a peer has */
+	enum role role;
+	unsigned instance;
+	int fd;
+};
+
+struct role_process {
+	const struct role_spec *spec;
+	unsigned instance;
+	uid_t uid; /* and GID: when root */
+	gid_t gid;
+	const char *account; /* whose groups it has besides; NULL: nobody's */
+	const void *conf;    /* for prepare and start */
+	char *chroot;        /* the whole path, or NULL */
+	int master;          /* the end of the channel to the master */
+	struct role_link links[ROLE_LINKS_MAX];
+	unsigned links_n;
+};
+
+/* In the forked process, which holds nothing of the master's any more and has all signals blocked: becomes the role.  Never
+ * returns. */
+void role_run(const struct role_process *) __attribute__((noreturn));
+
+#endif
