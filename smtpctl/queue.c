@@ -28,16 +28,9 @@ queue_ask(int n, char **words)
 	return output_answer(OUTPUT_TABLE, n, words);
 }
 
-/* "-n" as the manual has it, "dry-run" as the queue does. */
 int
 queue_act(int n, char **words)
 {
-	static char dry_run[] = "dry-run";
-	int i;
-
-	for (i = 2; i < n; i++)
-		if (strcmp(words[i], "-n") == 0)
-			words[i] = dry_run;
 	return output_answer(OUTPUT_TABLE, n, words);
 }
 
