@@ -110,9 +110,9 @@ copy_tree(const char *from, const char *to)
 		closedir(d);
 }
 
-/* How many files in the folder of that name have a name that begins with PREFIX. */
+/* How many files in the folder of that name have PART in their names. */
 static inline unsigned
-count_files(const struct world *w, const char *folder, const char *prefix)
+count_files(const struct world *w, const char *folder, const char *part)
 {
 	char *path = xasprintf("%s/%s", w->dir, folder);
 	struct dirent *e;
@@ -121,7 +121,7 @@ count_files(const struct world *w, const char *folder, const char *prefix)
 
 	free(path);
 	while (d != NULL && (e = readdir(d)) != NULL)
-		n += e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+		n += e->d_name[0] != '.' && strstr(e->d_name, part) != NULL;
 	if (d != NULL)
 		closedir(d);
 	return n;
