@@ -2,22 +2,22 @@
  * Writing Maildirs.
  *
  * Called by the local delivery process with all the jobs that wait.  Each message is created in tmp/, written with one
- * call, flushed, renamed to new/, and the directory flushed; for several messages each of these steps is done for all
- * before the next one begins, so that the flushes can share the file system's commits:
+ * call, its data put on the disk, renamed to new/, and the name put on the disk; for several messages each of these
+ * steps is done for all before the next one begins, so that they share the file system's commits.  What it costs is the
+ * flushes, of which there is one for each message, or one for all:
  *
- *	up to FSYNC_EACH_MAX files    fdatasync of each
- *	more                          one syncfs for each file system
+ *			      ext4, XFS				  others
+ *	before the rename     data written, not flushed		  fsync of each file, or one syncfs
+ *	after it	      fsync of each file, or one syncfs	  fsync of each new/
  *
- * The name is unique because of time, process and counter; O_EXCL says so if it is not.  Directories stay open between
- * calls; once in each call it is looked whether they still are where the path leads, because a user may move his mail
- * away and begin a new Maildir under the old name.
+ * "One syncfs" is for more than FSYNC_EACH_MAX files.  On the former file systems the flush of a file that was renamed
+ * covers its new name, and no crash can show a name before data that was written earlier (maildir_folder.c).
  *
- * Everything about the file system can fail, at any step, and is then a reason to try again later, in words that name
- * the path.  Only a message that went round (Delivered-To names the same address) fails for good.  What must never
- * happen: a result that says delivered for what a power cut can take away; a file in new/ that is not whole.
+ * The name is unique because of time, process and counter; O_EXCL says so if it is not.  Everything about the file
+ * system can fail, at any step, and is then a reason to try again later, in words that name the path.  Only a message
+ * that went round (Delivered-To names the same address) fails for good.  What must never happen: a result that says
+ * delivered for what a power cut can take away; a file in new/ that is not whole.
  */
-#include <sys/queue.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <errno.h>
@@ -29,32 +29,18 @@
 #include <unistd.h>
 
 #include "deliver/maildir.h"
+#include "deliver/maildir_folder.h"
 #include "lib/mem.h"
 
 #define FSYNC_EACH_MAX 3
-#define FOLDERS_MAX 64
 #define COPY_PIECE (256 * 1024)
 #define HOST_MAX 64 /* of the host's name in a file's name, which may have 255 octets */
-
-struct maildir_folder {
-	TAILQ_ENTRY(maildir_folder) entry;
-	char *path;
-	int tmp_fd, new_fd;
-	dev_t dev; /* of new/ */
-	ino_t ino;
-	uint64_t checked; /* the call in which it was looked at last */
-	uint64_t used;    /* the call in which something was renamed into it */
-	int error;        /* of the flush of new/ in that call */
-	bool stale;       /* tmp/ is gone: not to be used in another call */
-};
 
 struct maildirs {
 	char *host;
 	pid_t pid;
 	uint64_t count; /* of names made */
-	uint64_t call;
-	TAILQ_HEAD(folder_list, maildir_folder) folders; /* the one used last in front */
-	unsigned folders_n;
+	struct maildir_folders folders;
 };
 
 /* --- content --- */
@@ -117,174 +103,6 @@ maildir_item_free(struct maildir_item *item)
 	free(item->text);
 	free(item->file);
 	free(item->name);
-}
-
-/* --- folders --- */
-
-static void
-folder_free(struct maildirs *dirs, struct maildir_folder *folder)
-{
-	TAILQ_REMOVE(&dirs->folders, folder, entry);
-	dirs->folders_n--;
-	close(folder->tmp_fd);
-	close(folder->new_fd);
-	free(folder->path);
-	free(folder);
-}
-
-/* PATH and what is missing above it.  0 or an errno. */
-static int
-make_directories(const char *path)
-{
-	char *copy = xstrdup(path), *slash = strrchr(copy, '/');
-	int error = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : errno;
-
-	if (error == ENOENT && slash != NULL && slash > copy) {
-		*slash = '\0';
-		error = make_directories(copy);
-		if (error == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
-			error = errno;
-	}
-	free(copy);
-	return error;
-}
-
-/* The entries that lead to PATH, made just now, survive like what will be in it. */
-static int
-flush_above(const char *path)
-{
-	char *copy = xstrdup(path), *slash = strrchr(copy, '/');
-	int fd, error = 0;
-
-	if (slash != NULL && slash > copy)
-		*slash = '\0';
-	fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && fsync(fd) < 0)
-		error = errno;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return error;
-}
-
-static int
-make_maildir(const char *path)
-{
-	static const char *const names[] = { "tmp", "new", "cur" };
-	int fd, error = make_directories(path);
-	size_t i;
-
-	if (error != 0)
-		return error;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	for (i = 0; i < 3 && error == 0; i++) {
-		if (mkdirat(fd, names[i], 0700) < 0 && errno != EEXIST)
-			error = errno;
-	}
-	if (error == 0 && fsync(fd) < 0)
-		error = errno;
-	close(fd);
-	return error == 0 ? flush_above(path) : error;
-}
-
-/* 0 or an errno. */
-static int
-open_folders(const char *path, int *tmp_fd, int *new_fd)
-{
-	char *name = xasprintf("%s/tmp", path);
-	int error = 0;
-
-	*new_fd = -1;
-	*tmp_fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*tmp_fd < 0)
-		error = errno;
-	memcpy(name + strlen(name) - 3, "new", 3);
-	if (error == 0 && (*new_fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		error = errno;
-	free(name);
-	if (error != 0 && *tmp_fd >= 0)
-		close(*tmp_fd);
-	return error;
-}
-
-static int
-folder_open(struct maildirs *dirs, const char *path, struct maildir_folder **out)
-{
-	struct maildir_folder *folder;
-	struct stat st;
-	int tmp_fd, new_fd, error = open_folders(path, &tmp_fd, &new_fd);
-
-	if (error == ENOENT && (error = make_maildir(path)) == 0)
-		error = open_folders(path, &tmp_fd, &new_fd);
-	if (error != 0)
-		return error;
-	if (fstat(new_fd, &st) < 0) {
-		error = errno;
-		close(tmp_fd);
-		close(new_fd);
-		return error;
-	}
-	folder = xcalloc(1, sizeof(*folder));
-	*folder = (struct maildir_folder){ .path = xstrdup(path), .tmp_fd = tmp_fd, .new_fd = new_fd,
-		.dev = st.st_dev, .ino = st.st_ino, .checked = dirs->call };
-	TAILQ_INSERT_HEAD(&dirs->folders, folder, entry);
-	dirs->folders_n++;
-	*out = folder;
-	return 0;
-}
-
-/* Still what its path leads to?  Looked at once in a call. */
-static bool
-folder_is_current(struct maildirs *dirs, struct maildir_folder *folder)
-{
-	struct stat st;
-	char *name;
-	int r;
-
-	if (folder->checked == dirs->call)
-		return true;
-	folder->checked = dirs->call;
-	name = xasprintf("%s/new", folder->path);
-	r = stat(name, &st);
-	free(name);
-	return r == 0 && !folder->stale && st.st_dev == folder->dev && st.st_ino == folder->ino;
-}
-
-/* Closes folders that this call has not touched, until there are few again. */
-static void
-forget_old_folders(struct maildirs *dirs)
-{
-	struct maildir_folder *folder;
-
-	while (dirs->folders_n > FOLDERS_MAX) {
-		folder = TAILQ_LAST(&dirs->folders, folder_list);
-		if (folder->checked == dirs->call)
-			return;
-		folder_free(dirs, folder);
-	}
-}
-
-/* 0 or an errno. */
-static int
-folder_get(struct maildirs *dirs, const char *path, struct maildir_folder **out)
-{
-	struct maildir_folder *folder;
-
-	TAILQ_FOREACH(folder, &dirs->folders, entry) {
-		if (strcmp(folder->path, path) != 0)
-			continue;
-		if (!folder_is_current(dirs, folder)) {
-			folder_free(dirs, folder);
-			break;
-		}
-		TAILQ_REMOVE(&dirs->folders, folder, entry);
-		TAILQ_INSERT_HEAD(&dirs->folders, folder, entry);
-		*out = folder;
-		return 0;
-	}
-	return folder_open(dirs, path, out);
 }
 
 /* --- writing --- */
@@ -405,15 +223,21 @@ write_content(struct maildir_item *item)
 	return error;
 }
 
-/* The file in tmp/ goes. */
 static void
-take_back(struct maildir_item *item)
+close_item(struct maildir_item *item)
 {
 	if (item->fd >= 0)
 		close(item->fd);
 	item->fd = -1;
+}
+
+/* The file goes, from tmp/ or new/. */
+static void
+take_back(struct maildir_item *item)
+{
+	close_item(item);
 	if (item->name != NULL)
-		unlinkat(item->folder->tmp_fd, item->name, 0);
+		unlinkat(item->renamed ? item->folder->new_fd : item->folder->tmp_fd, item->name, 0);
 }
 
 static bool
@@ -430,7 +254,7 @@ check_loop(struct maildir_item *item)
 static void
 write_item(struct maildirs *dirs, struct maildir_item *item)
 {
-	int error = folder_get(dirs, item->path, &item->folder);
+	int error = maildir_folder_get(&dirs->folders, item->path, &item->folder);
 
 	if (error != 0) {
 		settle_error(item, "make or open", error);
@@ -468,10 +292,20 @@ write_items(struct maildirs *dirs, struct maildir_item *items, unsigned n)
 	}
 }
 
-static void
-flush_item(struct maildir_item *item, bool whole_file_system)
+/* Items that are still on their way, of ordered file systems or of the others. */
+static unsigned
+count_open(const struct maildir_item *items, unsigned n, bool ordered)
 {
-	int r = whole_file_system ? syncfs(item->folder->new_fd) : fdatasync(item->fd);
+	unsigned i, open = 0;
+
+	for (i = 0; i < n; i++)
+		open += !is_settled(&items[i]) && items[i].folder->ordered == ordered;
+	return open;
+}
+
+static void
+flush_item(struct maildir_item *item, int r)
+{
 	int error = errno;
 
 	if (r == 0)
@@ -480,25 +314,19 @@ flush_item(struct maildir_item *item, bool whole_file_system)
 	take_back(item);
 }
 
-static bool
-same_file_system(const struct maildir_item *a, const struct maildir_item *b)
-{
-	return a->folder->dev == b->folder->dev;
-}
-
 /* One syncfs for the items of each file system; when it fails none of them counts as written. */
 static void
-flush_file_systems(struct maildir_item *items, unsigned n)
+flush_file_systems(struct maildir_item *items, unsigned n, bool ordered)
 {
 	bool *done = xcalloc(n, sizeof(*done));
 	unsigned i, k;
 
 	for (i = 0; i < n; i++) {
-		if (is_settled(&items[i]) || done[i])
+		if (is_settled(&items[i]) || done[i] || items[i].folder->ordered != ordered)
 			continue;
-		flush_item(&items[i], true);
+		flush_item(&items[i], syncfs(items[i].folder->new_fd));
 		for (k = i + 1; k < n; k++) {
-			if (is_settled(&items[k]) || !same_file_system(&items[i], &items[k]))
+			if (is_settled(&items[k]) || items[k].folder->dev != items[i].folder->dev)
 				continue;
 			done[k] = true;
 			if (is_settled(&items[i])) {
@@ -510,20 +338,36 @@ flush_file_systems(struct maildir_item *items, unsigned n)
 	free(done);
 }
 
+/* All that is known of the files, in the cheapest way for so many. */
 static void
-flush_items(struct maildir_item *items, unsigned n)
+flush_files(struct maildir_item *items, unsigned n, bool ordered)
 {
-	unsigned i, written = 0;
+	unsigned i;
 
-	for (i = 0; i < n; i++)
-		written += !is_settled(&items[i]);
-	if (written > FSYNC_EACH_MAX) {
-		flush_file_systems(items, n);
+	if (count_open(items, n, ordered) > FSYNC_EACH_MAX) {
+		flush_file_systems(items, n, ordered);
 		return;
 	}
 	for (i = 0; i < n; i++) {
-		if (!is_settled(&items[i]))
-			flush_item(&items[i], false);
+		if (!is_settled(&items[i]) && items[i].folder->ordered == ordered)
+			flush_item(&items[i], fsync(items[i].fd));
+	}
+}
+
+/* Where the order is kept: the data goes to the disk, all at once, and is waited for; its cache is flushed later. */
+static void
+write_out(struct maildir_item *items, unsigned n)
+{
+	const unsigned whole = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (!is_settled(&items[i]) && items[i].folder->ordered)
+			(void)sync_file_range(items[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	}
+	for (i = 0; i < n; i++) {
+		if (!is_settled(&items[i]) && items[i].folder->ordered)
+			flush_item(&items[i], sync_file_range(items[i].fd, 0, 0, whole));
 	}
 }
 
@@ -540,31 +384,33 @@ rename_item(struct maildirs *dirs, struct maildir_item *item)
 		take_back(item);
 		return;
 	}
-	close(item->fd);
-	item->fd = -1;
+	item->renamed = true;
 	free(item->name);
 	item->name = name;
-	item->folder->used = dirs->call;
+	item->folder->used = dirs->folders.call;
+	item->folder->error = 0;
 }
 
+/* The names, where the flush of the files does not cover them. */
 static void
 flush_folders(struct maildirs *dirs)
 {
 	struct maildir_folder *folder;
 
-	TAILQ_FOREACH(folder, &dirs->folders, entry) {
-		if (folder->used == dirs->call)
+	TAILQ_FOREACH(folder, &dirs->folders.list, entry) {
+		if (folder->used == dirs->folders.call && !folder->ordered)
 			folder->error = fsync(folder->new_fd) == 0 ? 0 : errno;
 	}
 }
 
-/* The name is in new/ now: what remains is to say so, or to take it away again when that is not for sure. */
+/* What remains is to say so, or to take it away again when it is not for sure. */
 static void
 finish_item(struct maildir_item *item)
 {
+	close_item(item);
 	if (item->folder->error != 0) {
 		settle_error(item, "flush", item->folder->error);
-		unlinkat(item->folder->new_fd, item->name, 0);
+		take_back(item);
 		return;
 	}
 	item->file = xasprintf("%s/new/%s", item->path, item->name);
@@ -576,19 +422,21 @@ maildirs_deliver(struct maildirs *dirs, struct maildir_item *items, unsigned n)
 {
 	unsigned i;
 
-	dirs->call++;
+	dirs->folders.call++;
 	write_items(dirs, items, n);
-	flush_items(items, n);
+	flush_files(items, n, false);
+	write_out(items, n);
 	for (i = 0; i < n; i++) {
 		if (!is_settled(&items[i]))
 			rename_item(dirs, &items[i]);
 	}
 	flush_folders(dirs);
+	flush_files(items, n, true);
 	for (i = 0; i < n; i++) {
 		if (!is_settled(&items[i]))
 			finish_item(&items[i]);
 	}
-	forget_old_folders(dirs);
+	maildir_folders_trim(&dirs->folders);
 }
 
 /* --- all of them --- */
@@ -604,15 +452,14 @@ maildirs_new(const char *host)
 	for (s = dirs->host; *s != '\0'; s++)
 		*s = *s == '/' || *s == ':' || *s == ',' || (unsigned char)*s <= ' ' ? '_' : *s;
 	dirs->pid = getpid();
-	TAILQ_INIT(&dirs->folders);
+	maildir_folders_init(&dirs->folders);
 	return dirs;
 }
 
 void
 maildirs_free(struct maildirs *dirs)
 {
-	while (!TAILQ_EMPTY(&dirs->folders))
-		folder_free(dirs, TAILQ_FIRST(&dirs->folders));
+	maildir_folders_free(&dirs->folders);
 	free(dirs->host);
 	free(dirs);
 }

@@ -42,15 +42,16 @@ struct maildir_item {
 	char *name;
 	uint64_t size;
 	int fd;
+	bool renamed;
 };
 
 /* HOST stands in file names. */
 struct maildirs *maildirs_new(const char *host);
 void maildirs_free(struct maildirs *);
 /*
- * Delivers all N.  When it returns, every item has its result, and those that are DELIVERY_OK are on disk: the data
- * flushed before the name appears in new/, the name flushed before the result.  Directories that are missing are made.
- * What failed left no file behind, and has not kept others from being delivered.
+ * Delivers all N.  When it returns, every item has its result, and those that are DELIVERY_OK are on disk, data and name;
+ * no crash on the way shows a name in new/ without all of the data.  Directories that are missing are made.  What failed
+ * left no file behind, and has not kept others from being delivered.
  */
 void maildirs_deliver(struct maildirs *, struct maildir_item *, unsigned n);
 void maildir_item_free(struct maildir_item *);

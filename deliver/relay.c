@@ -29,6 +29,7 @@
 #include "deliver/mx.h"
 #include "deliver/smtp_client.h"
 #include "lib/clock.h"
+#include "lib/ctl.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -594,6 +595,23 @@ add_interfaces(void)
 	freeifaddrs(all);
 }
 
+static void
+answer_stats(struct ctl *ctl, unsigned n, const char *const *words)
+{
+	const struct relay_job *job;
+	const struct relay_link *link;
+	uint64_t jobs = 0, connections = 0;
+
+	(void)n;
+	(void)words;
+	TAILQ_FOREACH(job, &here.jobs, entry)
+		jobs++;
+	TAILQ_FOREACH(link, &here.links, entry)
+		connections++;
+	ctl_record(ctl, FIELDS(F_U64("jobs", jobs), F_U64("connections", connections), F_U64("idle", here.idle)));
+	ctl_end(ctl, 0, "");
+}
+
 void
 relay_role_prepare(const struct ip *listening, unsigned n)
 {
@@ -626,4 +644,5 @@ relay_role_start(const struct relay_conf *conf)
 	TAILQ_INIT(&here.jobs);
 	TAILQ_INIT(&here.links);
 	peer_register(SUBJECT_DELIVERY, &ops);
+	ctl_register("stats", answer_stats);
 }
