@@ -156,6 +156,9 @@ void rule_free_parts(struct rule *);
 struct condition *build_test(struct build *, struct test);
 void build_greylist_time(
     struct build *, struct place, uint32_t *member, const char *name, uint64_t seconds);
+/* Both, once in a rule. */
+void build_greylist_by(struct build *, struct place, struct rule *, enum grey_by);
+void build_greylist_trust(struct build *, struct place, struct rule *, uint64_t triplets);
 struct condition *build_operator(
     struct build *, int op, struct condition *left, struct condition *right);
 

@@ -94,3 +94,25 @@ build_greylist_time(
 		    name);
 	*member = (uint32_t)seconds;
 }
+
+/* "by triplet" is what holds without it, so nothing but another key shows that it was given. */
+void
+build_greylist_by(struct build *build, struct place place, struct rule *rule, enum grey_by by)
+{
+	if (rule->by != GREY_BY_TRIPLET)
+		complain(&build->errors, place, "\"by\" is given twice in this rule");
+	rule->by = by;
+}
+
+void
+build_greylist_trust(
+    struct build *build, struct place place, struct rule *rule, uint64_t triplets)
+{
+	if (rule->trust_after != 0)
+		complain(&build->errors, place, "\"trust-after\" is given twice in this rule");
+	if (triplets == 0)
+		complain(&build->errors, place,
+		    "trust after nothing is no greylist; \"trust-after off\" trusts nobody");
+	rule->trust_after =
+	    triplets < GREYLIST_TRUST_NEVER ? (uint32_t)triplets : GREYLIST_TRUST_NEVER;
+}

@@ -63,7 +63,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token SYSLOG STDERR JSON
 %token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
-%token ELSE DELAY WINDOW LIFETIME AT WHEN
+%token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER TRIPLET THE_NETWORK ADDRESS AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
 %token NOT AND OR IN PER
 %token CLIENT RDNS S25R OWN_ADDRESS DNSBL RATE CONNECTIONS TRAPPED EARLY_TALKER SENDER SPF RECIPIENT
@@ -73,7 +73,8 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <text> name address single text
 %type <number> port
 %type <choice> action_with_text action_with_time mailbox_method phase
-%type <choice> fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
+%type <choice> dnsbl at_least fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
+%type <choice> grey_by
 %type <flag> json observe else
 %type <strings> arguments
 %type <hops> hops hop_list
@@ -366,6 +367,19 @@ greylist:
 		{ $$ = $1; build_greylist_time(build, @2, &$$.window, "window", $3); }
 |	greylist LIFETIME TIME
 		{ $$ = $1; build_greylist_time(build, @2, &$$.lifetime, "lifetime", $3); }
+|	greylist BY grey_by
+		{ $$ = $1; build_greylist_by(build, @2, &$$, $3); }
+|	greylist TRUST_AFTER NUMBER
+		{ $$ = $1; build_greylist_trust(build, @2, &$$, $3); }
+|	greylist TRUST_AFTER OFF
+		{ $$ = $1; build_greylist_trust(build, @2, &$$, GREYLIST_TRUST_NEVER); }
+;
+
+grey_by:
+	TRIPLET					{ $$ = GREY_BY_TRIPLET; }
+|	THE_NETWORK				{ $$ = GREY_BY_NETWORK; }
+|	ADDRESS					{ $$ = GREY_BY_ADDRESS; }
+|	CLIENT					{ $$ = GREY_BY_CLIENT; }
 ;
 
 at:

@@ -72,6 +72,15 @@ struct place { /* in the configuration file */
 	unsigned line, column;
 };
 
+/* Whom the greylist takes for the same caller, and what has to come back. */
+enum grey_by {
+	GREY_BY_TRIPLET, /* identity, sender, recipient: identity.h */
+	GREY_BY_NETWORK, /* /24 or /64, sender, recipient: postgrey */
+	GREY_BY_ADDRESS, /* address, sender, recipient: spamd */
+	GREY_BY_CLIENT,  /* the address alone, whoever writes to whom: qgreylist */
+	GREY_BY_COUNT
+};
+
 /* One question about a fact. */
 struct test {
 	enum fact fact;
@@ -102,6 +111,8 @@ struct rule {
 	uint32_t seconds;     /* pause, tarpit; trap: for how long */
 	bool else_greylist;   /* tarpit ... else greylist */
 	uint32_t delay, window, lifetime; /* greylist; 0: the defaults */
+	enum grey_by by;      /* greylist */
+	uint32_t trust_after; /* greylist: triplets passed; 0: the default */
 	char *text;           /* reply text, or the marked header's value; NULL: the default */
 	char *name;           /* mark: header name */
 };
@@ -117,6 +128,8 @@ struct gate {
 #define GREYLIST_WINDOW (2 * 86400)
 #define GREYLIST_LIFETIME (36 * 86400)
 #define GREYLIST_TRUST_AFTER 3
+/* In a rule: nobody is trusted, however many pass. */
+#define GREYLIST_TRUST_NEVER UINT32_MAX
 
 /* Fills in the phase of every rule that names none, and checks all of them.  NULL, or the first complaint without the file's name:
  * `14:9: "spf" is not known at connect; the earliest phase is mail` (caller frees). */
@@ -173,6 +186,7 @@ const char *phase_name(enum phase);
 const char *action_name(enum action);
 const char *fact_name(enum fact);
 const char *auth_result_name(enum auth_result);
+const char *grey_by_name(enum grey_by);
 /* The earliest phase at which a fact can be known. */
 enum phase fact_phase(enum fact);
 /* By name, -1 when there is none. */

@@ -75,6 +75,13 @@ static const char *const auth_result_names[] = {
 	[AUTH_PERMERROR] = "permerror",
 };
 
+static const char *const grey_by_names[GREY_BY_COUNT] = {
+	[GREY_BY_TRIPLET] = "triplet",
+	[GREY_BY_NETWORK] = "network",
+	[GREY_BY_ADDRESS] = "address",
+	[GREY_BY_CLIENT] = "client",
+};
+
 /* For code that is handed a number from a record: an unknown one has a name too. */
 static const char *
 name_of(const char *const *names, size_t n, size_t i)
@@ -104,6 +111,12 @@ const char *
 auth_result_name(enum auth_result result)
 {
 	return name_of(auth_result_names, AUTH_PERMERROR + 1, result);
+}
+
+const char *
+grey_by_name(enum grey_by by)
+{
+	return name_of(grey_by_names, GREY_BY_COUNT, by);
 }
 
 int
@@ -243,6 +256,20 @@ print_string(struct buf *out, const char *s)
 	quote_add(out, s);
 }
 
+static void
+print_greylist(struct buf *out, const struct rule *rule)
+{
+	if (rule->by != GREY_BY_TRIPLET)
+		buf_addf(out, " by %s", grey_by_name(rule->by));
+	print_time(out, " delay ", rule->delay);
+	print_time(out, " window ", rule->window);
+	print_time(out, " lifetime ", rule->lifetime);
+	if (rule->trust_after == GREYLIST_TRUST_NEVER)
+		buf_adds(out, " trust-after off");
+	else if (rule->trust_after != 0)
+		buf_addf(out, " trust-after %u", rule->trust_after);
+}
+
 /* The phase is always named, except where it is fixed: a reader should not have to know the
  * defaults. */
 void
@@ -254,9 +281,7 @@ rule_print(struct buf *out, const struct rule *rule)
 	print_time(out, " ", rule->seconds);
 	if (rule->else_greylist)
 		buf_adds(out, " else greylist");
-	print_time(out, " delay ", rule->delay);
-	print_time(out, " window ", rule->window);
-	print_time(out, " lifetime ", rule->lifetime);
+	print_greylist(out, rule);
 	print_string(out, rule->name);
 	print_string(out, rule->text);
 	if (rule->action != ACTION_PAUSE)

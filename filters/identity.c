@@ -105,6 +105,14 @@ identity_of(const struct ip *client, const char *name, const char *spf)
 	return buf_take(&key);
 }
 
+char *
+identity_of_address(const struct ip *client)
+{
+	struct ipnet net = ip_network(client, client->family == AF_INET6 ? 128 : 32);
+
+	return xasprintf("net:%s/%u", ip_text(&net.ip).s, net.bits);
+}
+
 static bool
 is_digit(char c)
 {

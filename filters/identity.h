@@ -13,6 +13,8 @@ struct ip;
 
 /* NAME: the verified name or NULL; SPF: the authenticated domain or NULL.  The caller frees the string. */
 char *identity_of(const struct ip *client, const char *name, const char *spf);
+/* The address alone, as `greylist by address` has it: "net:192.0.2.7/32".  The caller frees. */
+char *identity_of_address(const struct ip *client);
 /* The sender as a greylist key: lower case, extension after '+' dropped, digit runs between non-letters become '#'
  * (VERP), BATV's prvs= tag dropped (the rules of postgrey 1.37).  "" for the null sender.  The caller frees. */
 char *identity_sender(const char *address);

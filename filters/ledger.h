@@ -48,6 +48,8 @@ struct grey_question {
 	uint32_t trust_after;
 	uint16_t rule, line;   /* of the greylist rule that asks: the report counts by it */
 	bool observe;          /* look, remember nothing */
+	bool client_only;      /* the identity is the whole key: sender and recipient are for the operator's word */
+	struct ip client;      /* what is not known under the identity may be under his address or network; family 0: no */
 };
 struct grey_answer {
 	enum grey_state state;

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "filters/identity.h"
 #include "filters/ledger_role.h"
 #include "lib/buf.h"
 #include "lib/log.h"
@@ -30,6 +31,67 @@ ledger_judge_caller(
 	a->unknown = (passed == -1 || trapped == -1) && word == OPERATOR_SILENT;
 }
 
+/*
+ * What is not known under the identity may be under the caller's network or address: learnt from
+ * another server's greylist, or while the caller had no name.  NAMES[] are freed by the caller.
+ */
+static unsigned
+elsewhere(const struct grey_question *q, char *names[2])
+{
+	unsigned i, n = 0;
+
+	if (q->client.family == 0 || q->client_only)
+		return 0;
+	names[n++] = identity_of(&q->client, NULL, NULL);
+	names[n++] = identity_of_address(&q->client);
+	for (i = 0; i < n; i++) {
+		if (strcmp(names[i], q->identity) != 0)
+			continue;
+		free(names[i]);
+		names[i] = names[--n];
+	}
+	return n;
+}
+
+static int
+get_triplet(struct ledger *l, const struct grey_question *q, struct grey_record *r)
+{
+	struct grey_question other = *q;
+	char *names[2];
+	unsigned i, n;
+	int rc;
+
+	rc = ledger_get_triplet(l->store, q, r);
+	if (rc != 0)
+		return rc;
+	n = elsewhere(q, names);
+	for (i = 0; i < n; i++) {
+		other.identity = names[i];
+		if (rc == 0)
+			rc = ledger_get_triplet(l->store, &other, r);
+		free(names[i]);
+	}
+	return rc;
+}
+
+/* True when the caller's network or address is trusted, whatever his identity is. */
+static bool
+trusted_elsewhere(struct ledger *l, const struct grey_question *q, int64_t now)
+{
+	struct grey_identity id;
+	bool trusted = false;
+	char *names[2];
+	unsigned i, n;
+
+	n = elsewhere(q, names);
+	for (i = 0; i < n; i++) {
+		if (!trusted && ledger_get_identity(l->store, names[i], &id) == 1)
+			trusted = grey_identity_trusted(&id, q, now);
+		free(names[i]);
+	}
+	return trusted;
+}
+
 /* The triplet of Q passed for the first time: counts for its identity. */
 static void
 credit_identity(
@@ -47,7 +109,7 @@ decide_triplet(struct ledger *l, const struct grey_question *q, struct grey_iden
 {
 	struct grey_record r;
 
-	if (ledger_get_triplet(l->store, q, &r) == -1) {
+	if (get_triplet(l, q, &r) == -1) {
 		a->state = GREY_UNKNOWN;
 		return;
 	}
@@ -89,7 +151,10 @@ ledger_decide(struct ledger *l, const struct grey_question *q, int64_t now, stru
 		return;
 	}
 	if (!grey_identity_trusted(&id, q, now)) {
-		decide_triplet(l, q, &id, now, a);
+		if (id.count == 0 && trusted_elsewhere(l, q, now))
+			a->state = GREY_TRUSTED;
+		else
+			decide_triplet(l, q, &id, now, a);
 		return;
 	}
 	a->state = GREY_TRUSTED;

@@ -130,6 +130,16 @@ drop(struct ledger_store *s, enum ledger_table table)
 	return kv_delete(s->tables[table], s->key.data, s->key.len) == -1 ? -1 : 0;
 }
 
+/* No mail has "*" for a sender or recipient. */
+static void
+begin_triplet(struct ledger_store *s, const struct grey_question *q)
+{
+	if (q->client_only)
+		ledger_key_triplet(begin(s), q->identity, "*", "*");
+	else
+		ledger_key_triplet(begin(s), q->identity, q->sender, q->recipient);
+}
+
 int
 ledger_get_triplet(struct ledger_store *s, const struct grey_question *q, struct grey_record *r)
 {
@@ -138,7 +148,7 @@ ledger_get_triplet(struct ledger_store *s, const struct grey_question *q, struct
 	memset(r, 0, sizeof(*r));
 	if (s == NULL)
 		return -1;
-	ledger_key_triplet(begin(s), q->identity, q->sender, q->recipient);
+	begin_triplet(s, q);
 	rc = find(s, TABLE_GREY);
 	if (rc == 1 && !grey_record_decode(s->found, s->found_len, r))
 		rc = drop(s, TABLE_GREY);
@@ -151,7 +161,7 @@ ledger_put_triplet(
 {
 	if (s == NULL)
 		return -1;
-	ledger_key_triplet(begin(s), q->identity, q->sender, q->recipient);
+	begin_triplet(s, q);
 	grey_record_encode(&s->value, r);
 	return write_value(s, TABLE_GREY);
 }

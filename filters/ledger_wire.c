@@ -21,6 +21,8 @@ enum caller_flags {
 	CALLER_TRAPPED = 1 << 4
 };
 
+enum question_flags { ASKS_OBSERVE = 1 << 0, ASKS_CLIENT_ONLY = 1 << 1 };
+
 /* Flags of which only those in ALL exist. */
 static uint8_t
 decode_flags(struct cursor *c, uint8_t all)
@@ -145,12 +147,15 @@ ledger_encode_question(struct buf *b, const struct grey_question *q)
 	buf_add_u32(b, q->trust_after);
 	buf_add_u16(b, q->rule);
 	buf_add_u16(b, q->line);
-	buf_add_u8(b, q->observe);
+	buf_add_u8(b, (uint8_t)((q->observe ? ASKS_OBSERVE : 0) | (q->client_only ? ASKS_CLIENT_ONLY : 0)));
+	ledger_encode_ip(b, &q->client);
 }
 
 void
 ledger_decode_question(struct cursor *c, struct grey_question *q)
 {
+	uint8_t flags;
+
 	memset(q, 0, sizeof(*q));
 	q->identity = ledger_decode_text(c);
 	q->sender = ledger_decode_text(c);
@@ -163,7 +168,10 @@ ledger_decode_question(struct cursor *c, struct grey_question *q)
 	q->trust_after = cursor_u32(c);
 	q->rule = cursor_u16(c);
 	q->line = cursor_u16(c);
-	q->observe = decode_flags(c, 1) != 0;
+	flags = decode_flags(c, ASKS_OBSERVE | ASKS_CLIENT_ONLY);
+	q->observe = (flags & ASKS_OBSERVE) != 0;
+	q->client_only = (flags & ASKS_CLIENT_ONLY) != 0;
+	ledger_decode_ip(c, &q->client);
 }
 
 void

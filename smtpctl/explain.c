@@ -12,7 +12,7 @@
 
 #include "conf/conf.h"
 #include "filters/gate.h"
-#include "filters/identity.h"
+#include "filters/grey_ask.h"
 #include "filters/s25r.h"
 #include "lib/buf.h"
 #include "lib/columns.h"
@@ -321,20 +321,24 @@ tell_greylist(struct walk *w)
 	char *identity = identity_of(&f->client, f->name, NULL);
 	char *sender = identity_sender(f->sender != NULL ? f->sender : "");
 	struct buf times = { 0 };
+	struct grey_ask ask;
 
-	tell(w, "greylist", "would be asked for identity \"%s\", sender \"%s\", recipient \"%s\"", identity,
-	    f->sender != NULL ? sender : "?", f->recipient != NULL ? f->recipient : "?");
+	grey_ask_make(&ask, r, f);
+	if (r->by == GREY_BY_CLIENT)
+		tell(w, "greylist", "would be asked for \"%s\" alone", ask.identity);
+	else
+		tell(w, "greylist", "would be asked for identity \"%s\", sender \"%s\", recipient \"%s\"",
+		    ask.identity, f->sender != NULL ? ask.sender : "?", f->recipient != NULL ? f->recipient : "?");
 	if (w->caller->ledger_asked && f->sender != NULL && f->recipient != NULL)
-		ask_triplet(w, identity, sender, f->recipient);
-	human_add_seconds(&times, r->delay != 0 ? r->delay : GREYLIST_DELAY);
+		ask_triplet(w, ask.identity, ask.sender, f->recipient);
+	human_add_seconds(&times, ask.question.delay);
 	buf_adds(&times, " later, within ");
-	human_add_seconds(&times, r->window != 0 ? r->window : GREYLIST_WINDOW);
+	human_add_seconds(&times, ask.question.window);
 	if (w->refusal == NULL)
 		tell(w, "to pass", "come back %s, from any host of the same identity; or: smtpctl grey allow client=%s",
 		    buf_str(&times), ip_text(&f->client).s);
 	buf_free(&times);
-	free(identity);
-	free(sender);
+	grey_ask_clear(&ask);
 }
 
 static void

@@ -14,7 +14,7 @@
 
 #include "conf/conf.h"
 #include "filters/gate.h"
-#include "filters/identity.h"
+#include "filters/grey_ask.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
@@ -155,19 +155,12 @@ on_grey(const struct grey_answer *g, void *arg)
 static void
 ask_greylist(struct session *s, const struct rule *r)
 {
-	const struct facts *f = &s->door.facts;
-	char *identity = identity_of(&f->client, f->name, f->spf == AUTH_PASS ? f->spf_domain : NULL);
-	char *sender = identity_sender(f->sender != NULL ? f->sender : "");
-	struct grey_question q = { .identity = identity, .sender = sender,
-		.recipient = f->recipient != NULL ? f->recipient : "", .delay = r->delay ? r->delay : GREYLIST_DELAY,
-		.window = r->window ? r->window : GREYLIST_WINDOW,
-		.lifetime = r->lifetime ? r->lifetime : GREYLIST_LIFETIME, .trust_after = GREYLIST_TRUST_AFTER,
-		.rule = (uint16_t)r->number, .line = (uint16_t)r->place.line };
+	struct grey_ask ask;
 
+	grey_ask_make(&ask, r, &s->door.facts);
 	s->door.rule = r;
-	s->door.grey = ledger_ask_grey(&q, on_grey, s);
-	free(identity);
-	free(sender);
+	s->door.grey = ledger_ask_grey(&ask.question, on_grey, s);
+	grey_ask_clear(&ask);
 }
 
 static void

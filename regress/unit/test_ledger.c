@@ -131,7 +131,8 @@ test_question_and_answer(void **state)
 		.trust_after = 4,
 		.rule = 5,
 		.line = 6,
-		.observe = true },
+		.observe = true,
+		.client = { .family = AF_INET, .bytes = { 192, 0, 2, 7 } } },
 			     q2;
 	struct grey_answer a = { .state = GREY_PASS,
 		.left = 1,
@@ -156,7 +157,8 @@ test_question_and_answer(void **state)
 	assert_string_equal(q2.sender, "");
 	assert_string_equal(q2.recipient, q.recipient);
 	assert_true(q2.delay == 1 && q2.window == 2 && q2.lifetime == 3 && q2.trust_after == 4 &&
-		    q2.rule == 5 && q2.line == 6 && q2.observe);
+		    q2.rule == 5 && q2.line == 6 && q2.observe && !q2.client_only);
+	assert_true(ip_equal(&q2.client, &q.client));
 	assert_true(a2.state == GREY_PASS && a2.left == 1 && a2.waited == 2 && a2.first_pass &&
 		    a2.first == T0);
 	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped);
@@ -576,6 +578,65 @@ test_decide(void **state)
 	assert_int_equal(try("id", "never@x.org", "b@y.net", 2 * 86400 + 300), GREY_TRUSTED);
 	assert_int_equal(try("id", "never@x.org", "b@y.net", 3 * 86400 + 301), GREY_NEW);
 	assert_int_equal(try("id2", "z@x.org", "b@y.net", 131), GREY_NEW);
+}
+
+/* The address alone is the key: whoever writes to whom. */
+static void
+test_decide_client_only(void **state)
+{
+	struct grey_question q = question("net:192.0.2.7/32", "a@x.org", "b@y.net");
+	struct grey_answer a;
+
+	(void)state;
+	q.client_only = true;
+	ledger_decide(&ledger, &q, T0, &a);
+	assert_int_equal(a.state, GREY_NEW);
+	q.sender = "other@x.org";
+	q.recipient = "c@y.net";
+	ledger_decide(&ledger, &q, T0 + 60, &a);
+	assert_int_equal(a.state, GREY_EARLY);
+	ledger_decide(&ledger, &q, T0 + 120, &a);
+	assert_int_equal(a.state, GREY_PASS);
+	/* the triplets of that identity are others' */
+	q.client_only = false;
+	ledger_decide(&ledger, &q, T0 + 120, &a);
+	assert_int_equal(a.state, GREY_NEW);
+}
+
+/* What his network or his address has earned counts when nothing is known of his identity. */
+static void
+test_decide_elsewhere(void **state)
+{
+	struct grey_question q = question("name:x.org", "a@x.org", "b@y.net");
+	struct grey_answer a;
+
+	(void)state;
+	assert_int_equal(try("net:192.0.2.0/24", "a@x.org", "b@y.net", 0), GREY_NEW);
+	assert_true(ip_parse("192.0.2.7", &q.client));
+	ledger_decide(&ledger, &q, T0 + 60, &a);
+	assert_int_equal(a.state, GREY_EARLY);
+	ledger_decide(&ledger, &q, T0 + 120, &a);
+	assert_int_equal(a.state, GREY_PASS);
+	assert_int_equal(a.waited, 120);
+	/* from then on it is his own, wherever he calls from */
+	assert_true(ip_parse("203.0.113.9", &q.client));
+	ledger_decide(&ledger, &q, T0 + 130, &a);
+	assert_int_equal(a.state, GREY_PASS);
+	/* another network gives nothing */
+	q.identity = "name:z.org";
+	ledger_decide(&ledger, &q, T0 + 130, &a);
+	assert_int_equal(a.state, GREY_NEW);
+	/* an address that is trusted */
+	try("net:203.0.113.9/32", "1@x.org", "b@y.net", 0);
+	try("net:203.0.113.9/32", "2@x.org", "b@y.net", 0);
+	try("net:203.0.113.9/32", "1@x.org", "b@y.net", 200);
+	try("net:203.0.113.9/32", "2@x.org", "b@y.net", 200);
+	ledger_decide(&ledger, &q, T0 + 210, &a);
+	assert_int_equal(a.state, GREY_TRUSTED);
+	/* a key that is narrower asks without an address */
+	q.client.family = 0;
+	ledger_decide(&ledger, &q, T0 + 210, &a);
+	assert_int_equal(a.state, GREY_EARLY);
 }
 
 static void
@@ -1114,6 +1175,8 @@ main(void)
 		cmocka_unit_test(test_operator_list),
 		cmocka_unit_test(test_operator_octets),
 		cmocka_unit_test_setup_teardown(test_decide, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_decide_client_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_decide_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_observe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_operator, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_without_store, setup, teardown),
