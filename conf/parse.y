@@ -73,7 +73,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <text> name address single text
 %type <number> port
 %type <choice> action_with_text action_with_time mailbox_method phase
-%type <choice> dnsbl at_least fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
+%type <choice> fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
 %type <choice> grey_by
 %type <flag> json observe else
 %type <strings> arguments

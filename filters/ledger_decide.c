@@ -5,6 +5,7 @@
  * answer, or that cannot keep what it must for the next try, makes the answer "unknown", which lets
  * mail in: a caller that is told to come back and is not remembered would be told so for ever.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "filters/identity.h"

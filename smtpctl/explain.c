@@ -318,8 +318,6 @@ tell_greylist(struct walk *w)
 {
 	const struct facts *f = &w->caller->facts;
 	const struct rule *r = w->grey;
-	char *identity = identity_of(&f->client, f->name, NULL);
-	char *sender = identity_sender(f->sender != NULL ? f->sender : "");
 	struct buf times = { 0 };
 	struct grey_ask ask;
 
