@@ -1,0 +1,249 @@
+"""Other people's mail servers, to talk to: Debian's Postfix and Exim, unpacked and not installed.
+
+    with Postfix(place, port, route="[127.0.0.1]:2525", domain="postfix.example", users=["dora"]) as peer:
+        peer.inject("a@postfix.example", "alice@example.org", "Subject: x\\n\\nhello\\n")
+        peer.messages("dora")
+
+Each runs in a mount namespace of its own, where its unpacked package lies over /usr and /etc and a scratch tree is /var,
+/run and /home; nothing of the host is changed.  That needs root; without it the tests that want a peer are skipped.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import textwrap
+
+import pytest
+
+from genkan import BUILD, wait_for
+
+PEERS = BUILD.resolve() / "peers"
+UID = 30100
+
+ENTER = textwrap.dedent("""\
+    set -e
+    root=$1 work=$2; shift 2
+    mount -t overlay peer -o "lowerdir=$root/usr:/usr" /usr
+    etc=$work/etc; [ -d "$root/etc" ] && etc=$etc:$root/etc
+    mount -t overlay peer -o "lowerdir=$etc:/etc" /etc
+    for d in var run home; do mount --bind "$work/$d" "/$d"; done
+    exec "$@"
+""")
+
+
+def unpacked(name, packages):
+    """The folder with the packages' files; downloaded once a build folder."""
+    root = PEERS / name
+    if root.is_dir():
+        return root
+    if os.geteuid() != 0:
+        pytest.skip("peers need root (mount namespaces)")
+    debs = PEERS / "debs"
+    debs.mkdir(parents=True, exist_ok=True)
+    half = PEERS / f"{name}.tmp"
+    shutil.rmtree(half, ignore_errors=True)
+    for package in packages:
+        if not list(debs.glob(f"{package}_*.deb")):
+            subprocess.run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package], cwd=debs, check=True)
+        subprocess.run(["dpkg", "-x", next(debs.glob(f"{package}_*.deb")), half], check=True)
+    half.rename(root)
+    return root
+
+
+class Peer:
+    name, packages, accounts = "", (), ()
+
+    def __init__(self, directory, port, *, route, domain, users):
+        if os.geteuid() != 0:
+            pytest.skip("peers need root (mount namespaces)")
+        self.root = unpacked(self.name, self.packages)
+        self.work = pathlib.Path(directory) / self.name
+        self.port, self.route, self.domain, self.users = port, route, domain, users
+        for folder in ("etc", "run", "home", "var/spool", "var/lib", "var/log", "var/mail", "var/tmp"):
+            (self.work / folder).mkdir(parents=True, exist_ok=True)
+        self.work.parent.chmod(0o755)
+        (self.work / "var/run").symlink_to("/run")
+        self.add_accounts()
+        self.configure()
+        self.process = None
+
+    def add_accounts(self):
+        passwd, group = pathlib.Path("/etc/passwd").read_text(), pathlib.Path("/etc/group").read_text()
+        for n, account in enumerate([*self.accounts, *self.users]):
+            uid = UID + n
+            home = f"/home/{account}"
+            passwd += f"{account}:x:{uid}:{uid}::{home}:/bin/sh\n"
+            group += f"{account}:x:{uid}:\n"
+            if account in self.users:
+                (self.work / home[1:]).mkdir()
+                os.chown(self.work / home[1:], uid, uid)
+        self.write("etc/passwd", passwd)
+        self.write("etc/group", group)
+        self.write("etc/hosts", f"127.0.0.1 localhost mx.{self.domain}\n")
+        self.write("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
+        self.write("etc/mailname", f"mx.{self.domain}\n")
+
+    def uid(self, account):
+        return UID + [*self.accounts, *self.users].index(account)
+
+    def write(self, path, text):
+        path = self.work / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    def command(self, *words):
+        return ["unshare", "-m", "--propagation", "private", "sh", "-c", ENTER, "enter", self.root, self.work, *words]
+
+    def run(self, *words, **options):
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=60, **options)
+
+    def __enter__(self):
+        log = open(self.work / "output", "wb")
+        self.process = subprocess.Popen(self.command(*self.daemon), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        start_new_session=True)
+        log.close()
+        wait_for(self.answers, f"{self.name} to answer")
+        return self
+
+    def answers(self):
+        from genkan import Client
+        assert self.process.poll() is None, (self.work / "output").read_text()
+        try:
+            with Client(self.port) as c:
+                return c.greeting.code == 220
+        except OSError:
+            return False
+
+    def __exit__(self, *_):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def inject(self, sender, recipient, text):
+        done = self.run("/usr/sbin/sendmail", "-i", "-f", sender, recipient, input=text)
+        assert done.returncode == 0, done.stderr
+
+    def messages(self, user):
+        folder = self.work / "home" / user / "Maildir/new"
+        return [p.read_bytes() for p in sorted(folder.iterdir())] if folder.is_dir() else []
+
+
+class Postfix(Peer):
+    name, packages, accounts = "postfix", ("postfix",), ("postfix", "postdrop")
+    daemon = ("/usr/lib/postfix/sbin/master", "-d")
+    SERVICES = """\
+        pickup unix n - n 60 1 pickup
+        cleanup unix n - n - 0 cleanup
+        qmgr unix n - n 300 1 qmgr
+        tlsmgr unix - - n 1000? 1 tlsmgr
+        rewrite unix - - n - - trivial-rewrite
+        bounce unix - - n - 0 bounce
+        defer unix - - n - 0 bounce
+        trace unix - - n - 0 bounce
+        verify unix - - n - 1 verify
+        proxymap unix - - n - - proxymap
+        proxywrite unix - - n - 1 proxymap
+        smtp unix - - n - - smtp
+        showq unix n - n - - showq
+        error unix - - n - - error
+        retry unix - - n - - error
+        local unix - n n - - local
+        anvil unix - - n - 1 anvil
+        scache unix - - n - 1 scache
+        postlog unix-dgram n - n - 1 postlogd
+    """
+
+    def configure(self):
+        spool = self.work / "var/spool/postfix"
+        owner, drop = self.uid("postfix"), self.uid("postdrop")
+        for folder in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"):
+            (spool / folder).mkdir(parents=True, mode=0o700)
+            os.chown(spool / folder, owner, 0)
+        for folder, mode, group in (("public", 0o710, drop), ("maildrop", 0o1730, drop), ("pid", 0o755, 0)):
+            (spool / folder).mkdir()
+            os.chown(spool / folder, owner if folder != "pid" else 0, group)
+            (spool / folder).chmod(mode)
+        (self.work / "var/lib/postfix").mkdir()
+        os.chown(self.work / "var/lib/postfix", owner, owner)
+        self.write("etc/postfix/main.cf", f"""\
+            compatibility_level = 3.6
+            myhostname = mx.{self.domain}
+            mydestination = {self.domain}
+            inet_interfaces = 127.0.0.1
+            inet_protocols = ipv4
+            mynetworks = 127.0.0.0/8
+            smtpd_recipient_restrictions = permit_mynetworks, reject
+            home_mailbox = Maildir/
+            biff = no
+            alias_maps =
+            alias_database =
+            smtpd_peername_lookup = no
+            smtp_dns_support_level = disabled
+            smtp_host_lookup = native
+            relayhost = {self.route}
+            maillog_file = /var/log/mail.log
+            """)
+        self.write("etc/postfix/master.cf",
+                   f"127.0.0.1:{self.port} inet n - n - - smtpd\n" + textwrap.dedent(self.SERVICES))
+
+
+class Exim(Peer):
+    name, packages, accounts = "exim", ("exim4-base", "exim4-daemon-light"), ("Debian-exim",)
+    daemon = ("/usr/sbin/exim4", "-bdf", "-q1m")
+
+    def configure(self):
+        owner = self.uid("Debian-exim")
+        for folder in ("var/spool/exim4", "var/log/exim4", "var/lib/exim4", "run/exim4"):
+            (self.work / folder).mkdir(parents=True)
+            os.chown(self.work / folder, owner, owner)
+        host, _, port = self.route.rpartition(":")
+        self.write("etc/exim4/exim4.conf", f"""\
+            primary_hostname = mx.{self.domain}
+            local_interfaces = 127.0.0.1
+            daemon_smtp_ports = {self.port}
+            tls_advertise_hosts =
+            acl_smtp_rcpt = accept
+            host_lookup =
+            rfc1413_query_timeout = 0s
+            dns_again_means_nonexist = *
+            log_file_path = /var/log/exim4/%slog
+            trusted_users = root
+            keep_environment =
+            add_environment =
+            begin routers
+            ours:
+              driver = accept
+              domains = {self.domain}
+              check_local_user
+              transport = maildir
+            other:
+              driver = manualroute
+              domains = ! {self.domain}
+              transport = remote
+              route_list = * {host.strip('[]')}
+              self = send
+            begin transports
+            maildir:
+              driver = appendfile
+              directory = $home/Maildir
+              maildir_format
+              delivery_date_add
+              return_path_add
+            remote:
+              driver = smtp
+              port = {port}
+              allow_localhost
+              hosts_avoid_tls = *
+              hosts_try_dane =
+            begin retry
+            * * F,1h,10s
+            """)
+        (self.work / "etc/exim4/exim4.conf").chmod(0o644)
+
+    def inject(self, sender, recipient, text):
+        done = self.run("/usr/sbin/exim4", "-i", "-f", sender, recipient, input=text)
+        assert done.returncode == 0, done.stderr

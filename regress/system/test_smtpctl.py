@@ -1,0 +1,496 @@
+"""smtpctl and sendmail with a running server, and without one."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from genkan import BUILD, Client, Genkan, as_user, wait_for
+
+CONF = """
+table aliases {
+	"team" = "alice, bob, far@elsewhere.example",
+	"here" = "there",
+	"there" = "here"
+}
+gate {
+	trust when client in { 127.0.0.9 }
+	pause 1s when s25r
+	greylist when s25r or not rdns pass
+	reject "not you" at helo when helo in { "bad.example" }
+	observe reject when sender in { "odd.example" }
+}
+limit size 200K
+relay {
+	from { 127.0.0.9 }
+	route "*" to "[127.0.0.1]:9"
+}
+domain "example.org" {
+	aliases <aliases>
+	users { "alice", "bob" }
+	deliver maildir "$mail/%{user}"
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def mx(tmp_path_factory, dns):
+    dns.host("mail.good.example", "127.0.2.1")
+    dns.host("ppp-127-0-2-2.home.example", "127.0.2.2")
+    dns.reload()
+    with Genkan(tmp_path_factory.mktemp("ctl"), CONF, dns=dns) as server:
+        yield server
+
+
+@pytest.fixture
+def paused(mx):
+    """Nothing leaves the queue meanwhile, and nothing is left in it after."""
+    mx.ctl("pause", "out")
+    yield mx
+    mx.ctl("resume", "out")
+    mx.ctl("queue", "remove", "all")
+
+
+def sendmail(mx, *words, stdin="", name="sendmail"):
+    link = mx.dir / name
+    if not link.exists():
+        link.symlink_to(BUILD / "smtpctl")
+    command = [BUILD / "smtpctl", "-f", mx.conf_path, "sendmail", *words]
+    return subprocess.run(command, capture_output=True, text=True, input=stdin, env=mx.env, timeout=60, **as_user())
+
+
+def send(mx, *words, stdin="Subject: x\n\nhello\n"):
+    done = sendmail(mx, "-v", *words, stdin=stdin)
+    assert done.returncode == os.EX_OK, done.stderr
+    return re.match(r"queued as (\w{13}) ", done.stdout).group(1)
+
+
+def both(mx, *words):
+    """In both forms: text for people, a list of objects."""
+    text = mx.run_ctl(*words)
+    assert text.returncode == 0, text.stderr
+    return text.stdout, mx.ctl(*words)
+
+
+# --- the command itself ---
+
+def test_without_words_prints_the_table(mx):
+    done = mx.run_ctl()
+    assert done.returncode == 2
+    for word in ("queue export", "gate explain", "grey forget", "s25r", "address", "config show", "stats", "pause"):
+        assert word in done.stdout
+    assert mx.run_ctl("-h").returncode == 0
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["quue", "list"], '"queue"'), (["queue", "lst"], '"list"'), (["queue"], "list"), (["queue", "show"], "usage"),
+    (["queue", "show", "a", "b"], "usage"), (["s25r"], "usage"), (["pause", "now"], "usage"),
+    (["gate", "explain", "client=x"], "client=x"), (["gate", "explain", "frob"], "frob"),
+    (["queue", "list", "frob=x"], "frob"), (["queue", "remove"], "all"), (["grey", "list", "frob"], "frob"),
+    (["gate", "report", "since=x"], "since"), (["-q"], "invalid"),
+])
+def test_usage_is_2(mx, words, hint):
+    done = mx.run_ctl(*words)
+    assert done.returncode == 2
+    assert hint in done.stderr
+    assert done.stdout == ""
+
+
+def test_version(mx):
+    text, objects = both(mx, "version")
+    assert text.startswith("Genkan ")
+    assert objects[0]["server"] == objects[0]["version"]
+
+
+# --- the queue ---
+
+def test_queue_list_and_summary(paused):
+    first, second = send(paused, "-f", "a@b.example", "x@elsewhere.example"), send(paused, "-f", "<>", "y@other.example")
+    text, objects = both(paused, "queue", "list")
+    assert [o["message"] for o in objects] == [first, second]
+    assert objects[0]["sender"] == "a@b.example" and objects[1]["sender"] == ""
+    assert text.splitlines()[0].split()[:3] == ["MESSAGE", "AGE", "SIZE"]
+    assert re.search(rf"^{second} .* <> +y@other.example ", text, re.M)
+    text, objects = both(paused, "queue", "summary")
+    assert objects[0]["messages"] == 2
+    assert {o["domain"] for o in objects[1:]} == {"elsewhere.example", "other.example"}
+    assert "elsewhere.example" in text
+
+
+def test_queue_selectors(paused):
+    ids = [send(paused, "-f", "a@b.example", "x@elsewhere.example"), send(paused, "-f", "c@b.example", "y@other.example")]
+    select = lambda *words: [o["message"] for o in paused.ctl("queue", "list", *words)]
+    assert select("from=a@b.example") == ids[:1]
+    assert select("domain=other.example") == ids[1:]
+    assert select("from=b.example") == ids
+    assert select("older=1h") == []
+    paused.advance(7200)
+    assert select("older=1h") == ids
+    assert select("state=held") == []
+    assert select(ids[1]) == ids[1:]
+
+
+def test_queue_show_cat_log(paused):
+    message = send(paused, "-f", "a@b.example", "alice@elsewhere.example", stdin="Subject: show\n\nbody\n")
+    text, objects = both(paused, "queue", "show", message)
+    assert objects[0]["message"] == message and objects[0]["sender"] == "a@b.example"
+    assert objects[1]["recipient"] == "alice@elsewhere.example"
+    assert f"message:    {message}\n" in text
+    done = paused.run_ctl("queue", "cat", message)
+    assert done.returncode == 0
+    assert "Subject: show\n" in done.stdout and done.stdout.endswith("\nbody\n")
+    text, objects = both(paused, "queue", "log", message)
+    assert objects[0]["event"] == "accepted" and message in text
+
+
+def test_queue_verbs(paused):
+    message = send(paused, "-f", "", "x@elsewhere.example")
+    state = lambda: paused.ctl("queue", "list", message)[0]["state"]
+    assert paused.run_ctl("queue", "hold", "-n", message).returncode == 0
+    assert state() != "held"
+    assert paused.ctl("queue", "hold", message) == [{"message": message, "result": "held"}]
+    assert state() == "held"
+    paused.ctl("queue", "release", message)
+    assert state() != "held"
+    paused.ctl("queue", "flush", message)
+    assert "removed" in paused.run_ctl("queue", "remove", message).stdout
+    assert paused.queue() == []
+    done = paused.run_ctl("queue", "show", message)
+    assert done.returncode == 1 and "no such message" in done.stderr
+
+
+def test_queue_bounce_tells_the_sender(paused):
+    send(paused, "-f", "bob@example.org", "x@elsewhere.example", stdin="Subject: come back\n\nx\n")
+    paused.ctl("queue", "bounce", "to=x@elsewhere.example")
+    [notice] = paused.deliveries("bob", 1)
+    assert b"x@elsewhere.example" in notice and b"come back" in notice
+
+
+def test_queue_export(paused, tmp_path):
+    large = "Subject: large\n\n" + "x" * 70 + "\n" + ("0123456789" * 7 + "\n") * 2500
+    ids = [send(paused, "-f", "a@b.example", "x@elsewhere.example", "y@elsewhere.example"),
+           send(paused, "-f", "<>", "z@elsewhere.example", stdin=large)]
+    folder = paused.dir / "export"
+    done = paused.run_ctl("queue", "export", folder)
+    assert done.returncode == 0, done.stderr
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert sorted(p.name for p in folder.iterdir()) == sorted(f"{i}.{s}" for i in ids for s in ("eml", "envelope", "json"))
+    assert (folder / f"{ids[0]}.envelope").read_text() == "a@b.example\nx@elsewhere.example\ny@elsewhere.example\n"
+    assert (folder / f"{ids[1]}.envelope").read_text() == "<>\nz@elsewhere.example\n"
+    content = (folder / f"{ids[1]}.eml").read_bytes()
+    assert content.endswith(large.split("\n\n")[1].replace("\n", "\r\n").encode())
+    assert json.loads((folder / f"{ids[0]}.json").read_text().splitlines()[0])["message"] == ids[0]
+    for file in folder.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+    # a second time nothing is overwritten, and nothing half written stays
+    (folder / f"{ids[0]}.eml").unlink()
+    (folder / f"{ids[0]}.envelope").unlink()
+    before = content
+    done = paused.run_ctl("queue", "export", folder)
+    assert done.returncode == 1 and "exists" in done.stderr
+    assert (folder / f"{ids[1]}.eml").read_bytes() == before
+    assert not (folder / f"{ids[0]}.eml").exists()
+    assert [o["message"] for o in paused.queue()] == ids
+
+
+def test_queue_export_follows_no_link(paused):
+    message = send(paused, "-f", "a@b.example", "x@elsewhere.example")
+    folder, victim = paused.dir / "links", paused.dir / "victim"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    (folder / f"{message}.eml").symlink_to(victim)
+    assert paused.run_ctl("queue", "export", folder).returncode == 1
+    assert not victim.exists()
+
+
+# --- pause ---
+
+def test_pause_in(mx):
+    both(mx, "pause", "in")
+    try:
+        stats = [o for o in mx.ctl("stats") if o["role"] == "session" and "paused" in o]
+        assert stats and all(o["paused"] for o in stats)
+    finally:
+        both(mx, "resume", "in")
+    with Client(mx.port) as c:
+        assert c.greeting.code == 220
+
+
+def test_stats(mx):
+    text, objects = both(mx, "stats")
+    assert {"master", "session", "queue", "control", "resolver"} <= {o["role"] for o in objects}
+    assert {o["process"] for o in objects if o["role"] == "master"} >= {"session", "queue", "control"}
+    assert "\nqueue 0\n" in text
+    both(mx, "stats")  # asking costs no role its connection
+
+
+# --- what the ledger knows ---
+
+def test_grey(mx):
+    with Client(mx.port, source="127.0.2.3") as c:
+        assert c.mail("a@grey.example", "alice@example.org").code == 450
+    [entry] = [o for o in mx.ctl("grey", "list") if o.get("from") == "a@grey.example"]
+    assert entry["state"] == "waiting" and entry["to"] == "alice@example.org"
+    text, objects = both(mx, "grey", "list", "from=a@grey.example")
+    assert objects[0]["identity"] in text
+    text, objects = both(mx, "grey", "show", "from=a@grey.example")
+    assert "from:" in text and "rule" in objects[0]
+    both(mx, "grey", "pass", "from=a@grey.example")
+    with Client(mx.port, source="127.0.2.3") as c:
+        assert c.mail("a@grey.example", "alice@example.org").code == 250
+    both(mx, "grey", "deny", "client=127.0.2.4", "for=1h", "note=a test")
+    assert mx.ctl("grey", "list", "client=127.0.2.4")[0]["note"] == "a test"
+    both(mx, "grey", "forget", "-n", "client=127.0.2.4")
+    mx.ctl("grey", "forget", "client=127.0.2.4")
+    assert mx.ctl("grey", "list", "client=127.0.2.4") == []
+    mx.ctl("grey", "allow", "client=127.0.2.5")
+    done = mx.run_ctl("grey", "forget", "client=127.0.99.1")
+    assert done.returncode == 1 and done.stderr
+
+
+def test_gate_report(mx):
+    with Client(mx.port, source="127.0.2.6") as c:
+        c.mail("a@report.example", "alice@example.org")
+    text, objects = both(mx, "gate", "report", "since=1d")
+    assert [o for o in objects if o.get("part") == "rule" and o["action"] == "greylist"]
+    assert "let in: " in text and "greylist" in text
+
+
+def test_gate_explain_session(mx):
+    with Client(mx.port, source="127.0.2.7") as c:
+        reply = c.mail("a@session.example", "alice@example.org")
+    session = re.search(r"\b(\w{13})\)", reply.text).group(1)
+    text, objects = both(mx, "gate", "explain", f"session={session}")
+    assert objects[0]["session"] == session and objects[0]["client"] == "127.0.2.7"
+    assert "verdict:" in text
+
+
+# --- gate explain: no server is needed ---
+
+def explain(mx, *words):
+    done = mx.run_ctl("gate", "explain", *words, json_lines=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def facts(objects):
+    return {o["fact"]: o["value"] for o in objects if o["part"] == "fact"}
+
+
+def outcomes(objects):
+    return [o["outcome"] for o in sorted((o for o in objects if o["part"] == "rule"), key=lambda o: o["rule"])]
+
+
+def verdict(objects):
+    [found] = [o["text"] for o in objects if o["part"] == "verdict"]
+    return found
+
+
+def test_explain_a_good_caller(mx):
+    found = explain(mx, "client=127.0.2.1", "helo=mail.good.example", "from=a@b.example", "to=alice@example.org")
+    assert facts(found)["rdns"] == "pass" and facts(found)["s25r"] == "pass"
+    assert outcomes(found) == ["no"] * 5
+    assert verdict(found).startswith("let in")
+
+
+def test_explain_a_home_line(mx):
+    found = explain(mx, "client=127.0.2.2", "helo=x.example", "from=a@odd.example", "to=alice@example.org")
+    assert facts(found)["s25r own-address"] == "yes"
+    assert outcomes(found) == ["no", "waits", "decides", "no", "not reached"]
+    assert verdict(found).startswith("greylist at rcpt")
+    [asked] = [o["text"] for o in found if o["part"] == "greylist"]
+    assert '"net:127.0.2.0/24"' in asked
+    assert [o for o in found if o["part"] == "to pass"]
+
+
+def test_explain_says_what_is_open(mx):
+    found = explain(mx, "client=127.0.2.1")
+    assert outcomes(found) == ["no", "no", "no", "open", "open"]
+    assert [o["text"] for o in found if o["part"] == "uncertain"] == ["some rules are open; give helo= from="]
+
+
+def test_explain_ends_where_the_gate_ends(mx):
+    found = explain(mx, "client=127.0.0.9", "name=")
+    assert outcomes(found)[0] == "decides" and set(outcomes(found)[1:]) == {"not reached"}
+    found = explain(mx, "client=127.0.2.1", "helo=bad.example")
+    assert verdict(found).startswith("reject at helo")
+    assert outcomes(found)[2] == "not reached"
+
+
+def test_explain_observes(mx):
+    found = explain(mx, "client=127.0.2.1", "helo=a.example", "from=a@odd.example", "to=alice@example.org")
+    assert outcomes(found)[4] == "observes"
+    assert verdict(found).startswith("let in")
+
+
+def test_explain_agrees_with_the_server(mx):
+    for source, expected in (("127.0.2.1", 250), ("127.0.2.8", 450)):
+        found = explain(mx, f"client={source}", "helo=h.example", "from=a@agree.example", "to=alice@example.org")
+        with Client(mx.port, source=source) as c:
+            assert c.mail("a@agree.example", "alice@example.org", helo="h.example").code == expected
+        assert verdict(found).startswith("let in" if expected == 250 else "greylist")
+
+
+# --- addresses, names, configuration ---
+
+def test_address(mx):
+    text, objects = both(mx, "address", "alice@example.org")
+    assert objects[0]["route"] == "maildir" and objects[0]["path"] == f"{mx.mail}/alice"
+    assert text.startswith("alice@example.org  maildir ")
+    text, objects = both(mx, "address", "team@example.org")
+    assert [(o["depth"], o["address"]) for o in objects] == [
+        (0, "team@example.org"), (1, "alice@example.org"), (1, "bob@example.org"), (1, "far@elsewhere.example")]
+    assert objects[3]["destination"] == "[127.0.0.1]:9"
+    assert "\n  far@elsewhere.example  relay [127.0.0.1]:9\n" in text
+
+
+def test_address_that_leads_nowhere(mx):
+    assert mx.run_ctl("address", "nobody@example.org").returncode == 1
+    assert mx.run_ctl("address", "here@example.org").returncode == 1  # a loop
+    assert mx.run_ctl("address", "a b@example.org").returncode == 2
+
+
+def test_s25r(mx):
+    done = mx.run_ctl("s25r", "mail.example.org", "1-2-3-4.example.net")
+    assert done.stdout == "mail.example.org\tpass\n1-2-3-4.example.net\trule 1\n"
+    done = mx.run_ctl("s25r", "-", stdin="unknown\n\n  mail.example.org \r\n")
+    assert done.stdout == "unknown\trule 0\nmail.example.org\tpass\n"
+    assert mx.ctl("s25r", "1-2-3-4.example.net")[0]["rule"] == 1
+
+
+def test_config(mx, tmp_path):
+    assert "OK" in mx.run_ctl("config", "check").stdout
+    assert mx.ctl("config", "check") == [{"configuration": "ok"}]
+    shown = mx.run_ctl("config", "show").stdout
+    assert shown == mx.ctl("config", "show")[0]["text"]
+    again = mx.dir / "again.conf"
+    again.write_text(shown)
+    done = subprocess.run([BUILD / "smtpctl", "-f", again, "config", "show"], capture_output=True, text=True)
+    assert done.stdout == shown
+    again.write_text("hots \"x\"\n")
+    done = subprocess.run([BUILD / "smtpctl", "-f", again, "config", "check"], capture_output=True, text=True)
+    assert done.returncode == 1 and f"{again}:1:1" in done.stderr
+
+
+# --- sendmail ---
+
+def test_sendmail_delivers(mx):
+    before = len(mx.messages("alice"))
+    done = sendmail(mx, "-t", "-i", stdin="To: Alice <alice@example.org>\nBcc: hidden@example.org\nSubject: x\n\n.\nend\n")
+    assert done.returncode == os.EX_NOUSER or done.returncode == os.EX_OK
+    done = sendmail(mx, "-oi", "-f", "me@b.example", "-F", "Me, Myself", "alice@example.org", stdin="Subject: y\n\n.\nend\n")
+    assert done.returncode == os.EX_OK, done.stderr
+    found = [m for m in wait_for(lambda: mx.messages("alice")[before:], "mail for alice")]
+    wait_for(lambda: any(b"Subject: y" in m for m in mx.messages("alice")), "the second mail")
+    [mail] = [m for m in mx.messages("alice") if b"Subject: y" in m]
+    assert b"Return-Path: <me@b.example>\n" in mail.replace(b"\r\n", b"\n")
+    assert b'From: "Me, Myself" <me@b.example>' in mail
+    assert b"\nReceived: from " in mail and b"with local id " in mail
+    assert b"hidden" not in b"".join(found)
+    assert mail.replace(b"\r\n", b"\n").endswith(b"\n\n.\nend\n")
+
+
+def test_sendmail_from_cron(mx):
+    before = len(mx.messages("alice"))
+    text = ("From: root (Cron Daemon)\nTo: alice@example.org\nSubject: Cron <root@x> job\n"
+            "Content-Type: text/plain; charset=UTF-8\nAuto-Submitted: auto-generated\n\nprogress 1%\rprogress 100%\n")
+    done = sendmail(mx, "-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", stdin=text)
+    assert done.returncode == os.EX_OK, done.stderr
+    [mail] = wait_for(lambda: mx.messages("alice")[before:], "mail for alice")
+    assert b"From: root@mx.example.org (Cron Daemon)" in mail
+
+
+@pytest.mark.parametrize("words, stdin, code", [
+    pytest.param([], "x\n", os.EX_USAGE, id="no recipients"),
+    pytest.param(["-t"], "Subject: x\n\nx\n", os.EX_USAGE, id="none in the header"),
+    pytest.param(["-t"], 'To: "a@b\n\nx\n', os.EX_DATAERR, id="a header that cannot be read"),
+    pytest.param(["a b@c.example"], "x\n", os.EX_USAGE, id="no address"),
+    pytest.param(["-f", "a b", "c@d.example"], "x\n", os.EX_USAGE, id="no sender"),
+    pytest.param(["-bs"], "", os.EX_USAGE, id="-bs"),
+    pytest.param(["-bd"], "", os.EX_USAGE, id="-bd"),
+    pytest.param(["-N", "sometimes", "a@b.example"], "x\n", os.EX_USAGE, id="-N"),
+    pytest.param(["alice@example.org"], "Subject: x\n\n" + "x" * 300000 + "\n", os.EX_DATAERR, id="too large"),
+    pytest.param(["alice@example.org"], "Received: x\n" * 200 + "\nx\n", os.EX_UNAVAILABLE, id="a loop"),
+])
+def test_sendmail_refuses(mx, words, stdin, code):
+    before = mx.queue()
+    done = sendmail(mx, *words, stdin=stdin)
+    assert done.returncode == code, done.stderr
+    assert "sendmail: " in done.stderr
+    assert mx.queue() == before
+
+
+def test_sendmail_by_its_names(mx):
+    env = dict(mx.env)
+    for name, code in (("newaliases", os.EX_OK), ("mailq", None), ("sendmail", os.EX_USAGE)):
+        link = mx.dir / name
+        if not link.is_symlink():
+            link.symlink_to(BUILD / "smtpctl")
+        done = subprocess.run([link], capture_output=True, text=True, input="x\n", env=env, timeout=30, **as_user())
+        if code is not None:
+            assert done.returncode == code, (name, done.stderr)
+
+
+def test_bp_lists_the_queue(paused):
+    message = send(paused, "-f", "a@b.example", "x@elsewhere.example")
+    assert message in sendmail(paused, "-bp").stdout
+
+
+def test_sendmail_without_a_server(place):
+    mx = Genkan(place, CONF)
+    done = sendmail(mx, "alice@example.org", stdin="x\n")
+    assert done.returncode == os.EX_TEMPFAIL
+    assert "does not run" in done.stderr
+    done = mx.run_ctl("queue", "list")
+    assert done.returncode == 1 and "does not run" in done.stderr
+    assert mx.run_ctl("version").returncode == 0
+
+
+def test_large_message_arrives_whole(mx):
+    before = len(mx.messages("bob"))
+    text = "Subject: large\nTo: bob@example.org\n\n" + "".join(f"line {i}\n" for i in range(15000))
+    send(mx, "-f", "a@b.example", "bob@example.org", stdin=text)
+    [mail] = [m for m in wait_for(lambda: mx.messages("bob")[before:], "mail for bob")]
+    assert mail.replace(b"\r\n", b"\n").endswith(text.split("\n\n", 1)[1].encode())
+
+
+# --- who may ask ---
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user can be had by the superuser only")
+def test_strangers_may_only_hand_in_mail(place):
+    with Genkan(place, CONF) as mx:
+        strangers(mx)
+
+
+def strangers(mx):
+    stranger = {"user": 1, "group": 1, "extra_groups": []}
+    ctl = lambda *words, **more: subprocess.run([BUILD / "smtpctl", "-f", mx.conf_path, *words], capture_output=True,
+                                                text=True, timeout=60, env=mx.env, **stranger, **more)
+    for words in (["queue", "list"], ["queue", "remove", "all"], ["stats"], ["grey", "list"], ["pause"]):
+        done = ctl(*words)
+        assert done.returncode == 1 and "only the superuser" in done.stderr, done.stderr
+    assert ctl("version").returncode == 0
+    assert ctl("sendmail", "alice@example.org", input="Subject: stranger\n\nx\n").returncode == 0
+    [mail] = mx.deliveries("alice", 1)
+    assert b"(uid 1)" in mail
+    for role in ("session", "queue"):
+        assert [o for o in mx.ctl("stats") if o["role"] == role]
+
+
+def test_a_broken_configuration_stops_no_queue_list(place):
+    with Genkan(place, CONF) as mx:
+        assert mx.run_ctl("queue", "list").returncode == 0
+        mx.conf_path.write_text(mx.conf_path.read_text() + "frob\n")
+        done = mx.run_ctl("queue", "list")
+        assert "cannot be used" in done.stderr and "/var/spool/genkan" in done.stderr
+
+
+def test_the_server_goes_away(place):
+    mx = Genkan(place, CONF).start()
+    mx.ctl("queue", "list")
+    mx.stop()
+    assert mx.run_ctl("queue", "list").returncode == 1
+    with mx:  # the socket that was left behind is replaced
+        assert mx.ctl("queue", "list") == []
