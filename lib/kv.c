@@ -134,6 +134,18 @@ remove_in(const struct kv *kv, const char *file)
  * The directory
  */
 
+/* By descriptor: the sandbox changes no file by its name. */
+static bool
+shut_others_out(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool ok = fd != -1 && fchmod(fd, 0700) == 0;
+
+	if (fd != -1)
+		close(fd);
+	return ok;
+}
+
 /* Ours alone: what another user may write to is not read as a database. */
 static int
 directory_check(const char *dir, char **why)
@@ -152,7 +164,7 @@ directory_check(const char *dir, char **why)
 		*why = xasprintf("%s: is not a directory of user %u", dir, (unsigned)geteuid());
 		return -1;
 	}
-	if ((st.st_mode & 077) != 0 && chmod(dir, 0700) == -1) {
+	if ((st.st_mode & 077) != 0 && !shut_others_out(dir)) {
 		*why =
 		    xasprintf("%s: others may enter it (mode %03o) and that cannot be changed: %s",
 			dir, (unsigned)st.st_mode & 0777, strerror(errno));

@@ -6,6 +6,8 @@
  * intruder would make (execve, ptrace, ...) do kill.
  */
 #include <linux/landlock.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -14,7 +16,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <seccomp.h>
@@ -122,28 +123,36 @@ apply_landlock(uint32_t may)
 #define S(name) SCMP_SYS(name)
 #define END (-1000000)
 
-/* compute, and talk on descriptors that are there */
-static const int calls_base[] = { S(read), S(write), S(readv), S(writev), S(pread64), S(preadv), S(recvmsg), S(sendmsg),
-	S(recvfrom), S(sendto), S(sendmmsg), S(recvmmsg), S(close), S(epoll_create1), S(epoll_ctl), S(epoll_wait), S(epoll_pwait), S(epoll_pwait2),
-	S(poll), S(ppoll), S(eventfd2), S(timerfd_create), S(timerfd_settime), S(pipe2), S(clock_gettime), S(clock_getres),
-	S(clock_nanosleep), S(nanosleep), S(gettimeofday), S(time), S(getrandom), S(brk), S(munmap), S(mremap), S(madvise), S(futex),
-	S(rt_sigaction), S(rt_sigprocmask), S(rt_sigreturn), S(sigaltstack), S(exit), S(exit_group), S(getpid), S(gettid),
-	S(tgkill), S(restart_syscall), S(fcntl), S(ioctl), S(shutdown), S(getsockopt), S(setsockopt), S(getsockname), S(getpeername),
-	S(lseek), S(fstat), S(newfstatat), S(getuid), S(geteuid), S(getgid), S(getegid), S(getrlimit), S(sched_yield), S(uname),
-	S(rseq), S(set_robust_list), S(sysinfo), S(sched_getaffinity), S(getrusage), S(times), S(dup), END };
+/*
+ * By name, in groups.  Landlock does not look at chmod(2), truncate(2) and the like by path, so files are changed by
+ * descriptor only, which had to be opened first.
+ */
+static const int calls_base[] = { /* compute, and talk on descriptors that are there */
+	S(read), S(write), S(readv), S(writev), S(pread64), S(preadv), S(recvmsg), S(sendmsg), S(recvfrom), S(sendto),
+	S(sendmmsg), S(recvmmsg), S(close), S(dup), S(lseek), S(fstat), S(newfstatat), S(shutdown), S(getsockopt),
+	S(setsockopt), S(getsockname), S(getpeername), S(epoll_create1), S(epoll_ctl), S(epoll_wait), S(epoll_pwait),
+	S(epoll_pwait2), S(poll), S(ppoll), S(eventfd2), S(pipe2), S(timerfd_create), S(timerfd_settime),
+	S(clock_gettime), S(clock_getres), S(clock_nanosleep), S(nanosleep), S(gettimeofday), S(time), S(times),
+	S(brk), S(munmap), S(mremap), S(madvise), S(futex), S(getrandom), S(rt_sigaction), S(rt_sigprocmask),
+	S(rt_sigreturn), S(sigaltstack), S(restart_syscall), S(exit), S(exit_group), S(getpid), S(gettid), S(getuid),
+	S(geteuid), S(getgid), S(getegid), S(getrlimit), S(getrusage), S(sysinfo), S(uname), S(sched_yield),
+	S(sched_getaffinity), S(rseq), S(set_robust_list), END };
 static const int calls_accept[] = { S(accept), S(accept4), END };
-static const int calls_connect[] = { S(connect), S(bind), END };
-static const int calls_read[] = { S(stat), S(lstat), S(statx), S(access), S(faccessat), S(faccessat2), S(readlink), S(readlinkat),
-	S(getdents64), S(getcwd), S(chdir), S(fstatfs), S(statfs), S(flock), END };
-static const int calls_write[] = { S(mkdir), S(mkdirat), S(rename), S(renameat), S(renameat2), S(unlink), S(unlinkat), S(rmdir),
-	S(link), S(linkat), S(ftruncate), S(truncate), S(fallocate), S(fsync), S(fdatasync), S(syncfs), S(sync_file_range),
-	S(pwrite64), S(pwritev), S(pwritev2), S(chmod), S(fchmod), S(fchmodat), S(utimensat), S(umask), S(fadvise64), S(sync), END };
-static const int calls_thread[] = { S(set_tid_address), S(sched_setscheduler), S(sched_getparam), S(sched_getscheduler),
-	S(prctl), END };
-static const int calls_exec[] = { S(clone), S(fork), S(vfork), S(execve), S(wait4), S(waitid), S(kill), S(dup2), S(dup3),
-	S(setpgid), S(setsid), S(arch_prctl), S(pipe), S(prlimit64), END };
-static const int calls_fatal[] = { S(execve), S(execveat), S(ptrace), S(process_vm_readv), S(process_vm_writev), S(kexec_load),
-	S(init_module), S(finit_module), S(bpf), S(mount), S(umount2), S(pivot_root), S(setns), S(unshare), END };
+static const int calls_connect[] = { S(connect), END };
+static const int calls_bind[] = { S(bind), END }; /* a source address or port; nobody may listen */
+static const int calls_read[] = { S(stat), S(lstat), S(statx), S(access), S(faccessat), S(faccessat2), S(readlink),
+	S(readlinkat), S(getdents64), S(getcwd), S(chdir), S(fstatfs), S(statfs), S(flock), END };
+static const int calls_write[] = { S(mkdir), S(mkdirat), S(rename), S(renameat), S(renameat2), S(unlink), S(unlinkat),
+	S(rmdir), S(link), S(linkat), S(ftruncate), S(fallocate), S(fsync), S(fdatasync), S(syncfs),
+	S(sync_file_range), S(pwrite64), S(pwritev), S(pwritev2), S(fchmod), S(umask), S(fadvise64), END };
+static const int calls_thread[] = { S(set_tid_address), S(sched_setscheduler), S(sched_getparam),
+	S(sched_getscheduler), END };
+static const int calls_exec[] = { S(clone), S(fork), S(vfork), S(execve), S(wait4), S(waitid), S(kill), S(dup2),
+	S(dup3), S(setpgid), S(setsid), S(arch_prctl), S(pipe), S(prlimit64), END };
+/* only an intruder would */
+static const int calls_fatal[] = { S(execve), S(execveat), S(ptrace), S(process_vm_readv), S(process_vm_writev),
+	S(kexec_load), S(init_module), S(finit_module), S(bpf), S(mount), S(umount2), S(pivot_root), S(setns), S(unshare),
+	END };
 
 static const struct {
 	uint32_t may;
@@ -152,6 +161,7 @@ static const struct {
 	{ 0, calls_base },
 	{ MAY_ACCEPT, calls_accept },
 	{ MAY_CONNECT | MAY_UNIX, calls_connect },
+	{ MAY_CONNECT, calls_bind },
 	{ MAY_READ | MAY_WRITE, calls_read },
 	{ MAY_WRITE, calls_write },
 	{ MAY_THREAD, calls_thread },
@@ -173,39 +183,80 @@ add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, uint32_t may)
 	return r;
 }
 
+/* The call is allowed where (argument & MASK) is VALUE. */
 static int
 allow_masked(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, uint64_t value)
 {
 	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value));
 }
 
+static int
+allow_value(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t value)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_EQ, value));
+}
+
+/* Calls that are many in one: of fcntl(2) not those that send signals, of ioctl(2) not those that type at a terminal. */
+static int
+add_commands(scmp_filter_ctx ctx)
+{
+	static const int fcntls[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK,
+		F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW };
+	static const unsigned ioctls[] = { FIONREAD, FIONBIO, TCGETS };
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < sizeof(fcntls) / sizeof(fcntls[0]); i++)
+		r |= allow_value(ctx, S(fcntl), 1, (uint64_t)fcntls[i]);
+	for (i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]); i++)
+		r |= allow_value(ctx, S(ioctl), 1, ioctls[i]);
+	return r;
+}
+
+static int
+add_sockets(scmp_filter_ctx ctx, uint32_t may)
+{
+	int r = 0;
+
+	if (may & MAY_CONNECT) {
+		r |= allow_value(ctx, S(socket), 0, AF_INET);
+		r |= allow_value(ctx, S(socket), 0, AF_INET6);
+	}
+	if (may & MAY_UNIX)
+		r |= allow_value(ctx, S(socket), 0, AF_UNIX);
+	return r;
+}
+
+static int
+add_opens(scmp_filter_ctx ctx, uint32_t may)
+{
+	const uint64_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
+
+	if (may & MAY_WRITE)
+		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(open), 0) |
+		    seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(openat), 0);
+	if (may & MAY_READ)
+		return allow_masked(ctx, S(open), 1, writing, 0) | allow_masked(ctx, S(openat), 2, writing, 0);
+	return 0;
+}
+
 /* Calls that are right or wrong by their arguments. */
 static int
 add_conditional(scmp_filter_ctx ctx, uint32_t may)
 {
-	const uint64_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
-	int r = 0;
+	int r = add_commands(ctx) | add_sockets(ctx, may) | add_opens(ctx, may);
 
 	/* memory is never both data and program */
 	r |= allow_masked(ctx, S(mmap), 2, PROT_EXEC, 0);
 	r |= allow_masked(ctx, S(mprotect), 2, PROT_EXEC, 0);
+	/* abort(3), and no signal to anybody else */
+	r |= allow_value(ctx, S(tgkill), 0, (uint64_t)getpid());
 	/* limits may be read, not set */
-	r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(prlimit64), 1, SCMP_CMP(2, SCMP_CMP_EQ, 0));
-	if (may & MAY_CONNECT) {
-		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, AF_INET));
-		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, AF_INET6));
-	}
-	if (may & MAY_UNIX)
-		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, AF_UNIX));
-	if (may & MAY_WRITE) {
-		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(open), 0);
-		r |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, S(openat), 0);
-	} else if (may & MAY_READ) {
-		r |= allow_masked(ctx, S(open), 1, writing, 0);
-		r |= allow_masked(ctx, S(openat), 2, writing, 0);
-	}
+	r |= allow_value(ctx, S(prlimit64), 2, 0);
 	if (may & (MAY_THREAD | MAY_EXEC)) /* glibc then takes clone, whose flags can be looked at */
 		r |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), S(clone3), 0);
+	if (may & MAY_THREAD)
+		r |= allow_value(ctx, S(prctl), 0, PR_SET_NAME);
 	if ((may & MAY_THREAD) && !(may & MAY_EXEC))
 		r |= allow_masked(ctx, S(clone), 0, CLONE_THREAD, CLONE_THREAD);
 	return r;
