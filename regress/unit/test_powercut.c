@@ -184,30 +184,48 @@ struct entry {
 	uint64_t file;
 };
 
-/* The names in FOLDER after the first N changes. */
-static size_t
-names_after(const char *folder, size_t n, struct entry *out)
+/* Did change I get to the disk?  All that were flushed, the others in order or, on another file system, in any. */
+static bool
+change_left(size_t i, size_t synced, size_t reached, bool ordered)
 {
-	size_t i, k, have = 0, len = strlen(folder);
+	if (i < synced)
+		return true;
+	return ordered ? i < reached : chance(2) == 0;
+}
 
-	for (i = 0; i < n; i++) {
+static size_t
+drop_name(struct entry *entries, size_t n, const char *name, uint64_t *file)
+{
+	size_t k;
+
+	for (k = 0; k < n; k++)
+		if (strcmp(entries[k].name, name) == 0) {
+			*file = entries[k].file;
+			entries[k] = entries[n - 1];
+			return n - 1;
+		}
+	return n;
+}
+
+/* The names in FOLDER after the changes that got to the disk. */
+static size_t
+names_left(const char *folder, size_t synced, size_t reached, bool ordered, struct entry *out)
+{
+	size_t i, have = 0, before, len = strlen(folder);
+
+	for (i = 0; i < image.changes_n; i++) {
 		const struct name_change *c = &image.changes[i];
-		const char *name = c->name != NULL ? c->name : c->to;
-		uint64_t file = c->file;
+		uint64_t file = c->file, replaced;
 
-		if (strncmp(name, folder, len) != 0)
+		if (strncmp(c->name != NULL ? c->name : c->to, folder, len) != 0 || !change_left(i, synced, reached, ordered))
 			continue;
-		for (k = 0; c->name != NULL && k < have; k++)
-			if (strcmp(out[k].name, c->name) == 0) {
-				file = out[k].file;
-				out[k] = out[--have];
-				break;
-			}
-		for (k = 0; c->to != NULL && k < have; k++)
-			if (strcmp(out[k].name, c->to) == 0)
-				out[k] = out[--have];
-		if (c->to != NULL)
-			out[have++] = (struct entry){ c->to, file };
+		before = have;
+		if (c->name != NULL)
+			have = drop_name(out, have, c->name, &file);
+		if (c->to == NULL || (c->name != NULL && have == before))
+			continue; /* removed, or never came so far */
+		have = drop_name(out, have, c->to, &replaced);
+		out[have++] = (struct entry){ c->to, file };
 	}
 	return have;
 }
@@ -241,15 +259,15 @@ write_folder(const char *dir, const char *folder, size_t synced, enum leave leav
 {
 	static struct entry entries[NAMES_MAX];
 	char *path = xasprintf("%s/%s", dir, folder);
-	size_t n = synced, i;
+	size_t reached = synced, n, i;
 
 	mkdir(path, 0700);
 	free(path);
 	if (leave == LEAVE_ALL)
-		n = image.changes_n;
+		reached = image.changes_n;
 	else if (leave == LEAVE_SOME)
-		n += (size_t)chance(image.changes_n - synced + 1);
-	n = names_after(folder, n, entries);
+		reached += (size_t)chance(image.changes_n - synced + 1);
+	n = names_left(folder, synced, reached, leave != LEAVE_SOME || chance(2) == 0, entries);
 	for (i = 0; i < n; i++) {
 		path = xasprintf("%s/%s", dir, entries[i].name);
 		write_remains(path, file_of(entries[i].file), leave);
@@ -387,7 +405,7 @@ static void
 load_add(struct load *l, bool large)
 {
 	uint64_t id = ++l->next;
-	size_t size = (size_t)chance(large ? 20000 : 3000);
+	size_t size = (size_t)chance(large ? 20000 : chance(4) == 0 ? 9000 : 2000);
 	struct evbuffer *content = evbuffer_new();
 	struct seam_event *e;
 	struct stat st;
@@ -437,6 +455,17 @@ load_change(struct load *l, bool end)
 	}
 }
 
+/* Statements alone, written and not flushed: the next add may find no room behind them. */
+static void
+load_statements(struct load *l)
+{
+	unsigned long writes = seam_count(SEAM_WRITE);
+
+	load_change(l, chance(2) == 0);
+	event_base_loop(l->world.base, EVLOOP_NONBLOCK);
+	seam_await(SEAM_WRITE, writes + 1);
+}
+
 static void
 load_step(struct load *l)
 {
@@ -457,6 +486,8 @@ load_step(struct load *l)
 			event_base_loop(l->world.base, EVLOOP_ONCE);
 	else
 		event_base_loop(l->world.base, EVLOOP_NONBLOCK);
+	if (l->waiting == 0 && l->alive_n > 0 && !l->faults)
+		load_statements(l);
 }
 
 static void
