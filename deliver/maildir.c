@@ -4,14 +4,14 @@
  * Called by the local delivery process with all the jobs that wait.  Each message is created in tmp/, written with one
  * call, its data put on the disk, renamed to new/, and the name put on the disk; for several messages each of these
  * steps is done for all before the next one begins, so that they share the file system's commits.  What it costs is the
- * flushes, of which there is one for each message, or one for all:
+ * flushes, of which there is one for a message alone, and one for all of several:
  *
  *			      ext4, XFS				  others
  *	before the rename     data written, not flushed		  fsync of each file, or one syncfs
  *	after it	      fsync of each file, or one syncfs	  fsync of each new/
  *
- * "One syncfs" is for more than FSYNC_EACH_MAX files.  On the former file systems the flush of a file that was renamed
- * covers its new name, and no crash can show a name before data that was written earlier (maildir_folder.c).
+ * On the former file systems the flush of a file that was renamed covers its new name, and no crash can show a name
+ * before data that was written earlier (maildir_folder.c).
  *
  * The name is unique because of time, process and counter; O_EXCL says so if it is not.  Everything about the file
  * system can fail, at any step, and is then a reason to try again later, in words that name the path.  Only a message
@@ -30,9 +30,11 @@
 
 #include "deliver/maildir.h"
 #include "deliver/maildir_folder.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 
-#define FSYNC_EACH_MAX 3
+#define SYNCFS_SLOW_MS 500
+#define SYNCFS_AVOID_MS 60000
 #define COPY_PIECE (256 * 1024)
 #define HOST_MAX 64 /* of the host's name in a file's name, which may have 255 octets */
 
@@ -40,6 +42,7 @@ struct maildirs {
 	char *host;
 	pid_t pid;
 	uint64_t count; /* of names made */
+	uint64_t avoid_syncfs_until; /* clock_ms() */
 	struct maildir_folders folders;
 };
 
@@ -338,14 +341,20 @@ flush_file_systems(struct maildir_item *items, unsigned n, bool ordered)
 	free(done);
 }
 
-/* All that is known of the files, in the cheapest way for so many. */
+/*
+ * One syncfs is cheaper than a second fsync, but it also waits for what others have written.  Where that is much, files
+ * are flushed by themselves for a while.
+ */
 static void
-flush_files(struct maildir_item *items, unsigned n, bool ordered)
+flush_files(struct maildirs *dirs, struct maildir_item *items, unsigned n, bool ordered)
 {
+	uint64_t begun = clock_ms();
 	unsigned i;
 
-	if (count_open(items, n, ordered) > FSYNC_EACH_MAX) {
+	if (count_open(items, n, ordered) > 1 && begun >= dirs->avoid_syncfs_until) {
 		flush_file_systems(items, n, ordered);
+		if (clock_ms() - begun > SYNCFS_SLOW_MS)
+			dirs->avoid_syncfs_until = clock_ms() + SYNCFS_AVOID_MS;
 		return;
 	}
 	for (i = 0; i < n; i++) {
@@ -424,14 +433,14 @@ maildirs_deliver(struct maildirs *dirs, struct maildir_item *items, unsigned n)
 
 	dirs->folders.call++;
 	write_items(dirs, items, n);
-	flush_files(items, n, false);
+	flush_files(dirs, items, n, false);
 	write_out(items, n);
 	for (i = 0; i < n; i++) {
 		if (!is_settled(&items[i]))
 			rename_item(dirs, &items[i]);
 	}
 	flush_folders(dirs);
-	flush_files(items, n, true);
+	flush_files(dirs, items, n, true);
 	for (i = 0; i < n; i++) {
 		if (!is_settled(&items[i]))
 			finish_item(&items[i]);
