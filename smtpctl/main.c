@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
-#include "conf/defaults.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -112,22 +111,6 @@ smtpctl_conf(void)
 	buf_free(&errors);
 	buf_free(&warnings);
 	return conf;
-}
-
-char *
-smtpctl_spool(bool quiet)
-{
-	struct buf errors = { 0 }, warnings = { 0 };
-	struct conf *conf = conf_load(options.conf_path, &errors, &warnings);
-	char *spool = conf != NULL ? xstrdup(conf->spool) : defaults_spool();
-
-	if (conf == NULL && !quiet)
-		fprintf(stderr, "smtpctl: warning: %s cannot be used (smtpctl config check says why); asking the server of %s\n",
-		    options.conf_path, spool);
-	conf_free(conf);
-	buf_free(&errors);
-	buf_free(&warnings);
-	return spool;
 }
 
 /* --- the table --- */

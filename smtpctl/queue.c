@@ -10,10 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <openssl/evp.h>
 
 #include "lib/buf.h"
 #include "lib/id.h"
@@ -40,10 +43,46 @@ queue_show(int n, char **words)
 	return output_answer(OUTPUT_BLOCKS, n, words);
 }
 
+static void
+gather(const void *p, size_t len, void *content)
+{
+	buf_add(content, p, len);
+}
+
+/* For programs: any octets, whole, as one line. */
+static void
+print_base64(const char *id, const struct buf *content)
+{
+	struct buf text = { 0 }, line = { 0 };
+
+	text.len = (size_t)EVP_EncodeBlock((unsigned char *)buf_reserve(&text, content->len / 3 * 4 + 5),
+	    (const unsigned char *)buf_str(content), (int)content->len);
+	field_json(&line, FIELDS(F_STR("message", id), F_U64("size", content->len), F_STR("base64", buf_str(&text))));
+	puts(buf_str(&line));
+	buf_free(&line);
+	buf_free(&text);
+}
+
 int
 queue_cat(int n, char **words)
 {
-	return output_answer(OUTPUT_TABLE, n, words);
+	struct buf content = { 0 };
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .text = gather, .arg = &content };
+	char *why = NULL;
+	int status;
+
+	if (!options.json)
+		return output_answer(OUTPUT_TABLE, n, words);
+	status = client_request(&r, false, &why);
+	if (status == EXIT_DONE && content.len > INT_MAX / 2)
+		status = smtpctl_failed("%s is too large for one line", words[2]);
+	else if (status == EXIT_DONE)
+		print_base64(words[2], &content);
+	else
+		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
+	free(why);
+	buf_free(&content);
+	return status;
 }
 
 /* --- export --- */

@@ -20,7 +20,8 @@ extern struct options options;
 
 /* The configuration, read once; when it cannot be used, its errors on standard error and NULL. */
 const struct conf *smtpctl_conf(void);
-/* The spool it names; when it cannot be used the default one, with a warning unless QUIET.  The caller frees. */
+/* The spool it names, also when the rest of it cannot be used, or else the default one; with a warning unless QUIET.  The
+ * caller frees. */
 char *smtpctl_spool(bool quiet);
 /* "smtpctl: " and a line on standard error; returns EXIT_FAILED. */
 int smtpctl_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
