@@ -1,10 +1,11 @@
 /*
  * getpwnam_r and getpwuid_r behind a small cache.
  *
- * The lookup role is the only caller: for every recipient at a domain with system users, when it is named at RCPT and
- * again when it is delivered.  A found account is good for 30 seconds, the absence of one for 5: somebody who was added
- * just now should not be unknown for long.  A slot is chosen by the hash of the name and simply overwritten by the next
- * name that falls into it, so that callers who try names cannot make it grow.
+ * The lookup role is the only caller: for every recipient at a domain with system users, when it is
+ * named at RCPT and again when it is delivered.  A found account is good for 30 seconds, the
+ * absence of one for 5: somebody who was added just now should not be unknown for long.  A slot is
+ * chosen by the hash of the name and simply overwritten by the next name that falls into it, so
+ * that callers who try names cannot make it grow.
  *
  * A name service that fails is neither an answer nor remembered.
  */
@@ -65,16 +66,16 @@ account_forget(void)
 		clear_slot(&slots[i]);
 }
 
-/* Letters, digits, '.', '_' and '-', not one of the latter two in front.  Others are not asked for: some name services
- * read more into a name than a name. */
+/* Letters, digits, '.', '_' and '-', not one of the latter two in front.  Others are not asked for:
+ * some name services read more into a name than a name. */
 static bool
 name_is_possible(const char *name)
 {
 	const char *s;
 
 	for (s = name; *s != '\0'; s++) {
-		bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-		    *s == '_';
+		bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+			     (*s >= '0' && *s <= '9') || *s == '_';
 
 		if (!plain && (s == name || (*s != '.' && *s != '-')))
 			return false;
@@ -93,7 +94,7 @@ ask(const char *name, uid_t uid, struct passwd *pw, char **memory, bool *found)
 	do {
 		*memory = xreallocarray(*memory, size, 1);
 		error = name != NULL ? getpwnam_r(name, pw, *memory, size, &result)
-		                     : getpwuid_r(uid, pw, *memory, size, &result);
+				     : getpwuid_r(uid, pw, *memory, size, &result);
 		size *= 2;
 	} while (error == ERANGE && size <= ENTRY_MAX);
 	*found = result != NULL;
@@ -112,7 +113,8 @@ fill(struct slot *slot, const char *key, const char *name, uid_t uid, const char
 
 	clear_slot(slot);
 	if (error != 0) {
-		snprintf(text, sizeof(text), "the list of accounts cannot be read: %s", strerror(error));
+		snprintf(
+		    text, sizeof(text), "the list of accounts cannot be read: %s", strerror(error));
 		*why = text;
 		free(memory);
 		return ACCOUNT_ERROR;

@@ -1,6 +1,6 @@
 /*
- * Accounts of the host, remembered for a while: name services can be slow, and a list's recipients are asked for one
- * after the other.
+ * Accounts of the host, remembered for a while: name services can be slow, and a list's recipients
+ * are asked for one after the other.
  */
 #ifndef DELIVER_ACCOUNT_H
 #define DELIVER_ACCOUNT_H
@@ -20,8 +20,8 @@ enum account_status {
 	ACCOUNT_ERROR /* cannot be told now */
 };
 
-/* FOUND fills OUT; its strings live until the next call.  ERROR sets *WHY, which lives as long.  NAME may come from
- * anybody: what no account can be called is not asked for. */
+/* FOUND fills OUT; its strings live until the next call.  ERROR sets *WHY, which lives as long.
+ * NAME may come from anybody: what no account can be called is not asked for. */
 enum account_status account_by_name(const char *name, struct account *out, const char **why);
 /* For an id without an entry the name is "#ID", the home "/", and the group the id itself. */
 enum account_status account_by_uid(uid_t, struct account *out, const char **why);

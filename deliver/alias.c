@@ -1,10 +1,11 @@
 /*
  * Alias values, as sendmail's aliases(5) has them, less what is not done yet.
  *
- * Called by the lookup role for every recipient that has an alias.  The values are the operator's, the included files
- * may be others' (the secretary keeps the list of members): so a file may name addresses only, never a command, a file
- * or another file; a line in it that is no address is logged and left out, so that one slip does not stop the mail of
- * all the others.  A file that cannot be read, or is too long, is a reason to wait, never to bounce.
+ * Called by the lookup role for every recipient that has an alias.  The values are the operator's,
+ * the included files may be others' (the secretary keeps the list of members): so a file may name
+ * addresses only, never a command, a file or another file; a line in it that is no address is
+ * logged and left out, so that one slip does not stop the mail of all the others.  A file that
+ * cannot be read, or is too long, is a reason to wait, never to bounce.
  */
 #include <sys/stat.h>
 
@@ -43,7 +44,8 @@ alias_add(struct alias_targets *targets, const char *address)
 		return;
 	if (targets->n == targets->cap) {
 		targets->cap = targets->cap == 0 ? 8 : targets->cap * 2;
-		targets->addresses = xreallocarray(targets->addresses, targets->cap, sizeof(char *));
+		targets->addresses =
+		    xreallocarray(targets->addresses, targets->cap, sizeof(char *));
 	}
 	targets->addresses[targets->n++] = xstrdup(address);
 	targets->size += strlen(address);
@@ -96,8 +98,8 @@ add_address(struct reader *r, const char *item, size_t len)
 	struct mailaddr parsed;
 
 	text = memchr(item, '@', len) != NULL
-	    ? xstrndup(item + skip, len - skip)
-	    : xasprintf("%.*s@%s", (int)(len - skip), item + skip, r->domain);
+		   ? xstrndup(item + skip, len - skip)
+		   : xasprintf("%.*s@%s", (int)(len - skip), item + skip, r->domain);
 	if (!mailaddr_parse(text, strlen(text), MAILADDR_UTF8, &parsed, &why)) {
 		free(text);
 		return xasprintf("\"%.*s\" is no address: %s", (int)len, item, why);
@@ -146,7 +148,7 @@ read_whole(const char *path, struct buf *out)
 	if (error == 0 && st.st_size > ALIAS_FILE_MAX)
 		error = EFBIG;
 	while (error == 0 && out->len <= ALIAS_FILE_MAX &&
-	    (n = read(fd, buf_reserve(out, 16384), 16384)) != 0) {
+	       (n = read(fd, buf_reserve(out, 16384), 16384)) != 0) {
 		if (n > 0)
 			out->len += (size_t)n;
 		else if (errno != EINTR)
@@ -158,7 +160,8 @@ read_whole(const char *path, struct buf *out)
 		error = EINVAL;
 	if (error == EINVAL)
 		return xasprintf("\":include:%s\" is not a text file", path);
-	return error == 0 ? NULL : xasprintf("cannot read \":include:%s\": %s", path, strerror(error));
+	return error == 0 ? NULL
+			  : xasprintf("cannot read \":include:%s\": %s", path, strerror(error));
 }
 
 static char *
@@ -167,8 +170,8 @@ check_limits(const struct reader *r)
 	if (r->targets->n <= ALIAS_TARGETS_MAX && r->targets->size <= ALIAS_TARGETS_SIZE_MAX)
 		return NULL;
 	*r->later = true;
-	return xasprintf("it stands for more than %d addresses or %d KiB of them", ALIAS_TARGETS_MAX,
-	    ALIAS_TARGETS_SIZE_MAX / 1024);
+	return xasprintf("it stands for more than %d addresses or %d KiB of them",
+	    ALIAS_TARGETS_MAX, ALIAS_TARGETS_SIZE_MAX / 1024);
 }
 
 /* One line of an included file: addresses, separated by commas; '#' begins a comment. */
@@ -186,8 +189,8 @@ add_line(struct reader *r, char *line)
 			what = "an included file cannot include another";
 		why = what != NULL ? xstrdup(what) : add_address(r, item, len);
 		if (why != NULL)
-			log_warning("lookup.include_item", F_STR("file", r->path), F_U64("line", r->line),
-			    F_STR("why", why));
+			log_warning("lookup.include_item", F_STR("file", r->path),
+			    F_U64("line", r->line), F_STR("why", why));
 		free(why);
 	}
 }
@@ -239,9 +242,12 @@ add_item(struct reader *r, const char *item, size_t len)
 }
 
 char *
-alias_parse(const char *value, const char *domain, bool read_files, struct alias_targets *targets, bool *later)
+alias_parse(const char *value, const char *domain, bool read_files, struct alias_targets *targets,
+    bool *later)
 {
-	struct reader r = { .domain = domain, .read_files = read_files, .targets = targets, .later = later };
+	struct reader r = {
+		.domain = domain, .read_files = read_files, .targets = targets, .later = later
+	};
 	const char *item;
 	char *why = NULL;
 	size_t len;

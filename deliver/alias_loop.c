@@ -1,9 +1,10 @@
 /*
  * The search for an alias that leads back to itself.
  *
- * The lookup role asks before it answers with an alias's addresses, since each of those is looked up again when its turn
- * comes, and nobody there would notice.  The walk goes through all that the alias reaches, each address once, so it ends
- * whatever the tables say; a loop that the start is no part of is found when one of its own addresses is asked for.
+ * The lookup role asks before it answers with an alias's addresses, since each of those is looked
+ * up again when its turn comes, and nobody there would notice.  The walk goes through all that the
+ * alias reaches, each address once, so it ends whatever the tables say; a loop that the start is no
+ * part of is found when one of its own addresses is asked for.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -99,9 +100,12 @@ walk_path(const struct walk *walk, size_t at)
 }
 
 char *
-alias_find_loop(const struct lookup_conf *conf, const char *start, const struct alias_targets *targets, bool read_files)
+alias_find_loop(const struct lookup_conf *conf, const char *start,
+    const struct alias_targets *targets, bool read_files)
 {
-	struct walk walk = { .conf = conf, .read_files = read_files, .start = start, .seen = table_new("") };
+	struct walk walk = {
+		.conf = conf, .read_files = read_files, .start = start, .seen = table_new("")
+	};
 	char *path = NULL;
 	size_t i;
 

@@ -1,7 +1,7 @@
 /*
- * A short memory of failures, so that a dead first MX costs a connection time-out once a minute and not for each
- * message.  The relay role is its only user.  It holds the last few hundred; when it is full the oldest goes, which
- * costs somebody one more attempt and no mail.
+ * A short memory of failures, so that a dead first MX costs a connection time-out once a minute and
+ * not for each message.  The relay role is its only user.  It holds the last few hundred; when it
+ * is full the oldest goes, which costs somebody one more attempt and no mail.
  */
 #include <string.h>
 

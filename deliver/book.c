@@ -1,9 +1,11 @@
 /*
- * The entries of the address book: whose domain an address is in, which alias and which user it has.
+ * The entries of the address book: whose domain an address is in, which alias and which user it
+ * has.
  *
- * The one place that takes an address of ours apart, for answers (lookup.c) and for the walk that finds loops
- * (alias_loop.c).  Domains, aliases and the users of tables are asked in memory; accounts by account.h, which is the
- * only thing that can fail here.  The case of letters in a local part never tells two users apart.
+ * The one place that takes an address of ours apart, for answers (lookup.c) and for the walk that
+ * finds loops (alias_loop.c).  Domains, aliases and the users of tables are asked in memory;
+ * accounts by account.h, which is the only thing that can fail here.  The case of letters in a
+ * local part never tells two users apart.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,7 +40,8 @@ has_mailboxes(const struct domain *domain)
 	return domain->kind == DOMAIN_LOCAL && (domain->users_system || domain->users != NULL);
 }
 
-/* Where mail for the host itself goes: its own name if that is a domain, else the first that has mailboxes. */
+/* Where mail for the host itself goes: its own name if that is a domain, else the first that has
+ * mailboxes. */
 static const struct domain *
 home_domain(const struct lookup_conf *conf)
 {
@@ -61,7 +64,7 @@ static bool
 is_reserved(const char *local)
 {
 	return strcasecmp(local, "postmaster") == 0 || strcasecmp(local, "abuse") == 0 ||
-	    strcasecmp(local, "mailer-daemon") == 0;
+	       strcasecmp(local, "mailer-daemon") == 0;
 }
 
 static char *
@@ -85,14 +88,16 @@ book_name_free(struct book_name *name)
 
 /* False, and nothing to free: ADDRESS is none. */
 bool
-book_name_parse(const struct lookup_conf *conf, const char *address, struct book_name *name, const char **why)
+book_name_parse(
+    const struct lookup_conf *conf, const char *address, struct book_name *name, const char **why)
 {
 	struct mailaddr parsed;
 	const char *plus;
 
 	*name = (struct book_name){ .mailbox = address[0] == '\\' };
 	address += name->mailbox;
-	if (!mailaddr_parse(address, strlen(address), MAILADDR_UTF8 | MAILADDR_POSTMASTER, &parsed, why))
+	if (!mailaddr_parse(
+		address, strlen(address), MAILADDR_UTF8 | MAILADDR_POSTMASTER, &parsed, why))
 		return false;
 	name->address = mailaddr_format(&parsed);
 	name->local = parsed.local;
@@ -153,12 +158,15 @@ find_system_user(const char *local, struct book_user *user, const char **why)
 		status = account_by_name(folded, &account, why);
 	free(folded);
 	if (status == ACCOUNT_FOUND)
-		*user = (struct book_user){ .name = xstrdup(account.name), .home = xstrdup(account.home),
-			.uid = account.uid, .gid = account.gid };
+		*user = (struct book_user){ .name = xstrdup(account.name),
+			.home = xstrdup(account.home),
+			.uid = account.uid,
+			.gid = account.gid };
 	return status;
 }
 
-/* A table's keys are "alice" or "alice@example.net", in any case; a value that is a path is the home. */
+/* A table's keys are "alice" or "alice@example.net", in any case; a value that is a path is the
+ * home. */
 static enum account_status
 find_table_user(const struct domain *domain, const char *local, struct book_user *user)
 {
@@ -170,12 +178,14 @@ find_table_user(const struct domain *domain, const char *local, struct book_user
 		value = table_get(domain->users, local);
 	if (value == NULL)
 		return ACCOUNT_NONE;
-	*user = (struct book_user){ .name = lower(local), .home = value[0] == '/' ? xstrdup(value) : NULL };
+	*user = (struct book_user){ .name = lower(local),
+		.home = value[0] == '/' ? xstrdup(value) : NULL };
 	return ACCOUNT_FOUND;
 }
 
 static enum account_status
-user_called(const struct domain *domain, const char *local, struct book_user *user, const char **why)
+user_called(
+    const struct domain *domain, const char *local, struct book_user *user, const char **why)
 {
 	enum account_status status = ACCOUNT_NONE;
 
@@ -199,15 +209,15 @@ find_user(const struct book_name *name, struct book_user *user, const char **why
 	return status;
 }
 
-
 /* --- entries --- */
 
 /* The mailbox that a reserved name has when nobody was named for it. */
 static void
-find_reserved(const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
+find_reserved(
+    const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
 {
 	const struct domain *home = home_domain(conf);
-	struct book_name root = { .local = (char *)(uintptr_t)"root", .ours = name->ours };
+	struct book_name root = { .local = (char *)(uintptr_t) "root", .ours = name->ours };
 	enum account_status status;
 
 	if (!has_mailboxes(name->ours)) {
@@ -234,7 +244,8 @@ find_reserved(const struct lookup_conf *conf, const struct book_name *name, stru
 }
 
 static void
-find_local(const struct lookup_conf *conf, const struct book_name *name, bool aliases_only, struct book_entry *entry)
+find_local(const struct lookup_conf *conf, const struct book_name *name, bool aliases_only,
+    struct book_entry *entry)
 {
 	const char *alias = find_alias(name), *rest = find_catch_all(name);
 	bool reserved = is_reserved(name->local);
@@ -254,17 +265,20 @@ find_local(const struct lookup_conf *conf, const struct book_name *name, bool al
 	}
 }
 
-/* <postmaster>, and the reserved names at the host's own name, also when that is no domain of ours. */
+/* <postmaster>, and the reserved names at the host's own name, also when that is no domain of ours.
+ */
 static bool
 is_for_host(const struct lookup_conf *conf, const struct book_name *name)
 {
 	if (name->domain[0] == '\0')
 		return true;
-	return name->ours == NULL && is_reserved(name->local) && strcasecmp(name->domain, conf->host) == 0;
+	return name->ours == NULL && is_reserved(name->local) &&
+	       strcasecmp(name->domain, conf->host) == 0;
 }
 
 void
-book_find(const struct lookup_conf *conf, const struct book_name *name, bool aliases_only, struct book_entry *entry)
+book_find(const struct lookup_conf *conf, const struct book_name *name, bool aliases_only,
+    struct book_entry *entry)
 {
 	const struct domain *home;
 

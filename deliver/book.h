@@ -1,5 +1,6 @@
 /*
- * Entries of the address book, for lookup.c and alias_loop.c: an address taken apart, and what is known of it.
+ * Entries of the address book, for lookup.c and alias_loop.c: an address taken apart, and what is
+ * known of it.
  */
 #ifndef DELIVER_BOOK_H
 #define DELIVER_BOOK_H
@@ -10,17 +11,19 @@
 #include "deliver/lookup.h"
 
 struct book_name {
-	char *address;   /* normalised, without the '\' */
+	char *address; /* normalised, without the '\' */
 	char *local;
-	char *domain;    /* "" for <postmaster> */
-	char *base;      /* LOCAL up to the '+', or NULL: no extension */
+	char *domain; /* "" for <postmaster> */
+	char *base;   /* LOCAL up to the '+', or NULL: no extension */
 	const char *extension;
-	bool mailbox;    /* there was a '\': no alias */
+	bool mailbox;		   /* there was a '\': no alias */
 	const struct domain *ours; /* NULL: a domain of others */
 };
 
-/* False, with nothing to free: ADDRESS is none, and *WHY says in words for a reply what is wrong. */
-bool book_name_parse(const struct lookup_conf *, const char *address, struct book_name *, const char **why);
+/* False, with nothing to free: ADDRESS is none, and *WHY says in words for a reply what is wrong.
+ */
+bool book_name_parse(
+    const struct lookup_conf *, const char *address, struct book_name *, const char **why);
 void book_name_free(struct book_name *);
 
 enum book_kind {
@@ -36,9 +39,9 @@ enum book_kind {
 
 struct book_user {
 	char *name;
-	char *home;            /* or NULL */
+	char *home;	       /* or NULL */
 	const char *extension; /* of the book_name, or NULL */
-	uid_t uid;             /* system users only */
+	uid_t uid;	       /* system users only */
 	gid_t gid;
 };
 
@@ -51,7 +54,8 @@ struct book_entry {
 };
 
 /* Who only wants to know of aliases may see BOOK_NOBODY for a user, who is then not looked for. */
-void book_find(const struct lookup_conf *, const struct book_name *, bool aliases_only, struct book_entry *);
+void book_find(
+    const struct lookup_conf *, const struct book_name *, bool aliases_only, struct book_entry *);
 void book_entry_free(struct book_entry *);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * The encoding of delivery jobs and their results (delivery.h).
  *
- * The queue writes jobs and reads results; relay and local roles do the opposite.  A reader takes nothing on trust: a
- * number of recipients that the message has no room for, an enum that is none, an inline content and a descriptor at
- * once, all make the message unreadable, and the channel then closes.  Nothing is allocated for a message before its
- * size was seen to be possible.
+ * The queue writes jobs and reads results; relay and local roles do the opposite.  A reader takes
+ * nothing on trust: a number of recipients that the message has no room for, an enum that is none,
+ * an inline content and a descriptor at once, all make the message unreadable, and the channel then
+ * closes.  Nothing is allocated for a message before its size was seen to be possible.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,7 +16,8 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-/* u32 index, three strings of which two may be absent, two octets: the least that a recipient takes. */
+/* u32 index, three strings of which two may be absent, two octets: the least that a recipient
+ * takes. */
 #define RECIPIENT_MIN (4 + 5 + 1 + 1 + 1 + 1)
 
 enum content_place { CONTENT_INLINE = 1, CONTENT_DESCRIPTOR };

@@ -1,10 +1,10 @@
 /*
  * Hops as text and back.
  *
- * The lookup role writes the text, the queue groups recipients by it and hands it on, the relay reads it.  It is words
- * with a space between: "mx DOMAIN", or HOST:PORT, where an address stands in brackets as ip_text writes it.  No
- * configuration can put a space into a host name, so the words are what they were; what was damaged on the way is no
- * destination.
+ * The lookup role writes the text, the queue groups recipients by it and hands it on, the relay
+ * reads it.  It is words with a space between: "mx DOMAIN", or HOST:PORT, where an address stands
+ * in brackets as ip_text writes it.  No configuration can put a space into a host name, so the
+ * words are what they were; what was damaged on the way is no destination.
  */
 #include <stdio.h>
 #include <stdlib.h>

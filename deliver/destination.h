@@ -1,6 +1,6 @@
 /*
- * Destinations: the stable text of a list of hops, by which the queue counts and the relay finds its way.
- * destination_parse, the way back, is lookup.h's.
+ * Destinations: the stable text of a list of hops, by which the queue counts and the relay finds
+ * its way. destination_parse, the way back, is lookup.h's.
  */
 #ifndef DELIVER_DESTINATION_H
 #define DELIVER_DESTINATION_H
@@ -9,7 +9,8 @@
 
 #define SMTP_PORT 25
 
-/* "mx example.net", "[192.0.2.1]:25 mail.example.net:587"; DOMAIN is the recipient's.  The caller frees. */
+/* "mx example.net", "[192.0.2.1]:25 mail.example.net:587"; DOMAIN is the recipient's.  The caller
+ * frees. */
 char *destination_text(const struct hop *hops, unsigned n, const char *domain);
 /* Frees what destination_parse made. */
 void destination_free(struct hop *hops, unsigned n, char *domain);

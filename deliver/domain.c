@@ -1,11 +1,11 @@
 /*
  * Mailbox formats: "%{home}/Maildir" and an address become the path of one mailbox.
  *
- * The configuration checks formats once (mailbox_check), the lookup role fills them in for each recipient
- * (mailbox_expand).  The values are local parts and domains that strangers chose, so what must never happen is that one
- * of them is more than one component of a path: a value with '/', or one that is "." or "..", makes the whole fail.
- * Values are put in as they are and never read for fields again.  The home comes from the host's accounts and is a
- * path by nature.
+ * The configuration checks formats once (mailbox_check), the lookup role fills them in for each
+ * recipient (mailbox_expand).  The values are local parts and domains that strangers chose, so what
+ * must never happen is that one of them is more than one component of a path: a value with '/', or
+ * one that is "." or "..", makes the whole fail. Values are put in as they are and never read for
+ * fields again.  The home comes from the host's accounts and is a path by nature.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -108,7 +108,8 @@ mailbox_check(const char *format)
 		if (close == NULL)
 			buf_addf(&why, "\"%s\" has no closing \"}\"; fields are ", open);
 		else
-			buf_addf(&why, "unknown field \"%.*s\"; fields are ", (int)(close - open + 1), open);
+			buf_addf(&why, "unknown field \"%.*s\"; fields are ",
+			    (int)(close - open + 1), open);
 		add_field_names(&why);
 		return buf_take(&why);
 	}

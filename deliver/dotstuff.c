@@ -1,10 +1,10 @@
 /*
  * Dot-stuffing, and the last look at line ends before they leave the house.
  *
- * The SMTP client runs all content through it.  The door lets in no line end but CRLF, so a CR or LF alone here means a
- * damaged queue or a mistake of ours; sent on, it could end the data early for a server that takes it for a line end,
- * and what follows would be read as commands.  So it is refused wherever it came from, at the cost of two memchr for
- * each line.
+ * The SMTP client runs all content through it.  The door lets in no line end but CRLF, so a CR or
+ * LF alone here means a damaged queue or a mistake of ours; sent on, it could end the data early
+ * for a server that takes it for a line end, and what follows would be read as commands.  So it is
+ * refused wherever it came from, at the cost of two memchr for each line.
  */
 #include <stdint.h>
 #include <string.h>
@@ -13,7 +13,8 @@
 
 #include "deliver/dotstuff.h"
 
-/* The octets of S up to and with its first CRLF, or LEN when there is none; SIZE_MAX when a CR or LF stands alone. */
+/* The octets of S up to and with its first CRLF, or LEN when there is none; SIZE_MAX when a CR or
+ * LF stands alone. */
 static size_t
 line_len(const struct dotstuff *state, const char *s, size_t len)
 {

@@ -1,6 +1,6 @@
 /*
- * Mail data as it goes over the wire (RFC 5321 4.5.2): dots doubled at the start of lines, the end marked.  Pure and
- * incremental.
+ * Mail data as it goes over the wire (RFC 5321 4.5.2): dots doubled at the start of lines, the end
+ * marked.  Pure and incremental.
  */
 #ifndef DELIVER_DOTSTUFF_H
 #define DELIVER_DOTSTUFF_H
@@ -16,7 +16,8 @@ struct dotstuff {
 	bool cr;      /* it was a CR */
 };
 
-/* Appends to OUT (NULL: only checks).  False: a CR or LF stands alone, and nothing more of this may be sent. */
+/* Appends to OUT (NULL: only checks).  False: a CR or LF stands alone, and nothing more of this may
+ * be sent. */
 bool dotstuff_feed(struct dotstuff *, const char *, size_t, struct evbuffer *out);
 /* The end of the data: a missing last CRLF, and the dot.  False as above. */
 bool dotstuff_end(struct dotstuff *, struct evbuffer *out);

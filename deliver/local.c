@@ -1,13 +1,15 @@
 /*
  * The local delivery process: takes jobs from the queue, delivers all that wait in one go, reports.
  *
- * It runs as the owner of the mailboxes, confined to the one directory that they are in, for as long as the queue has
- * work for it; it ends when the queue closes the channel.  Jobs that arrive while the loop still finds more to read are
- * gathered, since their flushes can then be shared (maildir.c); nothing is gathered by waiting: when the socket is empty
- * the delivery begins.  It blocks meanwhile, and the next jobs gather in the socket.
+ * It runs as the owner of the mailboxes, confined to the one directory that they are in, for as
+ * long as the queue has work for it; it ends when the queue closes the channel.  Jobs that arrive
+ * while the loop still finds more to read are gathered, since their flushes can then be shared
+ * (maildir.c); nothing is gathered by waiting: when the socket is empty the delivery begins.  It
+ * blocks meanwhile, and the next jobs gather in the socket.
  *
- * Contents are converted when they arrive, which is also the only copy made of them.  A result is sent when the message
- * is on disk and not before; when this process dies, what it had not reported is delivered again, at worst twice.
+ * Contents are converted when they arrive, which is also the only copy made of them.  A result is
+ * sent when the message is on disk and not before; when this process dies, what it had not reported
+ * is delivered again, at worst twice.
  */
 #include <sys/queue.h>
 
@@ -52,7 +54,7 @@ static struct {
 	struct event begin;
 	STAILQ_HEAD(, local_job) jobs;
 	unsigned items; /* mailboxes in JOBS */
-	size_t size;    /* octets in JOBS */
+	size_t size;	/* octets in JOBS */
 } here;
 
 /* --- jobs --- */
@@ -68,9 +70,12 @@ copy_orders(struct local_job *to, const struct job *from)
 	for (i = 0; i < to->orders_n; i++) {
 		const struct job_recipient *r = &from->recipients[i];
 
-		address = r->address + (r->address[0] == '\\'); /* lookup.h: the mailbox of that name */
-		to->orders[i] = (struct mailbox_order){ .index = r->index, .method = r->method,
-			.path = xstrdup(r->path != NULL ? r->path : ""), .address = xstrdup(address) };
+		address =
+		    r->address + (r->address[0] == '\\'); /* lookup.h: the mailbox of that name */
+		to->orders[i] = (struct mailbox_order){ .index = r->index,
+			.method = r->method,
+			.path = xstrdup(r->path != NULL ? r->path : ""),
+			.address = xstrdup(address) };
 	}
 }
 
@@ -124,19 +129,25 @@ take_job(struct peer *peer, struct message *m)
 static const char *
 event_name(enum delivery_status status)
 {
-	return status == DELIVERY_OK ? "local.delivered"
-	    : status == DELIVERY_PERM ? "local.failed"
-				      : "local.deferred";
+	return status == DELIVERY_OK	 ? "local.delivered"
+	       : status == DELIVERY_PERM ? "local.failed"
+					 : "local.deferred";
 }
 
 static void
-report(const struct local_job *job, const struct mailbox_order *order, const struct maildir_item *item)
+report(
+    const struct local_job *job, const struct mailbox_order *order, const struct maildir_item *item)
 {
-	struct delivery_result result = { .job = job->id, .index = order->index, .status = (uint8_t)item->status,
-		.host = "", .text = item->text, .detail = item->file != NULL ? item->file : "" };
+	struct delivery_result result = { .job = job->id,
+		.index = order->index,
+		.status = (uint8_t)item->status,
+		.host = "",
+		.text = item->text,
+		.detail = item->file != NULL ? item->file : "" };
 
-	log_info(event_name(item->status), F_STR("message", id_text(job->message).s), F_STR("to", order->address),
-	    F_STR("reply", item->text), F_STR("file", item->file), F_U64("ms", clock_ms() - job->since_ms));
+	log_info(event_name(item->status), F_STR("message", id_text(job->message).s),
+	    F_STR("to", order->address), F_STR("reply", item->text), F_STR("file", item->file),
+	    F_U64("ms", clock_ms() - job->since_ms));
 	if (here.queue != NULL)
 		delivery_send_result(here.queue->channel, &result);
 }
@@ -193,14 +204,17 @@ add_job(struct batch *batch, struct local_job *job)
 		}
 		if (batch->n == BATCH_ITEMS)
 			deliver(batch);
-		batch->items[batch->n] = (struct maildir_item){ .path = order->path, .sender = job->sender,
-			.address = order->address, .content = &job->content };
+		batch->items[batch->n] = (struct maildir_item){ .path = order->path,
+			.sender = job->sender,
+			.address = order->address,
+			.content = &job->content };
 		batch->jobs[batch->n] = job;
 		batch->orders[batch->n++] = order;
 	}
 }
 
-/* All jobs that wait.  Results first, then the ends of the jobs, in one message to the queue's socket. */
+/* All jobs that wait.  Results first, then the ends of the jobs, in one message to the queue's
+ * socket. */
 static void
 on_begin(evutil_socket_t fd, short what, void *arg)
 {

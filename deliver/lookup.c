@@ -1,21 +1,21 @@
 /*
  * The address book's answers: who a recipient is, and where an address leads (lookup.h).
  *
- * The lookup role asks for every recipient, twice: at RCPT, where a wrong "no" turns mail away, and when it is due;
- * smtpctl asks for its users.  Both questions are answered by the same steps, so what RCPT accepts has a way to go.  The
- * steps for an address of ours, first hit wins:
+ * The lookup role asks for every recipient, twice: at RCPT, where a wrong "no" turns mail away, and
+ * when it is due; smtpctl asks for its users.  Both questions are answered by the same steps, so
+ * what RCPT accepts has a way to go.  The steps for an address of ours, first hit wins:
  *
  *	alias "local@domain", alias "local"       also for the part before '+'
  *	user "local"                              also for the part before '+'
  *	alias "@domain"                           everybody else
- *	postmaster, abuse, mailer-daemon          root, or a mailbox of that name: RFC 2142, RFC 5321 4.5.1
+ *	postmaster, abuse, mailer-daemon          root, or a mailbox of that name: see book.h
  *
- * An alias that names itself means the mailbox behind it; the answer then says "\local@domain", which a later question
- * takes as: no alias.  An alias that leads back to itself by way of others is a mistake and never a loop: it is
- * walked to its ends before anything is answered.
+ * An alias that names itself means the mailbox behind it; the answer then says "\local@domain",
+ * which a later question takes as: no alias.  An alias that leads back to itself by way of others
+ * is a mistake and never a loop: it is walked to its ends before anything is answered.
  *
- * What is wrong with the host or the configuration is a reason to wait.  Only who does not exist, and what was asked for
- * and is not done here, fails for good.
+ * What is wrong with the host or the configuration is a reason to wait.  Only who does not exist,
+ * and what was asked for and is not done here, fails for good.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -110,7 +110,8 @@ answer_alias(struct finding *f, const struct book_name *name, const char *value)
 	answer_targets(f);
 }
 
-/* Who writes, and below which directory: for a mailbox in the home its owner; for others whoever owns the directory. */
+/* Who writes, and below which directory: for a mailbox in the home its owner; for others whoever
+ * owns the directory. */
 static bool
 find_root(struct finding *f, const struct domain *domain, const struct book_user *user)
 {
@@ -134,8 +135,11 @@ static void
 answer_user(struct finding *f, const struct book_name *name, const struct book_user *user)
 {
 	const struct mailbox *mailbox = &name->ours->mailbox;
-	struct mailbox_fields fields = { .user = user->name, .domain = name->ours->name, .home = user->home,
-		.address = name->address, .extension = user->extension };
+	struct mailbox_fields fields = { .user = user->name,
+		.domain = name->ours->name,
+		.home = user->home,
+		.address = name->address,
+		.extension = user->extension };
 
 	if (mailbox->path == NULL || mailbox->method != MAILBOX_MAILDIR) {
 		settle(f, ROUTE_DEFER, "451 4.3.5 mailboxes of %s: only maildir is supported yet",
@@ -226,7 +230,8 @@ answer_entry(struct finding *f, const struct book_name *name, const struct book_
 		answer_hops(f, name->ours->hops, name->ours->hops_n, name->domain);
 		break;
 	case BOOK_LISTS:
-		settle(f, ROUTE_DEFER, "451 4.3.5 mailing lists of %s are not served yet", name->domain);
+		settle(f, ROUTE_DEFER, "451 4.3.5 mailing lists of %s are not served yet",
+		    name->domain);
 		break;
 	case BOOK_ERROR:
 		settle(f, ROUTE_DEFER, "451 4.3.0 %s", entry->why);

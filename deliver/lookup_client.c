@@ -1,10 +1,10 @@
 /*
  * The asking side of the address book, in the sessions, the queue and the control role.
  *
- * A question is a message to the lookup role, kept here under its number until the answer comes.  While that role is
- * away, and for every question that it took with it, the answer is "cannot be told now": its death is never a verdict
- * over a recipient.  Callbacks come from the loop, never from inside the call that asked; a cancelled question's answer
- * is read and dropped.
+ * A question is a message to the lookup role, kept here under its number until the answer comes.
+ * While that role is away, and for every question that it took with it, the answer is "cannot be
+ * told now": its death is never a verdict over a recipient.  Callbacks come from the loop, never
+ * from inside the call that asked; a cancelled question's answer is read and dropped.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -93,7 +93,8 @@ ask(enum lookup_type type, const char *address)
 }
 
 struct lookup_request *
-lookup_recipient(const char *address, void (*callback)(enum recipient_verdict, const char *, void *), void *arg)
+lookup_recipient(
+    const char *address, void (*callback)(enum recipient_verdict, const char *, void *), void *arg)
 {
 	struct lookup_request *request = ask(LOOKUP_RECIPIENT, address);
 

@@ -1,7 +1,8 @@
 /*
- * Route answers as bytes.  The lookup role writes them, the queue and smtpctl's clients read them; what a reader gets is
- * data from another process, so kinds are checked and the number of targets is believed only as far as the message
- * has room for them.  A field that a kind does not have is absent, and reads as "".
+ * Route answers as bytes.  The lookup role writes them, the queue and smtpctl's clients read them;
+ * what a reader gets is data from another process, so kinds are checked and the number of targets
+ * is believed only as far as the message has room for them.  A field that a kind does not have is
+ * absent, and reads as "".
  */
 #include <stdlib.h>
 
@@ -88,7 +89,11 @@ decode_targets(struct cursor *c, struct route_answer *answer)
 bool
 lookup_answer_decode(struct cursor *c, struct route_answer *answer)
 {
-	*answer = (struct route_answer){ .kind = cursor_u8(c), .why = "", .account = "", .root = "", .path = "",
+	*answer = (struct route_answer){ .kind = cursor_u8(c),
+		.why = "",
+		.account = "",
+		.root = "",
+		.path = "",
 		.destination = "" };
 	switch (answer->kind) {
 	case ROUTE_LOCAL:

@@ -1,12 +1,12 @@
 /*
- * The lookup role: the address book as a process of its own, because accounts and alias files need the file system and
- * neither the sessions nor the queue may see it.
+ * The lookup role: the address book as a process of its own, because accounts and alias files need
+ * the file system and neither the sessions nor the queue may see it.
  *
- * Sessions, the queue and the control role ask; an answer is made at once and goes back under the question's number.
- * Tables that come from files are looked at again at most once a second, between two questions, so an edited alias
- * counts for the next recipient without a reload; a file that cannot be read any more is reported and what was known
- * before stays.  The process blocks while a name service does: nobody's session does, since each only waits for its
- * own answer.
+ * Sessions, the queue and the control role ask; an answer is made at once and goes back under the
+ * question's number. Tables that come from files are looked at again at most once a second, between
+ * two questions, so an edited alias counts for the next recipient without a reload; a file that
+ * cannot be read any more is reported and what was known before stays.  The process blocks while a
+ * name service does: nobody's session does, since each only waits for its own answer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,8 @@ static char *last_error;
 
 /* --- tables --- */
 
-/* The configuration is nobody else's in this process, and its tables' files are this role's to read. */
+/* The configuration is nobody else's in this process, and its tables' files are this role's to
+ * read. */
 static void
 refresh(const struct table *table)
 {
@@ -92,7 +93,8 @@ send_route(const struct route_answer *answer, void *arg)
 {
 	struct question *question = arg;
 
-	lookup_answer_encode(channel_begin(question->peer->channel, LOOKUP_ANSWER, question->id), answer);
+	lookup_answer_encode(
+	    channel_begin(question->peer->channel, LOOKUP_ANSWER, question->id), answer);
 	channel_end(question->peer->channel, -1);
 }
 

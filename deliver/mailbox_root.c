@@ -1,10 +1,11 @@
 /*
  * Where the mailboxes of a domain lie (mailbox_root.h).
  *
- * Called by the lookup role for each recipient with a mailbox.  Who writes virtual mailboxes is told by the owner of
- * the directory they are in: the operator chooses the account by chown, and no line of configuration can disagree with
- * the file system.  The role has no privileges and may not be able to walk there; so it opens the directories before it
- * gives them up, only to look at (O_PATH).
+ * Called by the lookup role for each recipient with a mailbox.  Who writes virtual mailboxes is
+ * told by the owner of the directory they are in: the operator chooses the account by chown, and no
+ * line of configuration can disagree with the file system.  The role has no privileges and may not
+ * be able to walk there; so it opens the directories before it gives them up, only to look at
+ * (O_PATH).
  *
  * What must never happen: that the root, below which a delivery process may write, becomes "/".
  */
@@ -38,7 +39,8 @@ starts_with_home(const struct domain *domain)
 	return strncmp(domain->mailbox.path, home_field, sizeof(home_field) - 1) == 0;
 }
 
-/* The format up to the last '/' before its first field, or before its end; "" when that is the root directory. */
+/* The format up to the last '/' before its first field, or before its end; "" when that is the root
+ * directory. */
 static char *
 fixed_part(const char *format)
 {
@@ -114,13 +116,16 @@ find_existing(char *path, bool may_be_made, struct stat *st)
 	while ((error = look_at(path, st)) == ENOENT && may_be_made && cut_last(path))
 		;
 	if (error == ENOENT)
-		why = xasprintf("there is no directory %s; make it, and give it to who owns the mailboxes", wanted);
+		why = xasprintf(
+		    "there is no directory %s; make it, and give it to who owns the mailboxes",
+		    wanted);
 	else if (error != 0)
 		why = xasprintf("cannot look at %s: %s", path, strerror(error));
 	else if (!S_ISDIR(st->st_mode))
 		why = xasprintf("%s is not a directory", path);
 	else if (strcmp(path, wanted) != 0 && (st->st_mode & S_IWOTH))
-		why = xasprintf("there is no directory %s, and %s is everybody's; make it", wanted, path);
+		why = xasprintf(
+		    "there is no directory %s, and %s is everybody's; make it", wanted, path);
 	free(wanted);
 	return why;
 }
@@ -144,7 +149,8 @@ find_owner(struct mailbox_root *root, bool may_be_made)
 }
 
 char *
-mailbox_root_find(const struct domain *domain, const char *home, bool want_owner, struct mailbox_root *root)
+mailbox_root_find(
+    const struct domain *domain, const char *home, bool want_owner, struct mailbox_root *root)
 {
 	char *why = NULL;
 
@@ -158,7 +164,8 @@ mailbox_root_find(const struct domain *domain, const char *home, bool want_owner
 	else
 		root->path = xstrdup(home);
 	if (root->path[0] != '/' || strspn(root->path, "/.") == strlen(root->path))
-		why = xasprintf("mailboxes in \"%s\" have no directory of their own", domain->mailbox.path);
+		why = xasprintf(
+		    "mailboxes in \"%s\" have no directory of their own", domain->mailbox.path);
 	else if (want_owner)
 		why = find_owner(root, !starts_with_home(domain)); /* nobody's home is made here */
 	if (why != NULL)

@@ -1,22 +1,23 @@
 /*
  * Writing Maildirs.
  *
- * Called by the local delivery process with all the jobs that wait.  Each message is created in tmp/, written with one
- * call, its data put on the disk, renamed to new/, and the name put on the disk; for several messages each of these
- * steps is done for all before the next one begins, so that they share the file system's commits.  What it costs is the
- * flushes, of which there is one for a message alone, and one for all of several:
+ * Called by the local delivery process with all the jobs that wait.  Each message is created in
+ * tmp/, written with one call, its data put on the disk, renamed to new/, and the name put on the
+ * disk; for several messages each of these steps is done for all before the next one begins, so
+ * that they share the file system's commits.  What it costs is the flushes, of which there is one
+ * for a message alone, and one for all of several:
  *
- *			      ext4, XFS				  others
- *	before the rename     data written, not flushed		  fsync of each file, or one syncfs
- *	after it	      fsync of each file, or one syncfs	  fsync of each new/
+ *	ext4, XFS   data written, not flushed; rename; fsync of the file, or one syncfs for several
+ *	others      fsync of the file, or one syncfs for several; rename; fsync of each new/
  *
- * On the former file systems the flush of a file that was renamed covers its new name, and no crash can show a name
- * before data that was written earlier (maildir_folder.c).
+ * On the former the flush of a file that was renamed covers its new name, and no crash can show a
+ * name before data that was written earlier (maildir_folder.c).
  *
- * The name is unique because of time, process and counter; O_EXCL says so if it is not.  Everything about the file
- * system can fail, at any step, and is then a reason to try again later, in words that name the path.  Only a message
- * that went round (Delivered-To names the same address) fails for good.  What must never happen: a result that says
- * delivered for what a power cut can take away; a file in new/ that is not whole.
+ * The name is unique because of time, process and counter; O_EXCL says so if it is not.  Everything
+ * about the file system can fail, at any step, and is then a reason to try again later, in words
+ * that name the path.  Only a message that went round (Delivered-To names the same address) fails
+ * for good.  What must never happen: a result that says delivered for what a power cut can take
+ * away; a file in new/ that is not whole.
  */
 #include <sys/uio.h>
 
@@ -41,7 +42,7 @@
 struct maildirs {
 	char *host;
 	pid_t pid;
-	uint64_t count; /* of names made */
+	uint64_t count;		     /* of names made */
 	uint64_t avoid_syncfs_until; /* clock_ms() */
 	struct maildir_folders folders;
 };
@@ -87,11 +88,14 @@ static void
 settle_error(struct maildir_item *item, const char *what, int error)
 {
 	if (error == ENOSPC)
-		settle(item, DELIVERY_TEMP, xasprintf("452 4.3.1 no space left on the disk of %s", item->path));
+		settle(item, DELIVERY_TEMP,
+		    xasprintf("452 4.3.1 no space left on the disk of %s", item->path));
 	else if (error == EDQUOT)
-		settle(item, DELIVERY_TEMP, xasprintf("452 4.2.2 the quota of %s is used up", item->path));
+		settle(item, DELIVERY_TEMP,
+		    xasprintf("452 4.2.2 the quota of %s is used up", item->path));
 	else
-		settle(item, DELIVERY_TEMP, xasprintf("451 4.2.0 cannot %s %s: %s", what, item->path, strerror(error)));
+		settle(item, DELIVERY_TEMP,
+		    xasprintf("451 4.2.0 cannot %s %s: %s", what, item->path, strerror(error)));
 }
 
 static bool
@@ -116,8 +120,8 @@ make_name(struct maildirs *dirs)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return xasprintf("%lld.M%06ldP%dQ%llu.%s", (long long)now.tv_sec, now.tv_nsec / 1000, (int)dirs->pid,
-	    (unsigned long long)++dirs->count, dirs->host);
+	return xasprintf("%lld.M%06ldP%dQ%llu.%s", (long long)now.tv_sec, now.tv_nsec / 1000,
+	    (int)dirs->pid, (unsigned long long)++dirs->count, dirs->host);
 }
 
 /* A line end in there would make a header of its own. */
@@ -177,7 +181,8 @@ write_buf(struct maildir_item *item, struct buf *b)
 	return error;
 }
 
-/* Content from a file: read, converted and written in pieces.  The header is looked at anew each time. */
+/* Content from a file: read, converted and written in pieces.  The header is looked at anew each
+ * time. */
 static int
 copy_file(struct maildir_item *item, struct buf *out)
 {
@@ -240,7 +245,8 @@ take_back(struct maildir_item *item)
 {
 	close_item(item);
 	if (item->name != NULL)
-		unlinkat(item->renamed ? item->folder->new_fd : item->folder->tmp_fd, item->name, 0);
+		unlinkat(
+		    item->renamed ? item->folder->new_fd : item->folder->tmp_fd, item->name, 0);
 }
 
 static bool
@@ -248,8 +254,9 @@ check_loop(struct maildir_item *item)
 {
 	if (!mailtext_delivered_to(&item->content->text, item->address))
 		return true;
-	settle(item, DELIVERY_PERM, xasprintf("554 5.4.6 mail loop: this message was delivered to %s before",
-	    item->address));
+	settle(item, DELIVERY_PERM,
+	    xasprintf(
+		"554 5.4.6 mail loop: this message was delivered to %s before", item->address));
 	return false;
 }
 
@@ -342,8 +349,8 @@ flush_file_systems(struct maildir_item *items, unsigned n, bool ordered)
 }
 
 /*
- * One syncfs is cheaper than a second fsync, but it also waits for what others have written.  Where that is much, files
- * are flushed by themselves for a while.
+ * One syncfs is cheaper than a second fsync, but it also waits for what others have written.  Where
+ * that is much, files are flushed by themselves for a while.
  */
 static void
 flush_files(struct maildirs *dirs, struct maildir_item *items, unsigned n, bool ordered)
@@ -363,11 +370,13 @@ flush_files(struct maildirs *dirs, struct maildir_item *items, unsigned n, bool 
 	}
 }
 
-/* Where the order is kept: the data goes to the disk, all at once, and is waited for; its cache is flushed later. */
+/* Where the order is kept: the data goes to the disk, all at once, and is waited for; its cache is
+ * flushed later. */
 static void
 write_out(struct maildir_item *items, unsigned n)
 {
-	const unsigned whole = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	const unsigned whole =
+	    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
@@ -457,7 +466,8 @@ maildirs_new(const char *host)
 	char *s;
 
 	dirs->host = xstrndup(host, strnlen(host, HOST_MAX));
-	/* the two characters that the specification gives another meaning, and one that mail readers do */
+	/* the two characters that the specification gives another meaning, and one that mail
+	 * readers do */
 	for (s = dirs->host; *s != '\0'; s++)
 		*s = *s == '/' || *s == ':' || *s == ',' || (unsigned char)*s <= ' ' ? '_' : *s;
 	dirs->pid = getpid();

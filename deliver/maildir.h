@@ -1,6 +1,6 @@
 /*
- * Delivery into Maildirs (cr.yp.to/proto/maildir.html), many at once: what is delivered in one call shares its flushes.
- * Blocking: for the process that delivers, not for a loop that serves others.
+ * Delivery into Maildirs (cr.yp.to/proto/maildir.html), many at once: what is delivered in one call
+ * shares its flushes. Blocking: for the process that delivers, not for a loop that serves others.
  */
 #ifndef DELIVER_MAILDIR_H
 #define DELIVER_MAILDIR_H
@@ -18,7 +18,7 @@ struct maildir_folder;
 struct maildir_content {
 	struct mailtext text;
 	struct buf data; /* as it is written, when it came in memory */
-	int fd;          /* else the file it is read from; -1 */
+	int fd;		 /* else the file it is read from; -1 */
 };
 
 /* Fills CONTENT from CRLF text in memory. */
@@ -35,8 +35,8 @@ struct maildir_item {
 	struct maildir_content *content;
 	/* what became of it */
 	enum delivery_status status;
-	char *text;          /* "250 2.0.0 ..." and the like; the caller frees by maildir_item_free */
-	char *file;          /* where it is, or NULL */
+	char *text; /* "250 2.0.0 ..." and the like; the caller frees by maildir_item_free */
+	char *file; /* where it is, or NULL */
 	/* while it is being written */
 	struct maildir_folder *folder;
 	char *name;
@@ -49,9 +49,10 @@ struct maildir_item {
 struct maildirs *maildirs_new(const char *host);
 void maildirs_free(struct maildirs *);
 /*
- * Delivers all N.  When it returns, every item has its result, and those that are DELIVERY_OK are on disk, data and name;
- * no crash on the way shows a name in new/ without all of the data.  Directories that are missing are made.  What failed
- * left no file behind, and has not kept others from being delivered.
+ * Delivers all N.  When it returns, every item has its result, and those that are DELIVERY_OK are
+ * on disk, data and name; no crash on the way shows a name in new/ without all of the data.
+ * Directories that are missing are made.  What failed left no file behind, and has not kept others
+ * from being delivered.
  */
 void maildirs_deliver(struct maildirs *, struct maildir_item *, unsigned n);
 void maildir_item_free(struct maildir_item *);

@@ -1,12 +1,13 @@
 /*
  * Folders of Maildirs (maildir_folder.h).
  *
- * A delivery needs two of them, tmp/ and new/, and thousands of deliveries need the same two: so they stay open, the
- * last FOLDERS_MAX Maildirs of them.  Once in each call it is looked whether new/ still is where the path leads, because a user
- * may move his mail away and begin a new Maildir under the old name.
+ * A delivery needs two of them, tmp/ and new/, and thousands of deliveries need the same two: so
+ * they stay open, the last FOLDERS_MAX Maildirs of them.  Once in each call it is looked whether
+ * new/ still is where the path leads, because a user may move his mail away and begin a new Maildir
+ * under the old name.
  *
- * What is missing is made, the Maildir itself and what is above it too; the sandbox keeps that below the directory that
- * is this process's.  Everything can fail, with an errno.
+ * What is missing is made, the Maildir itself and what is above it too; the sandbox keeps that
+ * below the directory that is this process's.  Everything can fail, with an errno.
  */
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -112,15 +113,17 @@ open_folders(const char *path, int *tmp_fd, int *new_fd)
 }
 
 /*
- * ext4 and XFS: a name is committed in the order of their journals, thus after the blocks of a file whose data was
- * written out before, and a commit flushes the disk's cache.  There the data need not be flushed by itself.
+ * ext4 and XFS: a name is committed in the order of their journals, thus after the blocks of a file
+ * whose data was written out before, and a commit flushes the disk's cache.  There the data need
+ * not be flushed by itself.
  */
 static bool
 is_ordered(int fd)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
 }
 
 static int
@@ -141,8 +144,12 @@ folder_open(struct maildir_folders *folders, const char *path, struct maildir_fo
 		return error;
 	}
 	folder = xcalloc(1, sizeof(*folder));
-	*folder = (struct maildir_folder){ .path = xstrdup(path), .tmp_fd = tmp_fd, .new_fd = new_fd,
-		.dev = st.st_dev, .ino = st.st_ino, .ordered = is_ordered(new_fd),
+	*folder = (struct maildir_folder){ .path = xstrdup(path),
+		.tmp_fd = tmp_fd,
+		.new_fd = new_fd,
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+		.ordered = is_ordered(new_fd),
 		.checked = folders->call };
 	TAILQ_INSERT_HEAD(&folders->list, folder, entry);
 	folders->n++;

@@ -1,6 +1,6 @@
 /*
- * The open folders of Maildirs, for maildir.c alone: made when they are missing, kept open between deliveries, dropped
- * when the path leads elsewhere.
+ * The open folders of Maildirs, for maildir.c alone: made when they are missing, kept open between
+ * deliveries, dropped when the path leads elsewhere.
  */
 #ifndef DELIVER_MAILDIR_FOLDER_H
 #define DELIVER_MAILDIR_FOLDER_H
@@ -15,13 +15,14 @@ struct maildir_folder {
 	TAILQ_ENTRY(maildir_folder) entry;
 	char *path;
 	int tmp_fd, new_fd;
-	dev_t dev;        /* of new/ */
+	dev_t dev; /* of new/ */
 	ino_t ino;
-	bool ordered;     /* its file system keeps data that was written before a name that was made later */
-	bool stale;       /* tmp/ is gone: not to be used in another call */
+	bool ordered;	  /* its file system keeps data that was written before a name that was made
+			     later */
+	bool stale;	  /* tmp/ is gone: not to be used in another call */
 	uint64_t checked; /* the call in which it was looked at last */
-	uint64_t used;    /* the call in which something was renamed into it */
-	int error;        /* of the flush of new/ in that call */
+	uint64_t used;	  /* the call in which something was renamed into it */
+	int error;	  /* of the flush of new/ in that call */
 };
 TAILQ_HEAD(maildir_folder_list, maildir_folder);
 

@@ -1,11 +1,12 @@
 /*
  * The conversion of a message for a mailbox (mailtext.h).
  *
- * The local delivery process runs every message through it, once for content that is in memory, once for each mailbox
- * for content in a file.  Nothing fails.  The header is looked at line by line until the first empty line, or the
- * first line that cannot be of a header; the body is copied in runs between line ends.  A line of the header that is
- * longer than any header has a right to be ends the looking, never the copying: no octet but the CR of a CRLF and the
- * dropped fields is ever lost.
+ * The local delivery process runs every message through it, once for content that is in memory,
+ * once for each mailbox for content in a file.  Nothing fails.  The header is looked at line by
+ * line until the first empty line, or the first line that cannot be of a header; the body is copied
+ * in runs between line ends.  A line of the header that is longer than any header has a right to be
+ * ends the looking, never the copying: no octet but the CR of a CRLF and the dropped fields is ever
+ * lost.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ add_body(struct mailtext *text, const char *s, size_t len, struct buf *out)
 
 /* --- the header --- */
 
-/* The octets of the field's name when LINE begins one, up to the colon and white space before it; else 0. */
+/* The octets of the field's name when LINE begins one, up to the colon and white space before it;
+ * else 0. */
 static size_t
 field_name(const char *line, size_t len, size_t *value)
 {
@@ -114,7 +116,8 @@ header_line(struct mailtext *text, const char *line, size_t len, struct buf *out
 	}
 }
 
-/* Uses up whole lines at the start of the piece, and keeps the rest of it; returns the octets used. */
+/* Uses up whole lines at the start of the piece, and keeps the rest of it; returns the octets used.
+ */
 static size_t
 feed_header(struct mailtext *text, const char *s, size_t len, struct buf *out)
 {

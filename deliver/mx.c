@@ -1,15 +1,16 @@
 /*
  * The way to the next server: MX records, then addresses (mx.h).
  *
- * The relay role asks for every job that has no connection waiting.  First the MX of the domain, if the destination says
- * so, then both kinds of addresses of all hosts at once; what is known when the last answer is in decides.  What DNS
- * cannot tell now is a reason to wait; a domain that does not exist, takes no mail, or has servers without any address
- * is one to give up.  A smarthost without an address is a mistake in the configuration, and that mail waits.
+ * The relay role asks for every job that has no connection waiting.  First the MX of the domain, if
+ * the destination says so, then both kinds of addresses of all hosts at once; what is known when
+ * the last answer is in decides.  What DNS cannot tell now is a reason to wait; a domain that does
+ * not exist, takes no mail, or has servers without any address is one to give up.  A smarthost
+ * without an address is a mistake in the configuration, and that mail waits.
  *
- * We are never our own next server: where our name or address is in an MX list, it and all that is not better goes
- * (RFC 5321 5.1).  Servers that the configuration names are taken as they are: the operator may have put one of his
- * own behind another port.  An MX list that is there is the only way, however useless: there is no falling back to the
- * domain's own address then.
+ * We are never our own next server: where our name or address is in an MX list, it and all that is
+ * not better goes (RFC 5321 5.1).  Servers that the configuration names are taken as they are: the
+ * operator may have put one of his own behind another port.  An MX list that is there is the only
+ * way, however useless: there is no falling back to the domain's own address then.
  */
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -44,7 +45,7 @@ struct mx_host {
 	char *name;
 	unsigned rank;
 	uint16_t port;
-	bool by_mx;   /* else the configuration named it */
+	bool by_mx; /* else the configuration named it */
 	bool is_address;
 	bool is_self;
 	bool temporary; /* a question had no answer */
@@ -60,11 +61,11 @@ struct mx_query {
 	unsigned hops_n;
 	char *domain; /* of an mx, or NULL */
 	struct resolver_query *mx;
-	bool implicit;  /* no MX: the domain's own address */
-	bool dropped;   /* some hosts went, since we are one */
+	bool implicit; /* no MX: the domain's own address */
+	bool dropped;  /* some hosts went, since we are one */
 	struct mx_host *hosts;
 	unsigned hosts_n;
-	unsigned open;  /* questions */
+	unsigned open; /* questions */
 	enum mx_status status;
 	char *why;
 };
@@ -121,7 +122,8 @@ gather_host(const struct mx_host *host, struct mx_address *out, unsigned n)
 	for (i = 0; i < FAMILIES; i++) {
 		question = &host->questions[i];
 		for (k = 0; k < question->ips_n && n < MX_ADDRESSES_MAX; k++)
-			out[n++] = (struct mx_address){ host->name, question->ips[k], host->port, host->rank };
+			out[n++] = (struct mx_address){ host->name, question->ips[k], host->port,
+				host->rank };
 	}
 	return n;
 }
@@ -143,7 +145,9 @@ static void
 finish(struct mx_query *q)
 {
 	struct mx_address addresses[MX_ADDRESSES_MAX];
-	struct mx_answer answer = { .status = q->status, .why = q->why, .by_mx = q->domain != NULL };
+	struct mx_answer answer = {
+		.status = q->status, .why = q->why, .by_mx = q->domain != NULL
+	};
 
 	if (q->why == NULL) {
 		answer.addresses_n = gather(q, addresses);
@@ -241,16 +245,19 @@ decide(struct mx_query *q)
 	if (gather(q, addresses) > 0)
 		return;
 	if ((host = first_unknown(q)) != NULL)
-		settle(q, MX_TEMP, "451 4.4.3 DNS gives no answer for the address of %s now", host->name);
+		settle(q, MX_TEMP, "451 4.4.3 DNS gives no answer for the address of %s now",
+		    host->name);
 	else if ((host = first_configured(q)) != NULL)
 		settle(q, MX_TEMP, "451 4.4.4 the next server %s has no address", host->name);
 	else if (q->dropped)
-		settle(q, MX_PERM, "554 5.4.6 mail for %s loops: its best server is this one, %s", q->domain,
-		    q->self->host);
+		settle(q, MX_PERM, "554 5.4.6 mail for %s loops: its best server is this one, %s",
+		    q->domain, q->self->host);
 	else if (q->implicit)
-		settle(q, MX_PERM, "550 5.1.2 the domain %s has neither a mail server nor an address", q->domain);
+		settle(q, MX_PERM,
+		    "550 5.1.2 the domain %s has neither a mail server nor an address", q->domain);
 	else
-		settle(q, MX_PERM, "550 5.4.4 none of the mail servers of %s has an address", q->domain);
+		settle(q, MX_PERM, "550 5.4.4 none of the mail servers of %s has an address",
+		    q->domain);
 }
 
 static void
@@ -293,8 +300,8 @@ ask_addresses(struct mx_query *q)
 		host->query = q;
 		for (k = 0; k < FAMILIES && !host->is_address; k++) {
 			q->open++;
-			host->questions[k].asked =
-			    resolver_ask(host->name, types[k], k == FAMILY_V6 ? on_aaaa : on_a, host);
+			host->questions[k].asked = resolver_ask(
+			    host->name, types[k], k == FAMILY_V6 ? on_aaaa : on_a, host);
 		}
 	}
 	if (q->open == 0) {
@@ -338,7 +345,8 @@ shuffle(const struct dns_record **records, unsigned n)
 	}
 }
 
-/* Best first, equals in random order.  The first of ours by name, and what is not better, is no use in the list. */
+/* Best first, equals in random order.  The first of ours by name, and what is not better, is no use
+ * in the list. */
 static void
 add_mx_hosts(struct mx_query *q, const struct dns_answer *answer, unsigned rank)
 {
@@ -360,7 +368,8 @@ add_mx_hosts(struct mx_query *q, const struct dns_answer *answer, unsigned rank)
 static bool
 is_null_mx(const struct dns_answer *answer)
 {
-	return answer->records_n == 1 && answer->records[0].name != NULL && answer->records[0].name[0] == '\0';
+	return answer->records_n == 1 && answer->records[0].name != NULL &&
+	       answer->records[0].name[0] == '\0';
 }
 
 /* The hops in their order; ANSWER is the MX of the one that asks for it. */
@@ -395,7 +404,8 @@ on_mx(const struct dns_answer *answer, void *arg)
 	switch (answer->status) {
 	case DNS_OK:
 		if (is_null_mx(answer))
-			settle(q, MX_PERM, "556 5.1.10 the domain %s takes no mail (null MX)", q->domain);
+			settle(q, MX_PERM, "556 5.1.10 the domain %s takes no mail (null MX)",
+			    q->domain);
 		else
 			add_hosts(q, answer);
 		break;
@@ -426,8 +436,8 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 }
 
 struct mx_query *
-mx_find(const char *destination, const struct mx_self *self, void (*callback)(const struct mx_answer *, void *),
-    void *arg)
+mx_find(const char *destination, const struct mx_self *self,
+    void (*callback)(const struct mx_answer *, void *), void *arg)
 {
 	struct mx_query *q = xcalloc(1, sizeof(*q));
 

@@ -1,5 +1,6 @@
 /*
- * From a destination to the addresses of its servers, in the order in which they are to be tried (RFC 5321 5.1, RFC 7505).
+ * From a destination to the addresses of its servers, in the order in which they are to be tried
+ * (RFC 5321 5.1, RFC 7505).
  */
 #ifndef DELIVER_MX_H
 #define DELIVER_MX_H
@@ -14,22 +15,22 @@
 #define MX_ADDRESSES_MAX 40
 
 struct mx_address {
-	const char *host;  /* name, or the address itself in brackets */
+	const char *host; /* name, or the address itself in brackets */
 	struct ip ip;
 	uint16_t port;
-	unsigned rank;     /* the same for servers that are equally good */
+	unsigned rank; /* the same for servers that are equally good */
 };
 
 enum mx_status {
 	MX_OK,
 	MX_TEMP, /* ask again later */
-	MX_PERM  /* mail for that domain goes nowhere */
+	MX_PERM	 /* mail for that domain goes nowhere */
 };
 
 struct mx_answer {
 	enum mx_status status;
-	const char *why;   /* "451 4.4.3 ...", "550 5.1.2 ..."; NULL when OK */
-	bool by_mx;        /* found by DNS for a recipient's domain, not named in the configuration */
+	const char *why; /* "451 4.4.3 ...", "550 5.1.2 ..."; NULL when OK */
+	bool by_mx;	 /* found by DNS for a recipient's domain, not named in the configuration */
 	unsigned addresses_n;
 	const struct mx_address *addresses;
 };
@@ -43,8 +44,8 @@ struct mx_self {
 
 struct mx_query;
 
-/* DESTINATION as lookup.h has it.  The callback comes once, from the loop, never from inside this call, not after a
- * cancel; ANSWER is valid during the call.  SELF stays the caller's. */
+/* DESTINATION as lookup.h has it.  The callback comes once, from the loop, never from inside this
+ * call, not after a cancel; ANSWER is valid during the call.  SELF stays the caller's. */
 struct mx_query *mx_find(const char *destination, const struct mx_self *self,
     void (*)(const struct mx_answer *, void *arg), void *arg);
 void mx_cancel(struct mx_query *);

@@ -1,17 +1,20 @@
 /*
  * The relay role: jobs from the queue, out to other servers.
  *
- * A job is looked up (mx.c), then its servers are tried in their order until one takes it over: a connection that waits
- * for work, if one leads to a server of the best rank, else a new one.  How many jobs run at once for a destination is
- * the queue's decision; there is one connection for each, and it stays open for a while for the next.  A server that
- * cannot be reached, or turns the session away, sends the job on to the next; addresses that just failed come last.
+ * A job is looked up (mx.c), then its servers are tried in their order until one takes it over: a
+ * connection that waits for work, if one leads to a server of the best rank, else a new one.  How
+ * many jobs run at once for a destination is the queue's decision; there is one connection for
+ * each, and it stays open for a while for the next.  A server that cannot be reached, or turns the
+ * session away, sends the job on to the next; addresses that just failed come last.
  *
- * Every recipient is reported once, as soon as his server has decided; what is left when all servers were tried has
- * the last reason, and a reason to try again goes before one to give up.  A connection that was waiting and is found
- * closed says nothing about the server: the job gets a new one to the same address.
+ * Every recipient is reported once, as soon as his server has decided; what is left when all
+ * servers were tried has the last reason, and a reason to try again goes before one to give up.  A
+ * connection that was waiting and is found closed says nothing about the server: the job gets a new
+ * one to the same address.
  *
- * When the queue goes away, what is not yet handed over is dropped, since the queue will send it again; only a message
- * whose last dot is out is waited for, so that the other side does not see the connection break.
+ * When the queue goes away, what is not yet handed over is dropped, since the queue will send it
+ * again; only a message whose last dot is out is waited for, so that the other side does not see
+ * the connection break.
  */
 #include <sys/queue.h>
 #include <sys/types.h>
@@ -35,7 +38,7 @@
 #include "lib/mem.h"
 #include "lib/peer.h"
 
-#define IDLE_MAX 100       /* connections that wait for work */
+#define IDLE_MAX 100 /* connections that wait for work */
 
 struct relay_link;
 
@@ -45,12 +48,12 @@ struct relay_job {
 	uint64_t id, since_ms;
 	uint64_t message;
 	char *sender, *envid;
-	void *content;      /* or FD */
+	void *content; /* or FD */
 	int fd;
 	struct smtp_client_message outgoing;
 	unsigned recipients_n;
 	struct job_recipient *recipients; /* strings are its own */
-	bool *reported;     /* of each */
+	bool *reported;			  /* of each */
 	/* the part that the present connection sends */
 	struct job_recipient *sent;
 	unsigned *sent_index; /* in RECIPIENTS */
@@ -70,10 +73,10 @@ struct relay_link {
 	struct smtp_client *client;
 	struct ip ip;
 	uint16_t port;
-	char *name;           /* "mx.example.net[192.0.2.1]" */
+	char *name;	       /* "mx.example.net[192.0.2.1]" */
 	struct relay_job *job; /* NULL: waits for work */
-	unsigned messages;    /* begun on it */
-	bool waited;          /* it was idle before this job */
+	unsigned messages;     /* begun on it */
+	bool waited;	       /* it was idle before this job */
 };
 
 static struct {
@@ -133,9 +136,16 @@ job_new(struct peer *queue, struct message *m, const struct job *from)
 	} else {
 		job->fd = message_take_fd(m);
 	}
-	job->outgoing = (struct smtp_client_message){ .sender = job->sender, .envid = job->envid, .body = from->body,
-		.ret = from->ret, .utf8 = from->utf8, .size = from->size, .recipients = job->sent,
-		.content = job->content, .content_len = from->content_len, .fd = job->fd };
+	job->outgoing = (struct smtp_client_message){ .sender = job->sender,
+		.envid = job->envid,
+		.body = from->body,
+		.ret = from->ret,
+		.utf8 = from->utf8,
+		.size = from->size,
+		.recipients = job->sent,
+		.content = job->content,
+		.content_len = from->content_len,
+		.fd = job->fd };
 	TAILQ_INSERT_TAIL(&here.jobs, job, entry);
 	return job;
 }
@@ -184,17 +194,22 @@ event_name(enum delivery_status status)
 }
 
 static void
-report(struct relay_job *job, unsigned i, enum delivery_status status, const char *host, const char *text)
+report(struct relay_job *job, unsigned i, enum delivery_status status, const char *host,
+    const char *text)
 {
-	struct delivery_result result = { .job = job->id, .index = job->recipients[i].index,
-		.status = (uint8_t)status, .host = host, .text = text, .detail = "" };
+	struct delivery_result result = { .job = job->id,
+		.index = job->recipients[i].index,
+		.status = (uint8_t)status,
+		.host = host,
+		.text = text,
+		.detail = "" };
 
 	if (job->reported[i])
 		return;
 	job->reported[i] = true;
 	log_info(event_name(status), F_STR("message", id_text(job->message).s),
-	    F_STR("to", job->recipients[i].address), F_STR("host", host[0] != '\0' ? host : NULL), F_STR("reply", text),
-	    F_U64("ms", clock_ms() - job->since_ms));
+	    F_STR("to", job->recipients[i].address), F_STR("host", host[0] != '\0' ? host : NULL),
+	    F_STR("reply", text), F_U64("ms", clock_ms() - job->since_ms));
 	if (job->queue != NULL)
 		delivery_send_result(job->queue->channel, &result);
 }
@@ -326,7 +341,8 @@ on_ready(struct smtp_client *client, void *arg)
 }
 
 static void
-on_result(struct smtp_client *client, unsigned i, enum delivery_status status, const char *text, void *arg)
+on_result(struct smtp_client *client, unsigned i, enum delivery_status status, const char *text,
+    void *arg)
 {
 	struct relay_link *link = arg;
 
@@ -385,7 +401,8 @@ open_link(struct relay_job *job, const struct mx_address *address)
 	link->job = job;
 	job->link = link;
 	TAILQ_INSERT_HEAD(&here.links, link, entry);
-	link->client = smtp_client_new(peer_base(), job->by_mx ? &here.client_by_mx : &here.client, &client_ops, link);
+	link->client = smtp_client_new(
+	    peer_base(), job->by_mx ? &here.client_by_mx : &here.client, &client_ops, link);
 	smtp_client_connect(link->client, &link->ip, link->port);
 }
 
@@ -395,13 +412,15 @@ find_idle(const struct mx_address *address)
 	struct relay_link *link;
 
 	TAILQ_FOREACH(link, &here.links, entry) {
-		if (link->job == NULL && link->port == address->port && ip_equal(&link->ip, &address->ip))
+		if (link->job == NULL && link->port == address->port &&
+		    ip_equal(&link->ip, &address->ip))
 			return link;
 	}
 	return NULL;
 }
 
-/* A connection that waits, to one of the servers that are as good as the next to be tried; it then is the next. */
+/* A connection that waits, to one of the servers that are as good as the next to be tried; it then
+ * is the next. */
 static struct relay_link *
 find_idle_for(struct relay_job *job)
 {
@@ -411,7 +430,9 @@ find_idle_for(struct relay_job *job)
 
 	if (here.idle == 0)
 		return NULL;
-	for (i = job->next; i < job->addresses_n && job->addresses[i].rank == job->addresses[job->next].rank; i++) {
+	for (i = job->next;
+	     i < job->addresses_n && job->addresses[i].rank == job->addresses[job->next].rank;
+	     i++) {
 		link = find_idle(&job->addresses[i]);
 		if (link == NULL)
 			continue;
@@ -486,7 +507,8 @@ on_found(const struct mx_answer *answer, void *arg)
 		try_next(job);
 		return;
 	}
-	keep_reason(job, answer->status == MX_PERM ? DELIVERY_PERM : DELIVERY_TEMP_HOST, "", answer->why);
+	keep_reason(
+	    job, answer->status == MX_PERM ? DELIVERY_PERM : DELIVERY_TEMP_HOST, "", answer->why);
 	give_up(job);
 }
 
@@ -608,7 +630,8 @@ answer_stats(struct ctl *ctl, unsigned n, const char *const *words)
 		jobs++;
 	TAILQ_FOREACH(link, &here.links, entry)
 		connections++;
-	ctl_record(ctl, FIELDS(F_U64("jobs", jobs), F_U64("connections", connections), F_U64("idle", here.idle)));
+	ctl_record(ctl, FIELDS(F_U64("jobs", jobs), F_U64("connections", connections),
+			    F_U64("idle", here.idle)));
 	ctl_end(ctl, 0, "");
 }
 
@@ -635,7 +658,8 @@ relay_role_start(const struct relay_conf *conf)
 	static const struct subject_ops ops = { .message = on_message, .down = on_down };
 
 	here.conf = conf;
-	here.client = (struct smtp_client_conf){ .host = conf->host, .connect_timeout = conf->connect_timeout,
+	here.client = (struct smtp_client_conf){ .host = conf->host,
+		.connect_timeout = conf->connect_timeout,
 		.idle_timeout = conf->idle_timeout };
 	here.client_by_mx = here.client;
 	here.client_by_mx.refuse_self = true;

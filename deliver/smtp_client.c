@@ -1,16 +1,18 @@
 /*
  * The SMTP client (smtp_client.h): one table of steps, one queue of replies that are awaited.
  *
- * Every command that is sent puts its step into the queue; every reply takes the first one out and is handled by that
- * step's row of the table.  With PIPELINING a whole transaction up to DATA is sent at once, without it one command for
- * each reply; nothing else differs.  A message whose recipients the server takes only in part (452) goes out in as many
- * transactions as it needs, over this connection.
+ * Every command that is sent puts its step into the queue; every reply takes the first one out and
+ * is handled by that step's row of the table.  With PIPELINING a whole transaction up to DATA is
+ * sent at once, without it one command for each reply; nothing else differs.  A message whose
+ * recipients the server takes only in part (452) goes out in as many transactions as it needs, over
+ * this connection.
  *
- * Everything that can go wrong with a connection ends in one function, which says what that means for recipients
- * without a result: a temporary failure, unless the server itself said "never".  If the connection is lost when all
- * of the data is out, the server may have taken the message: that is said, and no other server is tried at once.
- * What must never happen: a recipient that is reported as delivered without a 2xx reply to the data of his own
- * transaction; a CR or LF of an address or a content that the server takes for the end of a line.
+ * Everything that can go wrong with a connection ends in one function, which says what that means
+ * for recipients without a result: a temporary failure, unless the server itself said "never".  If
+ * the connection is lost when all of the data is out, the server may have taken the message: that
+ * is said, and no other server is tried at once. What must never happen: a recipient that is
+ * reported as delivered without a 2xx reply to the data of his own transaction; a CR or LF of an
+ * address or a content that the server takes for the end of a line.
  *
  * Replies are handled in the loop's turn in which they arrive; memory goes at the end of the turn.
  */
@@ -33,8 +35,8 @@
 #define OUTPUT_LOW (64 * 1024)
 
 struct step_row {
-	const char *name;  /* what a time-out or a loss is said to have waited for */
-	unsigned seconds;  /* RFC 5321 4.5.3.2; 0: the configuration's */
+	const char *name; /* what a time-out or a loss is said to have waited for */
+	unsigned seconds; /* RFC 5321 4.5.3.2; 0: the configuration's */
 	void (*reply)(struct smtp_client *, const struct smtp_reply *, unsigned recipient);
 };
 static const struct step_row steps[STEP_COUNT];
@@ -42,7 +44,8 @@ static const struct step_row steps[STEP_COUNT];
 /* --- the end --- */
 
 void
-smtp_end(struct smtp_client *c, enum delivery_status status, bool try_elsewhere, const char *fmt, ...)
+smtp_end(
+    struct smtp_client *c, enum delivery_status status, bool try_elsewhere, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -52,7 +55,9 @@ smtp_end(struct smtp_client *c, enum delivery_status status, bool try_elsewhere,
 	va_start(ap, fmt);
 	c->end_text = xvasprintf(fmt, ap);
 	va_end(ap);
-	c->end = (struct smtp_client_end){ .status = status, .try_elsewhere = try_elsewhere, .text = c->end_text };
+	c->end = (struct smtp_client_end){
+		.status = status, .try_elsewhere = try_elsewhere, .text = c->end_text
+	};
 	if (c->bev != NULL)
 		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	event_del(&c->timer);
@@ -90,8 +95,10 @@ static void
 end_by_loss(struct smtp_client *c, const char *what)
 {
 	if (smtp_client_is_committed(c))
-		smtp_end(c, DELIVERY_TEMP, false, "451 4.4.2 %s after the whole message was sent; the server may have it, "
-		    "so it may arrive twice", what);
+		smtp_end(c, DELIVERY_TEMP, false,
+		    "451 4.4.2 %s after the whole message was sent; the server may have it, "
+		    "so it may arrive twice",
+		    what);
 	else
 		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.2 %s while waiting for %s", what,
 		    steps[present_step(c)].name);
@@ -229,7 +236,8 @@ handle(struct smtp_client *c, const struct smtp_reply *reply)
 	}
 	c->answered = true;
 	if (c->awaited_n == 0) {
-		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.5.0 the server answered what nobody asked");
+		smtp_end(
+		    c, DELIVERY_TEMP_HOST, true, "451 4.5.0 the server answered what nobody asked");
 		return;
 	}
 	first = take_awaited(c);
@@ -255,7 +263,8 @@ on_readable(struct bufferevent *bev, void *arg)
 		status = smtp_reply_feed(&c->reply, piece.iov_base, piece.iov_len, &used);
 		evbuffer_drain(in, used);
 		if (status == SMTP_REPLY_BAD)
-			smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.5.0 the server does not speak SMTP");
+			smtp_end(c, DELIVERY_TEMP_HOST, true,
+			    "451 4.5.0 the server does not speak SMTP");
 		else if (status == SMTP_REPLY_DONE) {
 			handle(c, &c->reply);
 			smtp_reply_clear(&c->reply);
@@ -296,9 +305,11 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	if (what & BEV_EVENT_CONNECTED)
 		on_connected(c);
 	else if (present_step(c) == STEP_CONNECT)
-		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(error));
+		smtp_end(
+		    c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(error));
 	else
-		end_by_loss(c, what & BEV_EVENT_ERROR ? strerror(error) : "the server closed the connection");
+		end_by_loss(c,
+		    what & BEV_EVENT_ERROR ? strerror(error) : "the server closed the connection");
 }
 
 static void
@@ -326,8 +337,8 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 }
 
 struct smtp_client *
-smtp_client_new(struct event_base *base, const struct smtp_client_conf *conf, const struct smtp_client_ops *ops,
-    void *arg)
+smtp_client_new(struct event_base *base, const struct smtp_client_conf *conf,
+    const struct smtp_client_ops *ops, void *arg)
 {
 	struct smtp_client *c = xcalloc(1, sizeof(*c));
 
@@ -343,7 +354,8 @@ smtp_client_new(struct event_base *base, const struct smtp_client_conf *conf, co
 static void
 attach(struct smtp_client *c, int fd)
 {
-	c->bev = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	c->bev =
+	    bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 	if (c->bev == NULL)
 		fatal("smtp client: no memory for a connection");
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
@@ -359,7 +371,8 @@ smtp_client_connect(struct smtp_client *c, const struct ip *ip, uint16_t port)
 	attach(c, -1);
 	smtp_await(c, STEP_CONNECT, 0);
 	if (bufferevent_socket_connect(c->bev, (struct sockaddr *)&ss, (int)len) < 0)
-		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(errno));
+		smtp_end(
+		    c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(errno));
 }
 
 void

@@ -1,6 +1,7 @@
 /*
- * One SMTP connection to another server (RFC 5321, 2920, 1870, 6152, 6531, 3461): greeting, any number of messages one
- * after the other, QUIT.  It knows nothing of queues, MX or pools; the relay role does.
+ * One SMTP connection to another server (RFC 5321, 2920, 1870, 6152, 6531, 3461): greeting, any
+ * number of messages one after the other, QUIT.  It knows nothing of queues, MX or pools; the relay
+ * role does.
  */
 #ifndef DELIVER_SMTP_CLIENT_H
 #define DELIVER_SMTP_CLIENT_H
@@ -15,41 +16,43 @@ struct event_base;
 struct smtp_client;
 
 struct smtp_client_conf {
-	const char *host;       /* our name in EHLO */
+	const char *host;	  /* our name in EHLO */
 	unsigned connect_timeout; /* seconds; the others are RFC 5321 4.5.3.2's */
-	unsigned idle_timeout;  /* seconds without a message until we say QUIT */
-	bool refuse_self;       /* a server that gives our own name is ourselves: a loop */
+	unsigned idle_timeout;	  /* seconds without a message until we say QUIT */
+	bool refuse_self;	  /* a server that gives our own name is ourselves: a loop */
 };
 
 /* What is sent; all of it stays where it is until READY or ENDED. */
 struct smtp_client_message {
 	const char *sender;
-	const char *envid;      /* or NULL */
-	uint8_t body;           /* enum body_type */
-	uint8_t ret;            /* RFC 3461: 0, 1 FULL, 2 HDRS */
+	const char *envid; /* or NULL */
+	uint8_t body;	   /* enum body_type */
+	uint8_t ret;	   /* RFC 3461: 0, 1 FULL, 2 HDRS */
 	bool utf8;
 	uint64_t size;
-	unsigned recipients_n;  /* at least 1 */
+	unsigned recipients_n; /* at least 1 */
 	const struct job_recipient *recipients;
-	const void *content;    /* CRLF text in memory, */
+	const void *content; /* CRLF text in memory, */
 	size_t content_len;
-	int fd;                 /* or in this file, when CONTENT is NULL */
+	int fd; /* or in this file, when CONTENT is NULL */
 };
 
 struct smtp_client_end {
 	enum delivery_status status; /* for recipients of the message that have no result yet */
-	bool try_elsewhere; /* another server of the destination may be asked at once: nothing was accepted here */
-	bool answered;      /* the server replied to something of the message before; if not, it may just have closed a
-	                     * connection that it thought idle */
-	const char *text;   /* "451 4.4.2 ..." or the server's words */
+	bool try_elsewhere; /* another server of the destination may be asked at once: nothing was
+			       accepted here */
+	bool answered; /* the server replied to something of the message before; if not, it may just
+			* have closed a connection that it thought idle */
+	const char *text; /* "451 4.4.2 ..." or the server's words */
 };
 
 struct smtp_client_ops {
-	/* Greeted, or done with the message: smtp_client_send may be called, also from here.  With idle_timeout the
-	 * connection then waits for it. */
+	/* Greeted, or done with the message: smtp_client_send may be called, also from here.  With
+	 * idle_timeout the connection then waits for it. */
 	void (*ready)(struct smtp_client *, void *arg);
 	/* One recipient, by its place in RECIPIENTS, once.  TEXT is in one line. */
-	void (*result)(struct smtp_client *, unsigned i, enum delivery_status, const char *text, void *arg);
+	void (*result)(
+	    struct smtp_client *, unsigned i, enum delivery_status, const char *text, void *arg);
 	/* The connection is over, the client gone after this call. */
 	void (*ended)(struct smtp_client *, const struct smtp_client_end *, void *arg);
 };
@@ -62,7 +65,8 @@ void smtp_client_connect(struct smtp_client *, const struct ip *, uint16_t port)
 void smtp_client_use(struct smtp_client *, int fd);
 /* Only when ready. */
 void smtp_client_send(struct smtp_client *, const struct smtp_client_message *);
-/* True while the last of the data is sent and its reply is awaited: the message may be there already. */
+/* True while the last of the data is sent and its reply is awaited: the message may be there
+ * already. */
 bool smtp_client_is_committed(const struct smtp_client *);
 /* Says QUIT if that is in order, and goes; no callback comes any more. */
 void smtp_client_quit(struct smtp_client *);

@@ -1,8 +1,9 @@
 /*
  * Content for the wire (smtp_content.h).
  *
- * The SMTP client takes a piece whenever its socket has room.  Files are read with pread, so one descriptor can be sent
- * to several servers one after the other; what is read was written moments ago as a rule and comes from memory.
+ * The SMTP client takes a piece whenever its socket has room.  Files are read with pread, so one
+ * descriptor can be sent to several servers one after the other; what is read was written moments
+ * ago as a rule and comes from memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,9 @@ next_piece(struct smtp_content *content, char *buffer, const char **piece)
 	*piece = buffer;
 	if (content->data != NULL) {
 		*piece = content->data + content->at;
-		n = content->len - (size_t)content->at < PIECE ? (ssize_t)(content->len - (size_t)content->at) : PIECE;
+		n = content->len - (size_t)content->at < PIECE
+			? (ssize_t)(content->len - (size_t)content->at)
+			: PIECE;
 	} else {
 		do
 			n = pread(content->fd, buffer, PIECE, content->at);
@@ -60,7 +63,9 @@ smtp_content_next(struct smtp_content *content, struct evbuffer *out)
 bool
 smtp_content_has_8bit(const struct smtp_content *content)
 {
-	struct smtp_content copy = { .data = content->data, .len = content->len, .fd = content->fd };
+	struct smtp_content copy = {
+		.data = content->data, .len = content->len, .fd = content->fd
+	};
 	char *buffer = xmalloc(PIECE);
 	const char *piece;
 	bool found = false;

@@ -1,5 +1,6 @@
 /*
- * The content of a message as an SMTP client sends it: from memory or from a file, piece by piece, dots doubled.
+ * The content of a message as an SMTP client sends it: from memory or from a file, piece by piece,
+ * dots doubled.
  */
 #ifndef DELIVER_SMTP_CONTENT_H
 #define DELIVER_SMTP_CONTENT_H
@@ -11,16 +12,16 @@
 struct smtp_content {
 	const char *data; /* LEN octets in memory, or NULL: */
 	size_t len;
-	int fd;           /* a file, read by pread */
+	int fd; /* a file, read by pread */
 	off_t at;
 	struct dotstuff stuff;
 };
 
 enum smtp_content_status {
 	SMTP_CONTENT_MORE,
-	SMTP_CONTENT_END,   /* the final dot is out too */
-	SMTP_CONTENT_BARE,  /* a CR or LF stands alone in it */
-	SMTP_CONTENT_ERROR  /* the file cannot be read; errno */
+	SMTP_CONTENT_END,  /* the final dot is out too */
+	SMTP_CONTENT_BARE, /* a CR or LF stands alone in it */
+	SMTP_CONTENT_ERROR /* the file cannot be read; errno */
 };
 
 void smtp_content_init(struct smtp_content *, const void *data, size_t len, int fd);

@@ -1,9 +1,9 @@
 /*
  * The SMTP client's greeting: banner, EHLO or HELO, and what the server offers.
  *
- * Called for replies by the table in smtp_client.c.  Any failure here concerns the server and no message, so another
- * server may be asked at once; a server that is ourselves ends the way, or mail would go round until its hops are
- * counted.
+ * Called for replies by the table in smtp_client.c.  Any failure here concerns the server and no
+ * message, so another server may be asked at once; a server that is ourselves ends the way, or mail
+ * would go round until its hops are counted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,15 +30,19 @@ take_offer(struct smtp_client *c, const char *line, size_t len)
 		const char *keyword;
 		enum offer offer;
 	} known[] = {
-		{ "PIPELINING", OFFER_PIPELINING }, { "SIZE", OFFER_SIZE }, { "8BITMIME", OFFER_8BITMIME },
-		{ "SMTPUTF8", OFFER_SMTPUTF8 }, { "DSN", OFFER_DSN },
+		{ "PIPELINING", OFFER_PIPELINING },
+		{ "SIZE", OFFER_SIZE },
+		{ "8BITMIME", OFFER_8BITMIME },
+		{ "SMTPUTF8", OFFER_SMTPUTF8 },
+		{ "DSN", OFFER_DSN },
 	};
 	size_t i, word = 0;
 
 	while (word < len && line[word] != ' ' && line[word] != '=')
 		word++;
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strlen(known[i].keyword) != word || strncasecmp(line, known[i].keyword, word) != 0)
+		if (strlen(known[i].keyword) != word ||
+		    strncasecmp(line, known[i].keyword, word) != 0)
 			continue;
 		c->offers |= known[i].offer;
 		if (known[i].offer == OFFER_SIZE && word < len)
@@ -65,14 +69,16 @@ is_self(const struct smtp_client *c, const struct smtp_reply *reply)
 	const char *name = buf_str(&reply->lines);
 	size_t len = strcspn(name, " \n");
 
-	return c->conf->refuse_self && strlen(c->conf->host) == len && strncasecmp(name, c->conf->host, len) == 0;
+	return c->conf->refuse_self && strlen(c->conf->host) == len &&
+	       strncasecmp(name, c->conf->host, len) == 0;
 }
 
 static void
 greeted(struct smtp_client *c, const struct smtp_reply *reply)
 {
 	if (is_self(c, reply)) {
-		smtp_end(c, DELIVERY_PERM, false, "554 5.4.6 the mail loops: that server is this one, %s", c->conf->host);
+		smtp_end(c, DELIVERY_PERM, false,
+		    "554 5.4.6 the mail loops: that server is this one, %s", c->conf->host);
 		return;
 	}
 	c->finished = true;

@@ -1,6 +1,7 @@
 /*
- * The inside of the SMTP client, shared by its three files: the connection (smtp_client.c), the greeting
- * (smtp_greeting.c), messages and transactions (smtp_transaction.c).  Nobody else includes this.
+ * The inside of the SMTP client, shared by its three files: the connection (smtp_client.c), the
+ * greeting (smtp_greeting.c), messages and transactions (smtp_transaction.c).  Nobody else includes
+ * this.
  */
 #ifndef DELIVER_SMTP_INSIDE_H
 #define DELIVER_SMTP_INSIDE_H
@@ -16,16 +17,35 @@ struct bufferevent;
 /* RFC 5321 4.5.3.1.8: what every server takes in one transaction. */
 #define TRANSACTION_MAX 100
 
-enum step { STEP_CONNECT, STEP_BANNER, STEP_EHLO, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_CONTENT, STEP_DOT,
-	STEP_RSET, STEP_IDLE, STEP_QUIT, STEP_COUNT };
+enum step {
+	STEP_CONNECT,
+	STEP_BANNER,
+	STEP_EHLO,
+	STEP_HELO,
+	STEP_MAIL,
+	STEP_RCPT,
+	STEP_DATA,
+	STEP_CONTENT,
+	STEP_DOT,
+	STEP_RSET,
+	STEP_IDLE,
+	STEP_QUIT,
+	STEP_COUNT
+};
 
-enum offer { OFFER_PIPELINING = 1, OFFER_SIZE = 2, OFFER_8BITMIME = 4, OFFER_SMTPUTF8 = 8, OFFER_DSN = 16 };
+enum offer {
+	OFFER_PIPELINING = 1,
+	OFFER_SIZE = 2,
+	OFFER_8BITMIME = 4,
+	OFFER_SMTPUTF8 = 8,
+	OFFER_DSN = 16
+};
 
 enum recipient_step {
 	TO_SEND,  /* not in any transaction yet, or to be sent again */
-	SENT,     /* in this one */
+	SENT,	  /* in this one */
 	ACCEPTED, /* by its reply to RCPT */
-	AGAIN,    /* there were too many in this one */
+	AGAIN,	  /* there were too many in this one */
 	REPORTED
 };
 
@@ -41,9 +61,9 @@ struct smtp_client {
 	void *arg;
 	struct bufferevent *bev;
 	struct event timer, turn;
-	bool over;      /* nothing is read or sent any more */
-	bool finished;  /* the message is done, and READY to be called */
-	char *refusal;  /* of the message, by ourselves: to be reported */
+	bool over;     /* nothing is read or sent any more */
+	bool finished; /* the message is done, and READY to be called */
+	char *refusal; /* of the message, by ourselves: to be reported */
 	struct smtp_client_end end;
 	char *end_text;
 	/* what the server said */
@@ -60,12 +80,12 @@ struct smtp_client {
 	/* the transaction */
 	unsigned batch[TRANSACTION_MAX]; /* its recipients */
 	unsigned batch_n;
-	unsigned sent;      /* commands of it: MAIL, the recipients, DATA */
+	unsigned sent; /* commands of it: MAIL, the recipients, DATA */
 	unsigned accepted;
-	bool opened;        /* MAIL was accepted, and neither the data nor RSET has ended it */
-	bool refused;       /* MAIL was not */
-	bool streaming;     /* the content is being sent */
-	bool committed;     /* all of it is out, and its reply is not here */
+	bool opened;	/* MAIL was accepted, and neither the data nor RSET has ended it */
+	bool refused;	/* MAIL was not */
+	bool streaming; /* the content is being sent */
+	bool committed; /* all of it is out, and its reply is not here */
 	struct smtp_content content;
 };
 
@@ -94,13 +114,15 @@ void smtp_on_data(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_dot(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_rset(struct smtp_client *, const struct smtp_reply *, unsigned);
 /* --- and what moves it on --- */
-/* Nothing is awaited any more: the next command, the next transaction, or the end of the message. */
+/* Nothing is awaited any more: the next command, the next transaction, or the end of the message.
+ */
 void smtp_advance(struct smtp_client *);
 /* With the recipients that are to be sent; without any the message is finished. */
 void smtp_begin_transaction(struct smtp_client *);
 /* As much as the socket takes now. */
 void smtp_send_content(struct smtp_client *);
 /* All recipients of the message that are at STEP. */
-void smtp_report_all(struct smtp_client *, enum recipient_step, enum delivery_status, const char *text);
+void smtp_report_all(
+    struct smtp_client *, enum recipient_step, enum delivery_status, const char *text);
 
 #endif

@@ -1,10 +1,11 @@
 /*
  * The reply parser (smtp_reply.h).
  *
- * The SMTP client feeds it what it reads; the other side may be anything, so lengths are limited here and controls go
- * no further.  Lines may end in LF alone, which real servers do and which a reply cannot be forged with: it has no
- * content of others in it that the server did not choose.  What is not tolerated is a reply whose lines disagree about
- * the code: a client that believed one of them would sometimes believe the wrong one.
+ * The SMTP client feeds it what it reads; the other side may be anything, so lengths are limited
+ * here and controls go no further.  Lines may end in LF alone, which real servers do and which a
+ * reply cannot be forged with: it has no content of others in it that the server did not choose.
+ * What is not tolerated is a reply whose lines disagree about the code: a client that believed one
+ * of them would sometimes believe the wrong one.
  */
 #include <string.h>
 
@@ -46,12 +47,14 @@ take_line(struct smtp_reply *reply, const char *line, size_t len)
 		return SMTP_REPLY_BAD;
 	if (len > 3 && line[3] != ' ' && line[3] != '-')
 		return SMTP_REPLY_BAD;
-	code = (unsigned)(line[0] - '0') * 100 + (unsigned)(line[1] - '0') * 10 + (unsigned)(line[2] - '0');
+	code = (unsigned)(line[0] - '0') * 100 + (unsigned)(line[1] - '0') * 10 +
+	       (unsigned)(line[2] - '0');
 	if (reply->code != 0 && reply->code != code)
 		return SMTP_REPLY_BAD;
 	reply->code = code;
 	for (i = 4; i < len; i++)
-		buf_addc(&reply->lines, (unsigned char)line[i] < ' ' || line[i] == 0x7f ? ' ' : line[i]);
+		buf_addc(
+		    &reply->lines, (unsigned char)line[i] < ' ' || line[i] == 0x7f ? ' ' : line[i]);
 	buf_addc(&reply->lines, '\n');
 	return len > 3 && line[3] == '-' ? SMTP_REPLY_MORE : SMTP_REPLY_DONE;
 }

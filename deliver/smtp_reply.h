@@ -1,5 +1,6 @@
 /*
- * Replies of SMTP servers (RFC 5321 4.2), as a client reads them.  Pure and incremental: octets in, a reply out.
+ * Replies of SMTP servers (RFC 5321 4.2), as a client reads them.  Pure and incremental: octets in,
+ * a reply out.
  */
 #ifndef DELIVER_SMTP_REPLY_H
 #define DELIVER_SMTP_REPLY_H
@@ -18,15 +19,15 @@
 enum smtp_reply_status {
 	SMTP_REPLY_MORE, /* all was used, and the reply is not whole */
 	SMTP_REPLY_DONE, /* a reply is whole; what follows is the next */
-	SMTP_REPLY_BAD   /* this is no SMTP: the connection is of no use */
+	SMTP_REPLY_BAD	 /* this is no SMTP: the connection is of no use */
 };
 
 /* Zero-initialised is the beginning. */
 struct smtp_reply {
-	unsigned code;    /* 200 to 599, of every line */
+	unsigned code;	  /* 200 to 599, of every line */
 	struct buf lines; /* the texts behind the codes, each with '\n': for the answer to EHLO */
 	struct buf line;  /* being read */
-	size_t octets;    /* of the reply so far */
+	size_t octets;	  /* of the reply so far */
 };
 
 /* *USED says how much of the input belongs to this reply. */
@@ -35,7 +36,8 @@ enum smtp_reply_status smtp_reply_feed(struct smtp_reply *, const char *, size_t
 void smtp_reply_clear(struct smtp_reply *);
 void smtp_reply_free(struct smtp_reply *);
 
-/* "550 5.1.1 who is that?": in one line, without controls, an enhanced code once.  The caller frees. */
+/* "550 5.1.1 who is that?": in one line, without controls, an enhanced code once.  The caller
+ * frees. */
 char *smtp_reply_text(const struct smtp_reply *);
 /* True when the first line has the enhanced status code CODE, as "5.5.3". */
 bool smtp_reply_has_enhanced(const struct smtp_reply *, const char *code);

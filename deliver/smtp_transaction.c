@@ -1,11 +1,13 @@
 /*
- * The SMTP client's messages: what can be sent to this server at all, transactions, and the result of each recipient.
+ * The SMTP client's messages: what can be sent to this server at all, transactions, and the result
+ * of each recipient.
  *
- * Called for replies by the table in smtp_client.c, and by smtp_advance when none is awaited any more.  A transaction is
- * a number of commands (MAIL, recipients, DATA), of which SENT are out; with PIPELINING that is all of them at once.
- * Every transaction gives at least one recipient a result, so a message comes to its end.  What must never happen: a
- * recipient that is reported as delivered without a 2xx reply to the data of his own transaction; a CR or LF of an
- * address or a content that the server takes for the end of a line.
+ * Called for replies by the table in smtp_client.c, and by smtp_advance when none is awaited any
+ * more.  A transaction is a number of commands (MAIL, recipients, DATA), of which SENT are out;
+ * with PIPELINING that is all of them at once. Every transaction gives at least one recipient a
+ * result, so a message comes to its end.  What must never happen: a recipient that is reported as
+ * delivered without a 2xx reply to the data of his own transaction; a CR or LF of an address or a
+ * content that the server takes for the end of a line.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +33,8 @@ report(struct smtp_client *c, unsigned recipient, enum delivery_status status, c
 }
 
 void
-smtp_report_all(struct smtp_client *c, enum recipient_step step, enum delivery_status status, const char *text)
+smtp_report_all(
+    struct smtp_client *c, enum recipient_step step, enum delivery_status status, const char *text)
 {
 	unsigned i;
 
@@ -100,7 +103,8 @@ send_mail(struct smtp_client *c)
 
 	if (c->offers & OFFER_SIZE)
 		buf_addf(&params, " SIZE=%llu", (unsigned long long)m->size);
-	if ((c->offers & OFFER_8BITMIME) && (m->body == BODY_8BITMIME || (m->content != NULL && has_8bit(m))))
+	if ((c->offers & OFFER_8BITMIME) &&
+	    (m->body == BODY_8BITMIME || (m->content != NULL && has_8bit(m))))
 		buf_adds(&params, " BODY=8BITMIME");
 	if (m->utf8)
 		buf_adds(&params, " SMTPUTF8");
@@ -141,7 +145,8 @@ send_rcpt(struct smtp_client *c, unsigned i)
 		add_notify(&params, r->notify);
 		if (r->original != NULL) {
 			semicolon = strchr(r->original, ';');
-			buf_addf(&params, " ORCPT=%.*s;", semicolon == NULL ? 6 : (int)(semicolon - r->original),
+			buf_addf(&params, " ORCPT=%.*s;",
+			    semicolon == NULL ? 6 : (int)(semicolon - r->original),
 			    semicolon == NULL ? "rfc822" : r->original);
 			add_xtext(&params, semicolon == NULL ? r->original : semicolon + 1);
 		}
@@ -201,13 +206,15 @@ smtp_on_mail(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 	}
 }
 
-/* RFC 5321 4.5.3.1.10: the server has enough recipients for this transaction; 552 is what it was before. */
+/* RFC 5321 4.5.3.1.10: the server has enough recipients for this transaction; 552 is what it was
+ * before. */
 static bool
 is_too_many(const struct smtp_client *c, const struct smtp_reply *reply)
 {
 	if (c->accepted == 0)
 		return false;
-	return reply->code == 452 || (reply->code == 552 && smtp_reply_has_enhanced(reply, "5.5.3"));
+	return reply->code == 452 ||
+	       (reply->code == 552 && smtp_reply_has_enhanced(reply, "5.5.3"));
 }
 
 void
@@ -245,10 +252,12 @@ smtp_send_content(struct smtp_client *c)
 		c->committed = true;
 		break;
 	case SMTP_CONTENT_BARE:
-		smtp_end(c, DELIVERY_PERM, false, "554 5.6.0 the message has a CR or LF that is no line end");
+		smtp_end(c, DELIVERY_PERM, false,
+		    "554 5.6.0 the message has a CR or LF that is no line end");
 		break;
 	case SMTP_CONTENT_ERROR:
-		smtp_end(c, DELIVERY_TEMP, false, "451 4.3.0 the message cannot be read: %s", strerror(errno));
+		smtp_end(c, DELIVERY_TEMP, false, "451 4.3.0 the message cannot be read: %s",
+		    strerror(errno));
 		break;
 	}
 	if (!c->over)
@@ -292,7 +301,8 @@ smtp_on_dot(struct smtp_client *c, const struct smtp_reply *reply, unsigned reci
 	}
 	report_refusal(c, ACCEPTED, reply);
 	if (!whole && c->ops != NULL) /* what we still had to send would now be read as commands */
-		smtp_end(c, DELIVERY_TEMP_HOST, false, "451 4.5.0 the server answered before it had the whole message");
+		smtp_end(c, DELIVERY_TEMP_HOST, false,
+		    "451 4.5.0 the server answered before it had the whole message");
 }
 
 void
@@ -361,8 +371,8 @@ line_ends_ok(const struct smtp_client_message *m)
 {
 	struct dotstuff stuff = { .cr = false };
 
-	return m->content == NULL ||
-	    (dotstuff_feed(&stuff, m->content, m->content_len, NULL) && dotstuff_end(&stuff, NULL));
+	return m->content == NULL || (dotstuff_feed(&stuff, m->content, m->content_len, NULL) &&
+					 dotstuff_end(&stuff, NULL));
 }
 
 /* Why this message cannot go to this server, or NULL; the caller frees. */
@@ -377,11 +387,13 @@ why_not(const struct smtp_client *c, const struct smtp_client_message *m)
 		return xasprintf("552 5.3.4 the message has %llu octets, and the server takes %llu",
 		    (unsigned long long)m->size, (unsigned long long)c->size_most);
 	if (m->utf8 && !(c->offers & OFFER_SMTPUTF8))
-		return xstrdup("550 5.6.7 the message needs SMTPUTF8, which the server does not offer");
+		return xstrdup(
+		    "550 5.6.7 the message needs SMTPUTF8, which the server does not offer");
 	if (m->body == BODY_BINARYMIME)
 		return xstrdup("554 5.6.3 the message is binary; conversion is not possible");
 	if (!(c->offers & OFFER_8BITMIME) && has_8bit(m))
-		return xstrdup("554 5.6.3 the message has 8-bit text, and the server does not offer 8BITMIME; "
+		return xstrdup(
+		    "554 5.6.3 the message has 8-bit text, and the server does not offer 8BITMIME; "
 		    "conversion is not possible");
 	return NULL;
 }
