@@ -441,6 +441,41 @@ test_finish_outlives_message(void **state)
 	world_end(&old);
 }
 
+/*
+ * The same for a move.  Segment R speaks of a message in the first and so must stay; it is poisoned, so message 2 is moved
+ * out of it, and then finished.  Its record in R is still there, and must not be the last word.
+ */
+static void
+test_finish_outlives_moved_message(void **state)
+{
+	struct world w, old;
+	uint64_t id = 10, poisoned, moved;
+
+	(void)state;
+	world_new(&w);
+	journal_sizes.slack = 1 << 30;
+	assert_non_null(add(&w, 1, 100));
+	fill_past(&w, segment_of_message(&w, 1), &id);
+	store_update(w.store, store_find(w.store, 1), 0);
+	assert_non_null(add(&w, 2, 100));
+	poisoned = segment_of_message(&w, 2);
+	seam_await(SEAM_SYNC_NAMES, 4); /* the third segment is ready */
+	seam_fail(SEAM_SYNC, EIO, 0, 1);
+	assert_null(add(&w, ++id, 100));
+	assert_becomes(&w, segment_of_message(&w, 2) > poisoned);
+	moved = segment_of_message(&w, 2);
+	fill_past(&w, moved, &id);
+	finish(&w, 2);
+	fill_past(&w, moved + 4, &id);
+	settle(&w);
+	assert_true(segment_exists(&w, poisoned)); /* or this proves nothing */
+	world_crash(&w, &old);
+	assert_there(&w, 1);
+	assert_null(store_find(w.store, 2));
+	world_end(&w);
+	world_end(&old);
+}
+
 /* One message that waits must not keep all that came after it. */
 static void
 test_compaction(void **state)
@@ -615,6 +650,41 @@ test_torn_tail_stays_dead(void **state)
 	assert_int_equal(w.found, 2);
 	assert_there(&w, 1);
 	assert_there(&w, 12);
+	world_end(&w);
+}
+
+/* The same for a segment whose very first write was torn: it is used again, under a number that nobody had. */
+static void
+test_torn_front_stays_dead(void **state)
+{
+	struct world w;
+	char path[256], *data;
+	uint64_t id = 100, number;
+	size_t len;
+
+	(void)state;
+	world_new(&w);
+	assert_non_null(add(&w, 1, 40));
+	fill_past(&w, segment_of_message(&w, 1), &id);
+	for (id = 200; id < 205; id++)
+		assert_non_null(add(&w, id, 3000));
+	number = segment_of_message(&w, 200);
+	assert_int_equal(segment_of_message(&w, 204), number);
+	world_stop(&w);
+	segment_path(&w, number, path);
+	data = read_file(path, &len);
+	data[SEGMENT_BLOCK + 9] ^= 1; /* OPENED */
+	write_file(path, data, len);
+	free(data);
+	world_start(&w);
+	assert_null(store_find(w.store, 204));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_non_null(add(&w, 300, 3000));
+	world_restart(&w);
+	for (id = 200; id < 205; id++)
+		assert_null(store_find(w.store, id));
+	assert_there(&w, 1);
+	assert_there(&w, 300);
 	world_end(&w);
 }
 
@@ -997,11 +1067,13 @@ main(void)
 		cmocka_unit_test(test_lingering),
 		cmocka_unit_test(test_segments_are_used_again),
 		cmocka_unit_test(test_finish_outlives_message),
+		cmocka_unit_test(test_finish_outlives_moved_message),
 		cmocka_unit_test(test_compaction),
 		cmocka_unit_test(test_compaction_meets_changes),
 		cmocka_unit_test(test_crash_at_every_step),
 		cmocka_unit_test(test_torn_at_every_octet),
 		cmocka_unit_test(test_torn_tail_stays_dead),
+		cmocka_unit_test(test_torn_front_stays_dead),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_damaged_content),
 		cmocka_unit_test(test_open_fails_clean),
