@@ -145,7 +145,7 @@ report(
 		.text = item->text,
 		.detail = item->file != NULL ? item->file : "" };
 
-	log_info(event_name(item->status), F_STR("message", id_text(job->message).s),
+	log_debug(event_name(item->status), F_STR("message", id_text(job->message).s),
 	    F_STR("to", order->address), F_STR("reply", item->text), F_STR("file", item->file),
 	    F_U64("ms", clock_ms() - job->since_ms));
 	if (here.queue != NULL)

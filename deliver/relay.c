@@ -207,7 +207,7 @@ report(struct relay_job *job, unsigned i, enum delivery_status status, const cha
 	if (job->reported[i])
 		return;
 	job->reported[i] = true;
-	log_info(event_name(status), F_STR("message", id_text(job->message).s),
+	log_debug(event_name(status), F_STR("message", id_text(job->message).s),
 	    F_STR("to", job->recipients[i].address), F_STR("host", host[0] != '\0' ? host : NULL),
 	    F_STR("reply", text), F_U64("ms", clock_ms() - job->since_ms));
 	if (job->queue != NULL)

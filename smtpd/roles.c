@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
@@ -24,6 +25,7 @@
 #include "smtpd/command.h"
 #include "smtpd/control.h"
 #include "smtpd/listen.h"
+#include "smtpd/meters.h"
 #include "smtpd/roles.h"
 #include "smtpd/session.h"
 
@@ -69,6 +71,7 @@ session_start(const void *unused, unsigned instance)
 {
 	(void)unused;
 	census_join(instance);
+	meters_join(instance);
 	resolver_client_init();
 	ledger_client_init();
 	lookup_client_init();
@@ -266,34 +269,43 @@ const struct role_spec role_local = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MA
 
 /* --- the master --- */
 
-/* ROOT is the account's home, or the directory of virtual mailboxes that the configuration names, and then its owner's. */
+/* ROOT is what DOMAIN's mailboxes lie below, and UID who may write there: the account PW itself where users are accounts, else
+ * the owner of that directory. */
+static bool
+explains(const struct domain *domain, uid_t uid, gid_t gid, const struct passwd *pw, const char *root)
+{
+	bool account = pw != NULL && pw->pw_uid == uid && pw->pw_gid == gid && uid != 0 && domain->users_system;
+	struct mailbox_root r;
+	char *why;
+	bool ok;
+
+	if (domain->kind != DOMAIN_LOCAL)
+		return false;
+	if (account && strcmp(pw->pw_dir, root) == 0)
+		return true;
+	why = mailbox_root_find(domain, pw != NULL ? pw->pw_dir : NULL, true, &r);
+	if (why != NULL) {
+		free(why);
+		return false;
+	}
+	ok = strcmp(r.path, root) == 0 && (account || (r.uid == uid && r.gid == gid));
+	free(r.path);
+	free(r.account);
+	return ok;
+}
+
+/* Does the configuration explain a delivery with these ids below ROOT? */
 static bool
 may_deliver(uid_t uid, gid_t gid, const char *account, const char *root)
 {
 	struct passwd *pw = *account != '\0' ? getpwnam(account) : NULL;
-	struct mailbox_root r;
 	unsigned i;
-	char *why;
-	bool ok;
 
 	if (geteuid() != 0)
 		return true; /* everybody is who started us; the sandbox keeps to ROOT */
-	if (pw != NULL && pw->pw_uid == uid && pw->pw_gid == gid && uid != 0 && strcmp(pw->pw_dir, root) == 0)
-		return true;
-	for (i = 0; i < conf->lookup.domains_n; i++) {
-		if (conf->lookup.domains[i].kind != DOMAIN_LOCAL)
-			continue;
-		why = mailbox_root_find(&conf->lookup.domains[i], pw != NULL ? pw->pw_dir : NULL, true, &r);
-		if (why != NULL) {
-			free(why);
-			continue;
-		}
-		ok = r.uid == uid && r.gid == gid && strcmp(r.path, root) == 0;
-		free(r.path);
-		free(r.account);
-		if (ok)
+	for (i = 0; i < conf->lookup.domains_n; i++)
+		if (explains(&conf->lookup.domains[i], uid, gid, pw, root))
 			return true;
-	}
 	return false;
 }
 
@@ -348,7 +360,9 @@ roles_prepare(const struct conf *c, char **why)
 	int r;
 
 	conf = c;
+	tzset(); /* for the gate's `time`: a confined role reads no time zone */
 	census_init(role_cores());
+	meters_init(&c->gate, role_cores());
 	r = listen_bind(c, why);
 	if (r == 0) {
 		control_fd = control_listen(path, why);
