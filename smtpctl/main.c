@@ -53,6 +53,7 @@ static const struct command {
 	{ "grey", "pass", grey_ask, 1, -1, "[-n] SELECTOR ... | all", "let through what waits, at its next try" },
 	{ "grey", "forget", grey_ask, 1, -1, "[-n] SELECTOR ... | all", "as if never seen" },
 	{ "s25r", NULL, s25r_names, 1, -1, "NAME ... | -", "which S25R rule a host name matches" },
+	{ "spf", NULL, spf_show, 1, 3, "ip=IP helo=NAME from=ADDRESS | -", "may this client send for that domain" },
 	{ "address", NULL, address_show, 1, 1, "ADDRESS", "where mail for it goes" },
 	{ "config", "check", config_check, 0, 0, "", "read the configuration, name its mistakes" },
 	{ "config", "show", config_show, 0, 0, "", "the effective configuration with its defaults" },
@@ -96,6 +97,12 @@ smtpctl_usage(const char *fmt, ...)
 		fprintf(stderr, "usage: smtpctl %s%s%s %s\n", called->object, called->verb != NULL ? " " : "",
 		    called->verb != NULL ? called->verb : "", called->words);
 	return EXIT_USAGE;
+}
+
+int
+smtpctl_refused(int status, const char *why)
+{
+	return status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
 }
 
 const struct conf *

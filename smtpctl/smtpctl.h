@@ -28,6 +28,9 @@ int smtpctl_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same with the way the command is called; returns EXIT_USAGE. */
 int smtpctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* What a server answered that did not do it: STATUS and why; returns the exit code. */
+int smtpctl_refused(int status, const char *why);
+
 /*
  * A handler gets the words from the object on: {"queue", "list", "from=a@b"}.  It returns the exit code.
  */
@@ -42,6 +45,7 @@ int gate_report(int, char **);
 int gate_explain(int, char **);
 int grey_ask(int, char **);
 int s25r_names(int, char **);
+int spf_show(int, char **);
 int address_show(int, char **);
 int config_check(int, char **);
 int config_show(int, char **);

@@ -1,0 +1,40 @@
+/*
+ * The engine of a command (lookups.h); there is one at a time.
+ */
+#include <stddef.h>
+
+#include <event2/event.h>
+
+#include "conf/conf.h"
+#include "lib/dns.h"
+#include "lib/peer.h"
+#include "lib/resolver.h"
+#include "smtpctl/lookups.h"
+
+static struct event_base *base;
+static struct dns_engine *engine;
+
+struct event_base *
+lookups_begin(const struct conf *conf, char **why)
+{
+	base = event_base_new();
+	engine = dns_engine_new(base, &conf->dns, why);
+	if (engine == NULL) {
+		event_base_free(base);
+		return base = NULL;
+	}
+	peer_set_base(base);
+	resolver_use_engine(engine);
+	return base;
+}
+
+void
+lookups_end(void)
+{
+	resolver_use_engine(NULL);
+	dns_engine_free(engine);
+	peer_set_base(NULL);
+	event_base_free(base);
+	engine = NULL;
+	base = NULL;
+}
