@@ -84,8 +84,7 @@ defers_and_tries_again(void **state)
 	assert_true(is_told("queue list", "reason=\"451 4.2.1 Not now\""));
 	/* not before its time: 600 s, 10 % more or less */
 	world.now += 539;
-	submit(SENDER, "ok@marker.test", 0);
-	until(reached("ok@marker.test") == 1);
+	settle();
 	assert_true(is_told("queue show to=temp@two.test", "attempts=1"));
 	world.now += 122;
 	until(is_told("queue show to=temp@two.test", "attempts=2"));
@@ -148,6 +147,7 @@ tells_of_delay_once(void **state)
 	until(is_told("queue show to=temp@five.test", "attempts=2"));
 	world.now += 4 * 3600;
 	until(is_told("queue show to=temp@five.test", "attempts=3"));
+	settle();
 	assert_int_equal(reached(SENDER), told + 1);
 	ctl("queue remove to=temp@five.test");
 	until(is_empty());
@@ -180,9 +180,39 @@ waits_for_the_address_book(void **state)
 	connect_actor(&world.lookup);
 	until(reached("ok@seven.test") == 1);
 	until(is_empty());
+	/* nor is one that goes away over the question */
+	world.mute = true;
+	submit(SENDER, "ok2@seven.test", 0);
+	until(is_told("queue list", "state=active"));
+	drop_actor(&world.lookup);
+	until(is_told("queue list", "state=waiting"));
+	assert_true(is_told("queue show all", "attempts=0"));
+	world.mute = false;
+	connect_actor(&world.lookup);
+	until(reached("ok2@seven.test") == 1);
+	until(is_empty());
 	submit(SENDER, "later@seven.test", 0);
 	until(is_told("queue list", "reason=\"451 4.3.0 The alias file cannot be read\""));
 	ctl("queue remove all");
+}
+
+/* The times that a recipient was given once and no longer waits for mean nothing. */
+static void
+forgets_old_times(void **state)
+{
+	(void)state;
+	submit(SENDER, "temp@old.test", 0);
+	until(is_told("queue show to=temp@old.test", "attempts=1"));
+	ctl("queue flush all");
+	until(is_told("queue show to=temp@old.test", "attempts=2"));
+	submit(SENDER, "temp@other.test", 0);
+	until(is_told("queue show to=temp@other.test", "attempts=1"));
+	world.now += 700; /* the first wait is over, the second is 1080 at least */
+	until(is_told("queue show to=temp@other.test", "attempts=2"));
+	settle();
+	assert_true(is_told("queue show to=temp@old.test", "attempts=2"));
+	ctl("queue remove all");
+	until(is_empty());
 }
 
 /* --- dead destinations --- */
@@ -356,9 +386,11 @@ shares_the_places(void **state)
 
 	(void)state;
 	world.conf.local_most = 1;
-	for (i = 0; i < 5; i++) {
-		submit(SENDER, "box1@here.test", 0);
-		submit(SENDER, "cot1@here.test", 0);
+	for (i = 0; i < 10; i++) {
+		struct envelope *env = new_envelope(SENDER, i % 2 ? "box1@here.test" : "cot1@here.test", 0);
+
+		send_envelope(env, "x\r\n");
+		envelope_free(env);
 	}
 	until(reached("box1@here.test") == 5 && reached("cot1@here.test") == 5);
 	until(is_empty());
@@ -526,14 +558,50 @@ holds_and_releases(void **state)
 	world.healed = true;
 	world.now += 86400;
 	ctl("queue flush all");
-	submit(SENDER, "ok@marker2.test", 0);
-	until(reached("ok@marker2.test") == 1);
+	settle();
 	assert_int_equal(reached("temp@fourteen.test"), 0);
 	ctl("queue release from=" SENDER);
 	until(reached("temp@fourteen.test") == 1);
 	until(is_empty());
 	world.healed = false;
 	free(request);
+}
+
+/* What waits in a lane is taken back; what a deliverer has is not. */
+static void
+holds_in_the_lane(void **state)
+{
+	unsigned jobs = world.jobs, i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		submit(SENDER, "wait@eighteen.test", 0);
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 2);
+	ctl("queue hold all");
+	assert_true(is_told("queue summary", "held=3"));
+	finish_waiting(&world.relays[0]);
+	finish_waiting(&world.relays[1]);
+	until(is_told("queue summary", "messages=1"));
+	settle();
+	assert_int_equal(world.jobs - jobs, 3); /* and that of settle() */
+	world.healed = true;
+	ctl("queue release all");
+	until(reached("wait@eighteen.test") == 1);
+	until(is_empty());
+	world.healed = false;
+}
+
+/* Removed while a deliverer has it: it ends there. */
+static void
+removes_under_way(void **state)
+{
+	(void)state;
+	submit(SENDER, "wait@nineteen.test temp@nineteen.test", 0);
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 1);
+	assert_true(is_told("queue remove all", "result=removed"));
+	finish_waiting(&world.relays[0]);
+	finish_waiting(&world.relays[1]);
+	until(is_empty());
 }
 
 static void
@@ -635,6 +703,7 @@ main(void)
 		cmocka_unit_test(tells_of_delay_once),
 		cmocka_unit_test(gives_up),
 		cmocka_unit_test(waits_for_the_address_book),
+		cmocka_unit_test(forgets_old_times),
 		cmocka_unit_test(asks_a_dead_host_once),
 		cmocka_unit_test(flush_wakes_the_dead),
 		cmocka_unit_test(window_holds_back),
@@ -651,6 +720,8 @@ main(void)
 		cmocka_unit_test(nonsense_costs_the_connection),
 		cmocka_unit_test(states_are_ours),
 		cmocka_unit_test(holds_and_releases),
+		cmocka_unit_test(holds_in_the_lane),
+		cmocka_unit_test(removes_under_way),
 		cmocka_unit_test(bounces),
 		cmocka_unit_test(pauses),
 		cmocka_unit_test(shows),
