@@ -154,6 +154,8 @@ void build_rule(struct build *, struct rule);
 void build_rule_skipped(struct build *);
 void rule_free_parts(struct rule *);
 struct condition *build_test(struct build *, struct test);
+/* `time 22:00-06:00`; TEXT is what stands behind "time", at its own place. */
+struct condition *build_daytime(struct build *, struct place, struct place text_at, char *text);
 void build_greylist_time(
     struct build *, struct place, uint32_t *member, const char *name, uint64_t seconds);
 /* Both, once in a rule. */

@@ -5,7 +5,9 @@
  * among the others in the order of the file.  A condition is a tree that several functions walk by
  * recursion; QUESTIONS_MAX keeps it flat enough for that.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/build.h"
 #include "lib/mem.h"
@@ -81,6 +83,35 @@ build_operator(struct build *build, int op, struct condition *left, struct condi
 	condition->left = left;
 	condition->right = right;
 	return condition;
+}
+
+/* "06:30" at *S, which moves behind it. */
+static bool
+read_minute(const char **s, uint16_t *minute)
+{
+	unsigned hours, minutes;
+	int used = 0;
+
+	if (sscanf(*s, "%2u:%2u%n", &hours, &minutes, &used) != 2 || used == 0)
+		return false;
+	*s += used;
+	*minute = (uint16_t)(hours * 60 + minutes);
+	return minutes < 60 && *minute <= 24 * 60;
+}
+
+struct condition *
+build_daytime(struct build *build, struct place place, struct place text_at, char *text)
+{
+	struct test test = { .fact = FACT_TIME, .place = place };
+	const char *s = text;
+
+	if (strspn(text, "0123456789:-") != strlen(text) || !read_minute(&s, &test.from) || *s++ != '-' ||
+	    !read_minute(&s, &test.to) || *s != '\0') {
+		complain(&build->errors, text_at, "\"%s\" is no time of the day such as 22:00-06:00", text);
+		test.to = test.from + 1;
+	}
+	free(text);
+	return build_test(build, test);
 }
 
 void

@@ -352,6 +352,12 @@ check_limits(struct build *build)
 }
 
 static void
+add_error(struct place place, const char *text, void *arg)
+{
+	complain(&((struct build *)arg)->errors, place, "%s", text);
+}
+
+static void
 add_warning(struct place place, const char *text, void *arg)
 {
 	complain(&((struct build *)arg)->warnings, place, "%s", text);
@@ -373,5 +379,6 @@ build_check(struct build *build)
 	check_believed(build, build->relay_from, build->relay_from_at, "relay from",
 	    "who could then send through this server to anybody");
 	check_limits(build);
+	gate_number(&build->gate, add_error, build);
 	gate_warn(&build->gate, add_warning, build);
 }

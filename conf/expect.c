@@ -45,6 +45,7 @@ static const struct word things[] = {
 	{ ')', "\")\"" },
 	{ '=', "\"=\"" },
 	{ '>', "\">\"" },
+	{ T_AT_LEAST, "\">=\"" },
 	{ ',', "\",\"" },
 	{ T_CLOSE, "\"}\"" },
 	{ T_LIST_CLOSE, "\"}\"" },
@@ -57,15 +58,16 @@ static const struct word things[] = {
 static const struct group {
 	const char *name;
 	unsigned core;
-	int tokens[24];
+	int tokens[40];
 } groups[] = {
 	{ "a statement", 11, { T_HOST, T_SPOOL, T_RESOLVER, T_CERTIFICATE, T_TABLE, T_LISTEN,
 	    T_LIMIT, T_LOG, T_GATE, T_DOMAIN, T_RELAY } },
-	{ "an action", 9, { T_TRUST, T_PAUSE, T_TARPIT, T_MARK, T_TRAP, T_GREYLIST, T_TEMPFAIL,
+	{ "an action", 10, { T_TRUST, T_PASS, T_PAUSE, T_TARPIT, T_MARK, T_TRAP, T_GREYLIST, T_TEMPFAIL,
 	    T_REJECT, T_DROP, T_OBSERVE } },
-	{ "a fact", 21, { T_CLIENT, T_RDNS, T_S25R, T_DNSBL, T_RATE, T_CONNECTIONS, T_TRAPPED,
-	    T_EARLY_TALKER, T_HELO, T_SENDER, T_SPF, T_RECIPIENT, T_KNOWN_CORRESPONDENT,
-	    T_LIST_MEMBER, T_UNKNOWN_RECIPIENTS, T_PIPELINING, T_DKIM, T_DMARC, T_SIZE,
+	{ "a fact", 24, { T_CLIENT, T_DAYTIME, T_RDNS, T_S25R, T_DNSBL, T_DNSWL, T_RATE, T_CONNECTIONS,
+	    T_TRAPPED, T_EARLY_TALKER, T_HELO, T_SENDER, T_SENDER_DOMAIN, T_SPF, T_RECIPIENT,
+	    T_KNOWN_CORRESPONDENT, T_LIST_MEMBER, T_UNKNOWN_RECIPIENTS, T_PIPELINING, T_DKIM,
+	    T_DMARC, T_SIZE,
 	    T_AUTHENTICATED, T_TLS, T_NOT, '(' } },
 };
 

@@ -353,6 +353,10 @@ scan(struct lexer *lexer, struct token *token)
 		return table_name_token(lexer, token);
 	if (is_word_char(*lexer->pos))
 		return word(lexer, token);
+	if (at(lexer, 0, '>') && at(lexer, 1, '=')) {
+		advance(lexer, 2);
+		return T_AT_LEAST;
+	}
 	kind = *lexer->pos == '\n' ? T_NEWLINE : sign(lexer, *lexer->pos);
 	advance(lexer, 1);
 	return kind;

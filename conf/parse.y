@@ -54,7 +54,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 	struct limit_value limit;
 }
 
-%token BAD NEWLINE OPEN CLOSE LIST_OPEN LIST_CLOSE
+%token BAD NEWLINE OPEN CLOSE LIST_OPEN LIST_CLOSE AT_LEAST
 %token <text> WORD STRING NETWORK TABLE_NAME
 %token <number> NUMBER BYTES TIME
 
@@ -66,16 +66,19 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER TRIPLET THE_NETWORK ADDRESS AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
 %token NOT AND OR IN PER
-%token CLIENT RDNS S25R OWN_ADDRESS DNSBL RATE CONNECTIONS TRAPPED EARLY_TALKER SENDER SPF RECIPIENT
+%token CLIENT DAYTIME RDNS S25R OWN_ADDRESS DNSBL DNSWL RATE CONNECTIONS TRAPPED EARLY_TALKER
+%token LITERAL OWN_NAME INVALID RESOLVES_TO_CLIENT SENDER SENDER_DOMAIN RESOLVES NULLMX SPF RECIPIENT
 %token KNOWN_CORRESPONDENT LIST_MEMBER UNKNOWN_RECIPIENTS PIPELINING DKIM DMARC SIZE AUTHENTICATED
 %token PASS MISMATCH NEUTRAL FAIL SOFTFAIL POLICY TEMPERROR PERMERROR
 
 %type <text> name address single text
 %type <number> port
 %type <choice> action_with_text action_with_time mailbox_method phase
-%type <choice> fact_in fact_alone fact_above auth rdns_result auth_result s25r_rule
+%type <choice> dnsbl at_least fact_in fact_alone auth rdns_result auth_result s25r_rule
+%type <choice> helo_kind sender_domain
+%type <number> per
 %type <choice> grey_by
-%type <flag> json observe else
+%type <flag> json observe else from_network
 %type <strings> arguments
 %type <hops> hops hop_list
 %type <table> set list elements
@@ -333,6 +336,7 @@ observe:
 
 action:
 	TRUST					{ $$ = (struct rule){ .action = ACTION_TRUST }; }
+|	PASS					{ $$ = (struct rule){ .action = ACTION_PASS }; }
 |	action_with_time TIME
 		{ $$ = (struct rule){ .action = $1, .seconds = $2 }; }
 |	TARPIT TIME else
@@ -427,14 +431,26 @@ question:
 		{ $$ = ASK(@1, FACT_RDNS, .in = $3); }
 |	S25R s25r_rule
 		{ $$ = ASK(@1, FACT_S25R, .value = $2); }
-|	DNSBL name
-		{ $$ = ASK(@1, FACT_DNSBL, .zone = $2); }
-|	RATE '>' NUMBER PER TIME
-		{
-			$$ = ASK(@1, FACT_RATE, .more_than = $3, .period = $5);
-		}
-|	fact_above '>' NUMBER
-		{ $$ = ASK(@1, $1, .more_than = $3); }
+|	dnsbl name at_least
+		{ $$ = ASK(@1, $1, .zone = $2, .at_least = $3); }
+|	dnsbl list at_least
+		{ $$ = ASK(@1, $1, .in = $2, .at_least = $3); }
+|	dnsbl TABLE_NAME at_least
+		{ $$ = ASK(@1, $1, .in = build_table_used(build, @2, $2), .at_least = $3); }
+|	RATE from_network '>' NUMBER PER TIME
+		{ $$ = ASK(@1, FACT_RATE, .network = $2, .more_than = $4, .period = $6); }
+|	CONNECTIONS from_network '>' NUMBER
+		{ $$ = ASK(@1, FACT_CONNECTIONS, .network = $2, .more_than = $4); }
+|	UNKNOWN_RECIPIENTS '>' NUMBER per
+		{ $$ = ASK(@1, FACT_UNKNOWN_RECIPIENTS, .more_than = $3, .period = $4); }
+|	HELO helo_kind
+		{ $$ = ASK(@1, FACT_HELO, .value = $2); }
+|	HELO RESOLVES_TO_CLIENT
+		{ $$ = ASK(@1, FACT_HELO_RESOLVES); }
+|	SENDER_DOMAIN sender_domain
+		{ $$ = ASK(@1, FACT_SENDER_DOMAIN, .value = $2); }
+|	DAYTIME WORD
+		{ $$ = build_daytime(build, @1, @2, $2); }
 |	SIZE '>' BYTES
 		{ $$ = ASK(@1, FACT_SIZE, .more_than = $3); }
 |	SIZE '>' NUMBER
@@ -443,6 +459,21 @@ question:
 		{ $$ = ASK(@1, $1, .value = $2); }
 |	fact_alone
 		{ $$ = ASK(@1, $1); }
+;
+
+dnsbl:
+	DNSBL					{ $$ = FACT_DNSBL; }
+|	DNSWL					{ $$ = FACT_DNSWL; }
+;
+
+at_least:
+	%empty					{ $$ = 0; }
+|	AT_LEAST NUMBER
+		{
+			$$ = $2 < INT_MAX ? (int)$2 : INT_MAX;
+			if ($2 == 0)
+				complain(&build->errors, @2, "\">= 0\" is true of everybody");
+		}
 ;
 
 fact_in:
@@ -462,9 +493,27 @@ fact_alone:
 |	TLS					{ $$ = FACT_TLS; }
 ;
 
-fact_above:
-	CONNECTIONS				{ $$ = FACT_CONNECTIONS; }
-|	UNKNOWN_RECIPIENTS			{ $$ = FACT_UNKNOWN_RECIPIENTS; }
+from_network:
+	%empty					{ $$ = false; }
+|	FROM THE_NETWORK			{ $$ = true; }
+;
+
+per:
+	%empty					{ $$ = UNKNOWN_RECIPIENTS_PERIOD; }
+|	PER TIME				{ $$ = $2; }
+;
+
+helo_kind:
+	LITERAL					{ $$ = HELO_LITERAL; }
+|	OWN_NAME				{ $$ = HELO_OWN_NAME; }
+|	INVALID					{ $$ = HELO_INVALID; }
+;
+
+sender_domain:
+	RESOLVES				{ $$ = SENDER_DOMAIN_RESOLVES; }
+|	NONE					{ $$ = SENDER_DOMAIN_NONE; }
+|	NULLMX					{ $$ = SENDER_DOMAIN_NULLMX; }
+|	TEMPERROR				{ $$ = SENDER_DOMAIN_TEMPERROR; }
 ;
 
 auth:

@@ -52,6 +52,23 @@ test_rdns(const struct test *t, const struct facts *f)
 	return yes(f->name != NULL && table_match_name(t->in, f->name));
 }
 
+/* Each answer may settle a sum; what failed, or will never be known, may be a listing or not. */
+static enum outcome
+test_dnsbl(const struct test *t, const struct facts *f, uint32_t *missing)
+{
+	int least, greatest, wanted = t->at_least > 0 ? t->at_least : 1;
+
+	dnsbl_sum(&t->terms, &f->dnsbl, &least, &greatest);
+	if (least >= wanted)
+		return YES;
+	if (greatest < wanted)
+		return NO;
+	if (f->known & FACT_BIT(t->fact) || !dnsbl_is_open(&t->terms, &f->dnsbl))
+		return FAILED;
+	*missing |= FACT_BIT(t->fact);
+	return MISSING;
+}
+
 static enum outcome
 test_s25r(const struct test *t, const struct facts *f)
 {
@@ -74,6 +91,34 @@ test_address(const struct test *t, const char *address)
 	return yes(address != NULL && table_match_address(t->in, address));
 }
 
+/* 22:00-06:00 goes over midnight. */
+static bool
+is_within(unsigned minute, unsigned from, unsigned to)
+{
+	return from <= to ? minute >= from && minute < to : minute >= from || minute < to;
+}
+
+static enum outcome
+test_helo(const struct test *t, const struct facts *f)
+{
+	if (f->helo == NULL)
+		return NO;
+	if (t->in != NULL)
+		return yes(table_match_name(t->in, f->helo));
+	if (t->value == HELO_OWN_NAME)
+		return yes(f->helo_own);
+	return yes(helo_kind(f->helo) == (enum helo_kind)t->value);
+}
+
+/* As with names: "temperror" answers the question for itself, and no other. */
+static enum outcome
+test_sender_domain(const struct test *t, const struct facts *f)
+{
+	if (f->sender_domain == SENDER_DOMAIN_TEMPERROR && t->value != SENDER_DOMAIN_TEMPERROR)
+		return FAILED;
+	return yes(f->sender_domain == (enum sender_domain)t->value);
+}
+
 /* The fact is known and did not fail. */
 static enum outcome
 test_known(const struct test *t, const struct facts *f)
@@ -84,11 +129,12 @@ test_known(const struct test *t, const struct facts *f)
 	case FACT_S25R:
 		return test_s25r(t, f);
 	case FACT_RATE:
-		return yes(f->rate > t->more_than);
-	case FACT_CONNECTIONS:
-		return yes(f->connections > t->more_than);
 	case FACT_UNKNOWN_RECIPIENTS:
-		return yes(f->unknown_recipients > t->more_than);
+		return yes(f->meters[t->meter] > t->more_than);
+	case FACT_CONNECTIONS:
+		return yes((t->network ? f->network_connections : f->connections) > t->more_than);
+	case FACT_TIME:
+		return yes(is_within(f->minute, t->from, t->to));
 	case FACT_SIZE:
 		return yes(f->size > t->more_than);
 	case FACT_TRAPPED:
@@ -106,7 +152,11 @@ test_known(const struct test *t, const struct facts *f)
 	case FACT_TLS:
 		return yes(f->tls);
 	case FACT_HELO:
-		return yes(f->helo != NULL && table_match_name(t->in, f->helo));
+		return test_helo(t, f);
+	case FACT_HELO_RESOLVES:
+		return yes(f->helo_resolves);
+	case FACT_SENDER_DOMAIN:
+		return test_sender_domain(t, f);
 	case FACT_SENDER:
 		return test_address(t, f->sender);
 	case FACT_RECIPIENT:
@@ -127,6 +177,8 @@ test_eval(const struct test *t, const struct facts *f, uint32_t *missing)
 {
 	if (t->fact == FACT_CLIENT)
 		return test_client(t, f, missing);
+	if (t->fact == FACT_DNSBL || t->fact == FACT_DNSWL)
+		return test_dnsbl(t, f, missing);
 	if (!(f->known & FACT_BIT(t->fact))) {
 		*missing |= FACT_BIT(t->fact);
 		return MISSING;

@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "filters/dnsbl.h"
+#include "filters/helo.h"
 #include "filters/rdns.h"
+#include "filters/sender_domain.h"
 #include "lib/ip.h"
 
 struct buf;
@@ -28,6 +31,7 @@ enum phase {
 
 enum action {
 	ACTION_TRUST,    /* ends the gate for the session */
+	ACTION_PASS,     /* ends the rules of this phase, for this recipient */
 	ACTION_PAUSE,    /* SECONDS before the banner; the longest that applies */
 	ACTION_TARPIT,   /* SECONDS before the reply of its phase; the longest that applies */
 	ACTION_MARK,     /* adds a header NAME: TEXT */
@@ -41,15 +45,19 @@ enum action {
 
 enum fact {
 	FACT_CLIENT,
+	FACT_TIME,
 	FACT_RDNS,
 	FACT_S25R,
 	FACT_DNSBL,
+	FACT_DNSWL,
 	FACT_RATE,
 	FACT_CONNECTIONS,
 	FACT_TRAPPED,
 	FACT_EARLY_TALKER,
 	FACT_HELO,
+	FACT_HELO_RESOLVES,
 	FACT_SENDER,
+	FACT_SENDER_DOMAIN,
 	FACT_SPF,
 	FACT_RECIPIENT,
 	FACT_KNOWN_CORRESPONDENT,
@@ -86,10 +94,16 @@ struct test {
 	enum fact fact;
 	struct place place;
 	const struct table *in; /* client, rdns, helo, sender, recipient: `in <table>` or `in { ... }`; or NULL */
-	int value;              /* rdns: enum rdns_status; spf, dkim, dmarc: enum auth_result; s25r: S25R_ANY, S25R_OWN, or a rule 0-6 */
-	char *zone;             /* dnsbl */
+	int value;              /* rdns: enum rdns_status; spf, dkim, dmarc: enum auth_result; s25r: S25R_ANY, S25R_OWN, or a rule 0-6;
+	                         * sender-domain: enum sender_domain; helo without IN: enum helo_kind */
+	char *zone;             /* dnsbl, dnswl: one listing, or IN holds several with their weights */
+	int at_least;           /* dnsbl, dnswl: what the weights must come to; 0: not given, which is 1 */
+	struct dnsbl_terms terms; /* dnsbl, dnswl: what they are in the gate's set (gate_number) */
 	uint64_t more_than;     /* rate, connections, unknown-recipients, size */
-	uint32_t period;        /* rate: seconds */
+	uint32_t period;        /* rate, unknown-recipients: seconds */
+	bool network;           /* rate, connections: of the /24 or /64, not of the address */
+	unsigned meter;         /* rate, unknown-recipients: in gate.meters (gate_number) */
+	uint16_t from, to;      /* time: minutes of the day; FROM may be later than TO: over midnight */
 };
 #define S25R_ANY (-1)
 #define S25R_OWN (-2)
@@ -117,10 +131,24 @@ struct rule {
 	char *name;           /* mark: header name */
 };
 
+/* What is counted over time, for all rules that ask for the same. */
+struct gate_meter {
+	enum fact fact;
+	bool network;
+	uint32_t period; /* seconds */
+};
+#define GATE_METERS 8
+/* The time over which unknown recipients are counted, unless the rule says. */
+#define UNKNOWN_RECIPIENTS_PERIOD 3600
+
 struct gate {
 	struct rule *rules;
 	unsigned n;
 	bool built_in; /* the default, because the file has no gate block */
+	/* by gate_number(): */
+	struct dnsbl_set *lists; /* all that dnsbl and dnswl ask for, or NULL */
+	struct gate_meter meters[GATE_METERS];
+	unsigned meters_n;
 };
 
 /* Defaults of the greylist, in seconds (design: 2 min, 2 days, 36 days), and how many passed triplets make an identity trusted. */
@@ -136,6 +164,9 @@ struct gate {
 char *gate_check(struct gate *);
 /* The same for one rule, so that a file with several mistakes can show them all. */
 char *rule_check(struct rule *);
+/* Gives what the rules ask for its numbers; to be called once, when all rules and tables are there, before the gate is run.
+ * COMPLAIN is called for each mistake that only then can be seen: a zone that is none, a weight that is none. */
+void gate_number(struct gate *, void (*complain)(struct place, const char *text, void *arg), void *arg);
 /* What is legal and probably not meant in a checked gate: facts that are not evaluated yet, rules that no mail reaches. */
 void gate_warn(const struct gate *, void (*warn)(struct place, const char *text, void *arg), void *arg);
 /* Whether this version finds the fact out; when not, it is never known and its tests never match. */
@@ -157,7 +188,13 @@ struct facts {
 	const char *helo, *sender, *recipient;
 	enum auth_result spf, dkim, dmarc;
 	const char *spf_domain;
-	uint64_t rate, connections, unknown_recipients, size;
+	struct dnsbl_answers dnsbl; /* of the gate's set; what is not known when FACT_DNSBL is has failed */
+	enum sender_domain sender_domain;
+	bool helo_own, helo_resolves;
+	uint16_t minute; /* of the day, local time */
+	uint32_t connections, network_connections;
+	uint32_t meters[GATE_METERS];
+	uint64_t size;
 };
 
 /* Rules that only watch, mark or trap stand among the first so many (checked). */

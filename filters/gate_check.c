@@ -14,13 +14,14 @@
 #include "filters/gate.h"
 #include "filters/s25r.h"
 #include "lib/buf.h"
-#include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/quantity.h"
 #include "lib/table.h"
 
 /* RFC 5321 4.5.3.1.5: a reply line has 512 octets, of which code, rule id and CRLF need some. */
 #define TEXT_MAX 400
+/* Of what is counted over time. */
+#define PERIOD_MAX (7 * 86400)
 /* RFC 5322 2.1.1: a header line should have at most 78. */
 #define NAME_MAX_OCTETS 70
 
@@ -30,22 +31,26 @@
  */
 static const enum phase fact_phases[FACT_COUNT] = {
 	[FACT_CLIENT] = PHASE_CONNECT,
+	[FACT_TIME] = PHASE_CONNECT,
 	[FACT_RDNS] = PHASE_CONNECT,
 	[FACT_S25R] = PHASE_CONNECT,
 	[FACT_DNSBL] = PHASE_CONNECT,
+	[FACT_DNSWL] = PHASE_CONNECT,
 	[FACT_RATE] = PHASE_CONNECT,
 	[FACT_CONNECTIONS] = PHASE_CONNECT,
+	[FACT_UNKNOWN_RECIPIENTS] = PHASE_CONNECT, /* in this session and before */
 	[FACT_TRAPPED] = PHASE_CONNECT,
 	[FACT_EARLY_TALKER] = PHASE_GREETING,
 	[FACT_HELO] = PHASE_HELO,
+	[FACT_HELO_RESOLVES] = PHASE_HELO,
 	[FACT_SENDER] = PHASE_MAIL,
+	[FACT_SENDER_DOMAIN] = PHASE_MAIL,
 	[FACT_SPF] = PHASE_MAIL,
 	[FACT_AUTHENTICATED] = PHASE_MAIL,
 	[FACT_TLS] = PHASE_MAIL,
 	[FACT_RECIPIENT] = PHASE_RCPT,
 	[FACT_KNOWN_CORRESPONDENT] = PHASE_RCPT,
 	[FACT_LIST_MEMBER] = PHASE_RCPT,
-	[FACT_UNKNOWN_RECIPIENTS] = PHASE_RCPT,
 	[FACT_PIPELINING] = PHASE_DATA,
 	[FACT_DKIM] = PHASE_MESSAGE,
 	[FACT_DMARC] = PHASE_MESSAGE,
@@ -55,13 +60,19 @@ static const enum phase fact_phases[FACT_COUNT] = {
 /* What this version finds out; the others parse and count as unknown. */
 static const bool fact_evaluated[FACT_COUNT] = {
 	[FACT_CLIENT] = true,
+	[FACT_TIME] = true,
 	[FACT_RDNS] = true,
 	[FACT_S25R] = true,
+	[FACT_DNSBL] = true,
+	[FACT_DNSWL] = true,
+	[FACT_RATE] = true,
 	[FACT_CONNECTIONS] = true,
 	[FACT_TRAPPED] = true,
 	[FACT_EARLY_TALKER] = true,
 	[FACT_HELO] = true,
+	[FACT_HELO_RESOLVES] = true,
 	[FACT_SENDER] = true,
+	[FACT_SENDER_DOMAIN] = true,
 	[FACT_RECIPIENT] = true,
 	[FACT_KNOWN_CORRESPONDENT] = true,
 	[FACT_UNKNOWN_RECIPIENTS] = true,
@@ -201,15 +212,15 @@ is_impossible(const struct test *test, void *arg)
 	switch (test->fact) {
 	case FACT_S25R:
 		return test->value > S25R_RULES;
-	case FACT_DNSBL:
-		return !mailaddr_domain_ok(test->zone, strlen(test->zone), 0) ||
-		       test->zone[0] == '[';
 	case FACT_SPF:
 	case FACT_DKIM:
 	case FACT_DMARC:
 		return (auth_results[test->fact] & RESULT(test->value)) == 0;
 	case FACT_RATE:
-		return test->period == 0;
+	case FACT_UNKNOWN_RECIPIENTS:
+		return test->period == 0 || test->period > PERIOD_MAX;
+	case FACT_TIME:
+		return test->from == test->to;
 	default:
 		return false;
 	}
@@ -226,10 +237,11 @@ check_tests(const struct rule *rule)
 	case FACT_S25R:
 		return complaint(
 		    test->place, "S25R has rules 0 to %d, not %d", S25R_RULES, test->value);
-	case FACT_DNSBL:
-		return complaint(test->place, "\"%s\" is not the name of a DNS zone", test->zone);
 	case FACT_RATE:
-		return complaint(test->place, "a rate is counted over at least one second");
+	case FACT_UNKNOWN_RECIPIENTS:
+		return complaint(test->place, "\"%s\" is counted over one second to 7 days", fact_name(test->fact));
+	case FACT_TIME:
+		return complaint(test->place, "this time has no length");
 	default:
 		return complaint(test->place, "\"%s\" never has the result \"%s\"",
 		    fact_name(test->fact), auth_result_name(test->value));
@@ -342,6 +354,15 @@ rule_check(struct rule *rule)
 	return why;
 }
 
+static void
+keep_first(struct place place, const char *text, void *arg)
+{
+	char **why = arg;
+
+	if (*why == NULL)
+		*why = complaint(place, "%s", text);
+}
+
 char *
 gate_check(struct gate *gate)
 {
@@ -350,6 +371,8 @@ gate_check(struct gate *gate)
 
 	for (i = 0; i < gate->n && why == NULL; i++)
 		why = rule_check(&gate->rules[i]);
+	if (why == NULL)
+		gate_number(gate, keep_first, &why);
 	return why;
 }
 
@@ -387,6 +410,7 @@ hides(const struct rule *first, const struct rule *later)
 	switch (first->action) {
 	case ACTION_TRUST:
 		return first->at <= later->at;
+	case ACTION_PASS:
 	case ACTION_TEMPFAIL:
 	case ACTION_REJECT:
 	case ACTION_DROP:
@@ -437,6 +461,7 @@ condition_free(struct condition *condition)
 	if (condition->op == CONDITION_TEST) {
 		table_free_in_place(condition->test.in);
 		free(condition->test.zone);
+		free(condition->test.terms.list);
 	}
 	free(condition);
 }
@@ -452,5 +477,6 @@ gate_free(struct gate *gate)
 		free(gate->rules[i].name);
 	}
 	free(gate->rules);
+	dnsbl_set_free(gate->lists);
 	*gate = (struct gate){ 0 };
 }

@@ -29,6 +29,7 @@ static const char *const phase_names[PHASE_COUNT] = {
 
 static const char *const action_names[ACTION_COUNT] = {
 	[ACTION_TRUST] = "trust",
+	[ACTION_PASS] = "pass",
 	[ACTION_PAUSE] = "pause",
 	[ACTION_TARPIT] = "tarpit",
 	[ACTION_MARK] = "mark",
@@ -41,15 +42,19 @@ static const char *const action_names[ACTION_COUNT] = {
 
 static const char *const fact_names[FACT_COUNT] = {
 	[FACT_CLIENT] = "client",
+	[FACT_TIME] = "time",
 	[FACT_RDNS] = "rdns",
 	[FACT_S25R] = "s25r",
 	[FACT_DNSBL] = "dnsbl",
+	[FACT_DNSWL] = "dnswl",
 	[FACT_RATE] = "rate",
 	[FACT_CONNECTIONS] = "connections",
 	[FACT_TRAPPED] = "trapped",
 	[FACT_EARLY_TALKER] = "early-talker",
 	[FACT_HELO] = "helo",
+	[FACT_HELO_RESOLVES] = "helo resolves-to-client",
 	[FACT_SENDER] = "sender",
+	[FACT_SENDER_DOMAIN] = "sender-domain",
 	[FACT_SPF] = "spf",
 	[FACT_RECIPIENT] = "recipient",
 	[FACT_KNOWN_CORRESPONDENT] = "known-correspondent",
@@ -141,9 +146,24 @@ print_s25r(struct buf *out, const struct test *test)
 }
 
 static void
+print_dnsbl(struct buf *out, const struct test *test)
+{
+	buf_addc(out, ' ');
+	if (test->in != NULL)
+		table_print(out, test->in);
+	else
+		quote_add(out, test->zone);
+	if (test->at_least != 0)
+		buf_addf(out, " >= %d", test->at_least);
+}
+
+static void
 print_rate(struct buf *out, const struct test *test)
 {
-	buf_addf(out, " > %llu per ", (unsigned long long)test->more_than);
+	buf_addf(out, "%s > %llu", test->network ? " from network" : "", (unsigned long long)test->more_than);
+	if (test->period == 0)
+		return;
+	buf_adds(out, " per ");
 	quantity_add_time(out, test->period);
 }
 
@@ -151,6 +171,10 @@ static void
 print_test(struct buf *out, const struct test *test)
 {
 	buf_adds(out, fact_name(test->fact));
+	if (test->fact == FACT_DNSBL || test->fact == FACT_DNSWL) {
+		print_dnsbl(out, test);
+		return;
+	}
 	if (test->in != NULL) {
 		buf_adds(out, " in ");
 		table_print(out, test->in);
@@ -163,21 +187,25 @@ print_test(struct buf *out, const struct test *test)
 	case FACT_S25R:
 		print_s25r(out, test);
 		break;
-	case FACT_DNSBL:
-		buf_addc(out, ' ');
-		quote_add(out, test->zone);
-		break;
 	case FACT_SPF:
 	case FACT_DKIM:
 	case FACT_DMARC:
 		buf_addf(out, " %s", auth_result_name(test->value));
 		break;
 	case FACT_RATE:
-		print_rate(out, test);
-		break;
 	case FACT_CONNECTIONS:
 	case FACT_UNKNOWN_RECIPIENTS:
-		buf_addf(out, " > %llu", (unsigned long long)test->more_than);
+		print_rate(out, test);
+		break;
+	case FACT_HELO:
+		buf_addf(out, " %s", helo_kind_name(test->value));
+		break;
+	case FACT_SENDER_DOMAIN:
+		buf_addf(out, " %s", sender_domain_name(test->value));
+		break;
+	case FACT_TIME:
+		buf_addf(out, " %02u:%02u-%02u:%02u", test->from / 60u, test->from % 60u, test->to / 60u,
+		    test->to % 60u);
 		break;
 	case FACT_SIZE:
 		buf_adds(out, " > ");

@@ -84,19 +84,23 @@ sum(unsigned slot)
 }
 
 struct census_count
-census_enter(const struct ip *ip)
+census_look(const struct ip *ip)
 {
-	struct census_count c = { 0, 0, 0 };
-	unsigned address = slot_address(ip), network = slot_network(ip), i;
+	struct census_count c = { .address = sum(slot_address(ip)), .network = sum(slot_network(ip)) };
+	unsigned i;
 
-	atomic_fetch_add_explicit(&columns[mine].all, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&columns[mine].slots[address], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&columns[mine].slots[network], 1, memory_order_relaxed);
 	for (i = 0; i < columns_n; i++)
 		c.all += atomic_load_explicit(&columns[i].all, memory_order_relaxed);
-	c.address = sum(address);
-	c.network = sum(network);
 	return c;
+}
+
+struct census_count
+census_enter(const struct ip *ip)
+{
+	atomic_fetch_add_explicit(&columns[mine].all, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&columns[mine].slots[slot_address(ip)], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&columns[mine].slots[slot_network(ip)], 1, memory_order_relaxed);
+	return census_look(ip);
 }
 
 void

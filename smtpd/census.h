@@ -20,6 +20,8 @@ struct census_count {
 };
 /* Counts one more, and tells how many there are now, this one included. */
 struct census_count census_enter(const struct ip *);
+/* The same without counting. */
+struct census_count census_look(const struct ip *);
 void census_leave(const struct ip *);
 
 #endif

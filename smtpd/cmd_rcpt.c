@@ -28,8 +28,11 @@ may_relay(const struct session *s)
 static void
 finished(struct session *s)
 {
+	if (s->tx == NULL) /* a good-bye that could be said at once has ended the session */
+		return;
 	free(s->tx->recipient);
-	s->tx->recipient = NULL;
+	free(s->tx->unknown);
+	s->tx->recipient = s->tx->unknown = NULL;
 	session_resume(s);
 }
 
@@ -62,6 +65,19 @@ on_judged(struct session *s, const struct door_answer *a)
 }
 
 static void
+on_unknown_judged(struct session *s, const struct door_answer *a)
+{
+	if (a->close) {
+		s->tx->refused++;
+		session_reply(s, a->code, a->status, "<%s>: %s", s->tx->recipient, a->text);
+		session_finish(s, "gate");
+	} else {
+		refuse(s, 550, "5.1.1", s->tx->unknown);
+	}
+	finished(s);
+}
+
+static void
 on_lookup(enum recipient_verdict verdict, const char *why, void *arg)
 {
 	struct session *s = arg;
@@ -72,9 +88,11 @@ on_lookup(enum recipient_verdict verdict, const char *why, void *arg)
 		return;
 	}
 	if (verdict == RECIPIENT_UNKNOWN) {
-		s->door.facts.unknown_recipients++;
-		refuse(s, 550, "5.1.1", why != NULL && *why != '\0' ? why : "no such user here");
-	} else if (verdict == RECIPIENT_FOREIGN) {
+		s->tx->unknown = xstrdup(why != NULL && *why != '\0' ? why : "no such user here");
+		door_pass_unknown(s, on_unknown_judged);
+		return;
+	}
+	if (verdict == RECIPIENT_FOREIGN) {
 		refuse(s, 550, "5.7.1", "we do not relay to this domain for you");
 	} else {
 		refuse(s, 451, "4.3.0", why != NULL && *why != '\0' ? why : "cannot tell now; please try again later");

@@ -21,6 +21,7 @@
 #include "lib/mem.h"
 #include "smtpd/doorman.h"
 #include "smtpd/doorman_facts.h"
+#include "smtpd/meters.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -166,7 +167,15 @@ ask_greylist(struct session *s, const struct rule *r)
 static void
 act(struct session *s, const struct rule *r)
 {
+	if (s->door.no_such_user && r->action != ACTION_DROP && r->action != ACTION_TRUST) {
+		go_on(s);
+		return;
+	}
 	switch (r->action) {
+	case ACTION_PASS:
+		tell(s, r, "passed", 0);
+		go_on(s);
+		break;
 	case ACTION_TRUST:
 		tell(s, r, "trusted", 0);
 		s->door.open = true;
@@ -276,12 +285,31 @@ door_pass(struct session *s, enum phase phase, door_callback done)
 
 	d->done = done;
 	d->phase = (uint8_t)phase;
-	d->served = d->waiting = false;
+	d->served = d->waiting = d->no_such_user = false;
 	if (d->open) {
 		go_on(s);
 		return;
 	}
 	door_take_plain_facts(s, phase);
+	door_ask(s, gate_wants(gate(), phase, PHASE_MESSAGE) & DOOR_EARLY);
+	judge(s);
+}
+
+void
+door_pass_unknown(struct session *s, door_callback done)
+{
+	struct doorman *d = &s->door;
+
+	d->done = done;
+	d->phase = PHASE_RCPT;
+	d->served = d->waiting = false;
+	d->no_such_user = true;
+	if (d->open) {
+		go_on(s);
+		return;
+	}
+	meters_count(FACT_UNKNOWN_RECIPIENTS, &s->ip);
+	door_take_plain_facts(s, PHASE_RCPT);
 	judge(s);
 }
 
@@ -329,10 +357,14 @@ on_greeting(struct session *s, const struct door_answer *a)
 static void
 on_connect_judged(struct session *s, const struct door_answer *a)
 {
-	if (a->code != 0)
+	if (a->code != 0) {
 		on_greeting(s, a);
-	else
-		door_pass(s, PHASE_GREETING, on_greeting);
+		return;
+	}
+	/* only now, so that nobody asks the world about friends */
+	if (!s->door.open)
+		door_ask(s, gate_wants(gate(), PHASE_CONNECT, PHASE_MESSAGE) & DOOR_LISTS);
+	door_pass(s, PHASE_GREETING, on_greeting);
 }
 
 void
@@ -342,9 +374,8 @@ door_open(struct session *s)
 	uint32_t wants;
 
 	d->since_ms = clock_ms();
-	d->facts.client = s->ip;
 	d->learned = judge;
-	d->facts.known |= DOOR_PLAIN;
+	door_take_caller(s);
 	if ((s->relay_client || s->login != NULL) && !s->listener->gate)
 		d->open = true;
 	if (!d->open) {

@@ -13,7 +13,10 @@
 #include "filters/ledger.h"
 
 struct session;
+struct dnsbl_query;
+struct helo_query;
 struct rdns_query;
+struct sender_domain_query;
 
 /* What a phase came to. */
 struct door_answer {
@@ -31,6 +34,7 @@ struct doorman {
 	bool open;          /* trusted: no more questions */
 	bool waiting;       /* the timer runs: pause or tarpit */
 	bool served;        /* the wait of this phase is over */
+	bool no_such_user;  /* the recipient is refused already: only traps, waits and drop count */
 	bool caller_asked, caller_passed, caller_allowed, caller_denied;
 	uint16_t waited;    /* seconds of pause and tarpit that the caller sat through */
 	uint32_t grey_waited; /* seconds that the greylist had held this mail */
@@ -41,6 +45,9 @@ struct doorman {
 	door_callback done;
 	void (*learned)(struct session *); /* judges again */
 	struct rdns_query *rdns;
+	struct dnsbl_query *dnsbl;
+	struct helo_query *helo_query;
+	struct sender_domain_query *sender_domain;
 	struct ledger_request *caller, *grey, *correspondent;
 };
 
@@ -50,6 +57,9 @@ void door_open(struct session *);
 void door_set_name(struct session *, enum rdns_status, const char *name);
 /* Judges PHASE; the answer comes by DONE, at once or later. */
 void door_pass(struct session *, enum phase, door_callback done);
+/* As door_pass at rcpt, for a recipient that does not exist: remembered against the client's network, seen by rules that
+ * wait, trap or drop, and never let in. */
+void door_pass_unknown(struct session *, door_callback done);
 /* The session's timer went off. */
 void door_timer(struct session *);
 /* Octets came before the banner. */

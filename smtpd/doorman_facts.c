@@ -5,15 +5,27 @@
  * fact that is known to have failed: no rule matches it, nobody is refused for it.  Answers come from the loop, never from
  * inside the call that asks; then the doorman judges again.
  */
-#include <stdlib.h>
+#include <sys/socket.h>
 
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "conf/conf.h"
+#include "filters/dnsbl_ask.h"
+#include "filters/helo.h"
 #include "filters/rdns.h"
 #include "filters/s25r.h"
+#include "filters/sender_domain.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "smtpd/census.h"
 #include "smtpd/doorman_facts.h"
+#include "smtpd/meters.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -75,6 +87,49 @@ on_rdns(const struct rdns *r, void *arg)
 	learned(s, DOOR_RDNS, false);
 }
 
+/* Every list's answer may be the one that decides. */
+static void
+on_dnsbl(const struct dnsbl_answers *answers, bool last, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.facts.dnsbl = *answers;
+	if (last)
+		s->door.dnsbl = NULL;
+	learned(s, last ? DOOR_LISTS : 0, false);
+}
+
+static void
+ask_lists(struct session *s)
+{
+	struct dnsbl_ask what = { .set = session_conf()->gate.lists, .questions = UINT64_MAX, .done = on_dnsbl,
+		.arg = s };
+
+	s->door.asked |= DOOR_LISTS;
+	s->door.dnsbl = dnsbl_ask(&what, &s->ip);
+}
+
+static void
+on_helo(bool resolves, bool failed, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.helo_query = NULL;
+	s->door.facts.helo_resolves = resolves;
+	learned(s, FACT_BIT(FACT_HELO_RESOLVES), failed);
+}
+
+/* "temperror" is an answer here. */
+static void
+on_sender_domain(enum sender_domain result, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.sender_domain = NULL;
+	s->door.facts.sender_domain = result;
+	learned(s, FACT_BIT(FACT_SENDER_DOMAIN), false);
+}
+
 static void
 on_correspondent(bool known, void *arg)
 {
@@ -99,6 +154,16 @@ door_ask(struct session *s, uint32_t missing)
 	}
 	if (mine & DOOR_CALLER)
 		ask_caller(s);
+	if ((mine & DOOR_LISTS) && session_conf()->gate.lists != NULL)
+		ask_lists(s);
+	if ((mine & FACT_BIT(FACT_HELO_RESOLVES)) && f->helo != NULL) {
+		d->asked |= FACT_BIT(FACT_HELO_RESOLVES);
+		d->helo_query = helo_ask(f->helo, &s->ip, on_helo, s);
+	}
+	if ((mine & FACT_BIT(FACT_SENDER_DOMAIN)) && f->sender != NULL) {
+		d->asked |= FACT_BIT(FACT_SENDER_DOMAIN);
+		d->sender_domain = sender_domain_ask(f->sender, on_sender_domain, s);
+	}
 	if ((mine & FACT_BIT(FACT_KNOWN_CORRESPONDENT)) && f->sender != NULL && f->recipient != NULL) {
 		d->asked |= FACT_BIT(FACT_KNOWN_CORRESPONDENT);
 		d->correspondent = ledger_ask_correspondent(f->sender, f->recipient, on_correspondent, s);
@@ -108,23 +173,98 @@ door_ask(struct session *s, uint32_t missing)
 	f->failed |= mine;
 }
 
+/* The client calls itself by our name, by that of a domain of ours, or by the address that it reached us at. */
+static bool
+is_own_name(const struct session *s, const char *helo)
+{
+	const struct conf *conf = session_conf();
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct ip claimed, here;
+	unsigned i;
+
+	if (strcasecmp(helo, conf->host) == 0)
+		return true;
+	for (i = 0; i < conf->lookup.domains_n; i++)
+		if (strcasecmp(helo, conf->lookup.domains[i].name) == 0)
+			return true;
+	if (!ip_parse_literal(helo, strlen(helo), &claimed) && !ip_parse(helo, &claimed))
+		return false;
+	return getsockname(s->fd, (struct sockaddr *)&ss, &len) == 0 &&
+	    ip_from_sockaddr((struct sockaddr *)&ss, &here) && ip_equal(&claimed, &here);
+}
+
+static void
+forget_facts(struct session *s, uint32_t facts)
+{
+	struct doorman *d = &s->door;
+
+	d->facts.known &= ~facts;
+	d->facts.failed &= ~facts;
+	d->asked &= ~facts;
+}
+
+static void
+take_helo(struct session *s)
+{
+	struct doorman *d = &s->door;
+
+	if (d->helo_query != NULL)
+		helo_cancel(d->helo_query);
+	d->helo_query = NULL;
+	forget_facts(s, FACT_BIT(FACT_HELO_RESOLVES));
+	d->facts.helo = s->helo;
+	d->facts.helo_own = is_own_name(s, s->helo);
+	d->facts.known |= FACT_BIT(FACT_HELO);
+}
+
+/* At MAIL, and when a transaction was given up. */
+static void
+take_sender(struct session *s)
+{
+	struct doorman *d = &s->door;
+
+	if (d->sender_domain != NULL)
+		sender_domain_cancel(d->sender_domain);
+	d->sender_domain = NULL;
+	forget_facts(s, FACT_BIT(FACT_SENDER) | FACT_BIT(FACT_SENDER_DOMAIN));
+	d->facts.sender = s->tx != NULL ? s->tx->env->sender : NULL;
+	if (d->facts.sender != NULL)
+		d->facts.known |= FACT_BIT(FACT_SENDER);
+}
+
+void
+door_take_caller(struct session *s)
+{
+	struct facts *f = &s->door.facts;
+	struct census_count count = census_look(&s->ip);
+	time_t now = (time_t)clock_now();
+	struct tm tm;
+
+	f->client = s->ip;
+	f->connections = count.address;
+	f->network_connections = count.network;
+	if (localtime_r(&now, &tm) != NULL)
+		f->minute = (uint16_t)(tm.tm_hour * 60 + tm.tm_min);
+	meters_count(FACT_RATE, &s->ip);
+	meters_read(FACT_RATE, &s->ip, f->meters);
+	f->known |= DOOR_PLAIN;
+}
+
 void
 door_take_plain_facts(struct session *s, enum phase phase)
 {
 	struct facts *f = &s->door.facts;
 	const struct transaction *tx = s->tx;
 
-	if (phase >= PHASE_HELO) {
-		f->helo = s->helo;
-		f->known |= FACT_BIT(FACT_HELO);
-	}
-	if (phase >= PHASE_MAIL && tx != NULL) {
-		f->sender = tx->env->sender;
-		f->known |= FACT_BIT(FACT_SENDER);
-	}
+	if (phase == PHASE_HELO)
+		take_helo(s);
+	if (phase == PHASE_HELO || phase == PHASE_MAIL)
+		take_sender(s);
+	meters_read(FACT_UNKNOWN_RECIPIENTS, &s->ip, f->meters);
 	f->recipient = phase == PHASE_RCPT && tx != NULL ? tx->recipient : NULL;
 	if (phase == PHASE_RCPT)
-		f->known |= FACT_BIT(FACT_RECIPIENT) | FACT_BIT(FACT_UNKNOWN_RECIPIENTS);
+		f->known |= FACT_BIT(FACT_RECIPIENT);
 	if (phase == PHASE_RCPT) /* these are anew for each recipient */
 		f->known &= ~FACT_BIT(FACT_KNOWN_CORRESPONDENT), f->failed &= ~FACT_BIT(FACT_KNOWN_CORRESPONDENT);
 	if (phase >= PHASE_DATA) {
@@ -158,11 +298,20 @@ door_forget(struct session *s)
 
 	if (d->rdns != NULL)
 		rdns_cancel(d->rdns);
+	if (d->dnsbl != NULL)
+		dnsbl_cancel(d->dnsbl);
+	if (d->helo_query != NULL)
+		helo_cancel(d->helo_query);
+	if (d->sender_domain != NULL)
+		sender_domain_cancel(d->sender_domain);
 	if (d->caller != NULL)
 		ledger_cancel(d->caller);
 	if (d->correspondent != NULL)
 		ledger_cancel(d->correspondent);
 	d->rdns = NULL;
+	d->dnsbl = NULL;
+	d->helo_query = NULL;
+	d->sender_domain = NULL;
 	d->caller = d->correspondent = NULL;
 	free(d->name);
 	free(d->claimed);
@@ -171,6 +320,22 @@ door_forget(struct session *s)
 }
 
 /* --- evidence --- */
+
+/* "dnsbl=zen.example.net,other.example": where he is listed, whatever the rules make of it. */
+static void
+add_listings(struct buf *b, const struct dnsbl_answers *answers)
+{
+	const struct dnsbl_set *set = session_conf()->gate.lists;
+	const char *before = " dnsbl=";
+	unsigned i;
+
+	for (i = 0; set != NULL && i < set->n; i++) {
+		if (!(answers->listed & DNSBL_BIT(i)))
+			continue;
+		buf_addf(b, "%s%s", before, set->listings[i].text);
+		before = ",";
+	}
+}
 
 char *
 door_evidence(const struct session *s)
@@ -188,6 +353,7 @@ door_evidence(const struct session *s)
 			buf_addf(&b, " s25r=%d%s", s25r_match(f->name),
 			    f->name != NULL && s25r_own_address(f->name, &f->client) ? " own-address" : "");
 	}
+	add_listings(&b, &f->dnsbl);
 	if (f->early_talker)
 		buf_adds(&b, " early-talker");
 	if (f->pipelining)

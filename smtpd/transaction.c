@@ -39,6 +39,7 @@ transaction_free(struct transaction *tx)
 	if (tx->text != NULL)
 		evbuffer_free(tx->text);
 	free(tx->recipient);
+	free(tx->unknown);
 	envelope_free(tx->env);
 	free(tx);
 }

@@ -19,6 +19,7 @@ struct transaction {
 	struct envelope *env;      /* sender, accepted recipients, parameters */
 	uint64_t declared;         /* SIZE=, or 0 */
 	char *recipient;           /* the RCPT that is being judged, or NULL */
+	char *unknown;             /* why there is no such recipient, or NULL */
 	uint8_t notify;
 	struct lookup_request *lookup;
 	unsigned refused;          /* recipients */

@@ -22,6 +22,7 @@
 	"listen on 127.0.0.1 port 2525\n"                                \
 	"table friends { 192.0.2.0/24, 2001:db8::/32, \"friend.example\" }\n" \
 	"table nets { 192.0.2.0/24 }\n"                                  \
+	"table zones { \"a.example\" = \"1\", \"b.example\" = \"2\" }\n"          \
 	"table people { \"alice@ours.example\", \"@list.example\", \"<>\" }\n" \
 	"gate {\n"
 #define TAIL                                                             \
@@ -167,9 +168,9 @@ static const struct row others[] = {
 	{ "mark \"X-A\" \"b\"\n mark \"X-C\" \"d\"\n trap 1d\n mark \"X-E\" \"f\" at data\n", PHASE_RCPT, { 0 }, NULL,
 	    "marks=1,2 traps=3" },
 	{ "trap 1d when unknown-recipients > 3\n", PHASE_RCPT,
-	    { .known = K(UNKNOWN_RECIPIENTS), .unknown_recipients = 3 }, NULL, "" },
+	    { .known = K(UNKNOWN_RECIPIENTS), .meters = { 3 } }, NULL, "" },
 	{ "trap 1d when unknown-recipients > 3\n", PHASE_RCPT,
-	    { .known = K(UNKNOWN_RECIPIENTS), .unknown_recipients = 4 }, NULL, "traps=1" },
+	    { .known = K(UNKNOWN_RECIPIENTS), .meters = { 4 } }, NULL, "traps=1" },
 };
 
 static const struct row clients[] = {
@@ -223,6 +224,13 @@ static const struct row names[] = {
 	{ "reject when s25r own-address\n", PHASE_RCPT, { NAMELESS(RDNS_NONE) }, "192.0.2.1", "" },
 };
 
+#define RATES                                                   \
+	"reject when rate > 5 per 1m\n"                         \
+	"tempfail when rate from network > 5 per 1m\n"          \
+	"drop when rate > 5 per 1h\n"                           \
+	"greylist when rate > 2 per 60s\n"                      \
+	"reject when unknown-recipients > 5 per 1d\n"
+
 /* The other facts, each yes and no. */
 static const struct row plain[] = {
 	{ "reject when known-correspondent\n", PHASE_RCPT,
@@ -235,17 +243,94 @@ static const struct row plain[] = {
 	{ "reject when pipelining\n", PHASE_DATA, { .known = K(PIPELINING), .pipelining = true }, NULL, "reject#1" },
 	{ "reject when connections > 10\n", PHASE_RCPT, { .known = K(CONNECTIONS), .connections = 10 }, NULL, "" },
 	{ "reject when connections > 10\n", PHASE_RCPT, { .known = K(CONNECTIONS), .connections = 11 }, NULL, "reject#1" },
-	{ "reject when rate > 5 per 1m\n", PHASE_RCPT, { .known = K(RATE), .rate = 5 }, NULL, "" },
-	{ "reject when rate > 5 per 1m\n", PHASE_RCPT, { .known = K(RATE), .rate = 6 }, NULL, "reject#1" },
+	{ "reject when connections from network > 10\n", PHASE_RCPT,
+	    { .known = K(CONNECTIONS), .connections = 11, .network_connections = 10 }, NULL, "" },
+	{ "reject when connections from network > 10\n", PHASE_RCPT,
+	    { .known = K(CONNECTIONS), .network_connections = 11 }, NULL, "reject#1" },
+	{ "reject when rate > 5 per 1m\n", PHASE_RCPT, { .known = K(RATE), .meters = { 5 } }, NULL, "" },
+	{ "reject when rate > 5 per 1m\n", PHASE_RCPT, { .known = K(RATE), .meters = { 6 } }, NULL, "reject#1" },
+	/* what is counted differently has a meter of its own, what is counted alike shares one */
+	{ RATES, PHASE_RCPT, { .known = K(RATE), .meters = { 0, 6 } }, NULL, "tempfail#2" },
+	{ RATES, PHASE_RCPT, { .known = K(RATE), .meters = { 0, 0, 6 } }, NULL, "drop#3" },
+	{ RATES, PHASE_RCPT, { .known = K(RATE), .meters = { 3 } }, NULL, "greylist#4" },
+	{ RATES, PHASE_RCPT, { .known = K(RATE) | K(UNKNOWN_RECIPIENTS), .meters = { 0, 0, 0, 6 } }, NULL,
+	    "reject#5" },
+	{ "reject when unknown-recipients > 0\n", PHASE_RCPT, { .known = K(UNKNOWN_RECIPIENTS), .meters = { 1 } },
+	    NULL, "reject#1" },
+	/* the time of day: from the first minute to before the last */
+	{ "reject when time 09:00-17:30\n", PHASE_RCPT, { .known = K(TIME), .minute = 9 * 60 - 1 }, NULL, "" },
+	{ "reject when time 09:00-17:30\n", PHASE_RCPT, { .known = K(TIME), .minute = 9 * 60 }, NULL, "reject#1" },
+	{ "reject when time 09:00-17:30\n", PHASE_RCPT, { .known = K(TIME), .minute = 17 * 60 + 29 }, NULL,
+	    "reject#1" },
+	{ "reject when time 09:00-17:30\n", PHASE_RCPT, { .known = K(TIME), .minute = 17 * 60 + 30 }, NULL, "" },
+	{ "reject when time 22:00-06:00\n", PHASE_RCPT, { .known = K(TIME), .minute = 23 * 60 }, NULL, "reject#1" },
+	{ "reject when time 22:00-06:00\n", PHASE_RCPT, { .known = K(TIME), .minute = 0 }, NULL, "reject#1" },
+	{ "reject when time 22:00-06:00\n", PHASE_RCPT, { .known = K(TIME), .minute = 6 * 60 }, NULL, "" },
+	{ "reject when time 18:00-24:00\n", PHASE_RCPT, { .known = K(TIME), .minute = 24 * 60 - 1 }, NULL,
+	    "reject#1" },
+	{ "reject when time 18:00-24:00\n", PHASE_RCPT, { .known = K(TIME), .minute = 0 }, NULL, "" },
+	/* what the client calls itself */
+	{ "reject when helo literal\n", PHASE_RCPT, { .known = K(HELO), .helo = "[192.0.2.1]" }, NULL, "reject#1" },
+	{ "reject when helo literal\n", PHASE_RCPT, { .known = K(HELO), .helo = "a.example" }, NULL, "" },
+	{ "reject when helo invalid\n", PHASE_RCPT, { .known = K(HELO), .helo = "localhost" }, NULL, "reject#1" },
+	{ "reject when helo invalid\n", PHASE_RCPT, { .known = K(HELO), .helo = "a.example" }, NULL, "" },
+	{ "reject when helo own-name\n", PHASE_RCPT, { .known = K(HELO), .helo = "mx.example.org", .helo_own = true },
+	    NULL, "reject#1" },
+	{ "reject when helo own-name\n", PHASE_RCPT, { .known = K(HELO), .helo = "a.example" }, NULL, "" },
+	{ "reject when not helo resolves-to-client\n", PHASE_RCPT, { .known = K(HELO_RESOLVES) }, NULL, "reject#1" },
+	{ "reject when not helo resolves-to-client\n", PHASE_RCPT, { .known = K(HELO_RESOLVES), .helo_resolves = true },
+	    NULL, "" },
+	/* the sender's domain; DNS that fails is an answer to its own question only */
+	{ "reject when sender-domain none\n", PHASE_RCPT,
+	    { .known = K(SENDER_DOMAIN), .sender_domain = SENDER_DOMAIN_NONE }, NULL, "reject#1" },
+	{ "reject when sender-domain none\n", PHASE_RCPT,
+	    { .known = K(SENDER_DOMAIN), .sender_domain = SENDER_DOMAIN_NULLMX }, NULL, "" },
+	{ "reject when not sender-domain resolves\n", PHASE_RCPT,
+	    { .known = K(SENDER_DOMAIN), .sender_domain = SENDER_DOMAIN_NULLMX }, NULL, "reject#1" },
+	{ "reject when not sender-domain resolves\n", PHASE_RCPT,
+	    { .known = K(SENDER_DOMAIN), .sender_domain = SENDER_DOMAIN_TEMPERROR }, NULL, "" },
+	{ "tempfail when sender-domain temperror\n", PHASE_RCPT,
+	    { .known = K(SENDER_DOMAIN), .sender_domain = SENDER_DOMAIN_TEMPERROR }, NULL, "tempfail#1" },
 	{ "reject when size > 10M\n", PHASE_MESSAGE, { .known = K(SIZE), .size = 10 << 20 }, NULL, "" },
 	{ "reject when size > 10M\n", PHASE_MESSAGE, { .known = K(SIZE), .size = (10 << 20) + 1 }, NULL, "reject#1" },
 	{ "reject when spf fail\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_FAIL }, NULL, "reject#1" },
 	{ "reject when spf fail\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_SOFTFAIL }, NULL, "" },
 	{ "reject when dkim fail\n", PHASE_MESSAGE, { .known = K(DKIM), .dkim = AUTH_FAIL }, NULL, "reject#1" },
 	{ "reject when dmarc fail\n", PHASE_MESSAGE, { .known = K(DMARC), .dmarc = AUTH_FAIL }, NULL, "reject#1" },
-	/* a zone is asked by name; this version never knows, and says no */
-	{ "reject when dnsbl \"zen.example.net\"\n", PHASE_RCPT, { .known = K(DNSBL) }, NULL, "" },
+};
+
+/* Lists of the gate are numbered as they come: bit 0 is the first. */
+#define LIST(k, l, f) { .dnsbl = { .known = (k), .listed = (l), .failed = (f) } }
+#define THREE "dnsbl { \"a.example\" = 2, \"b.example=127.0.0.[2;4-11]\" = 1, \"white.example\" = -2 } >= 2\n"
+static const struct row lists[] = {
+	{ "reject when dnsbl \"zen.example.net\"\n", PHASE_RCPT, { 0 }, NULL, "missing=dnsbl" },
+	{ "reject when dnsbl \"zen.example.net\"\n", PHASE_RCPT, LIST(1, 0, 0), NULL, "" },
+	{ "reject when dnsbl \"zen.example.net\"\n", PHASE_RCPT, LIST(1, 1, 0), NULL, "reject#1" },
+	{ "reject when dnsbl \"zen.example.net\"\n", PHASE_RCPT, LIST(1, 0, 1), NULL, "" },
+	{ "reject when not dnsbl \"zen.example.net\"\n", PHASE_RCPT, LIST(1, 0, 0), NULL, "reject#1" },
+	{ "reject when not dnsbl \"zen.example.net\"\n", PHASE_RCPT, LIST(1, 0, 1), NULL, "" },
+	/* nobody answers any more: what has not spoken has failed */
 	{ "reject when not dnsbl \"zen.example.net\"\n", PHASE_RCPT, { .known = K(DNSBL) }, NULL, "" },
+	{ "trust when dnswl \"white.example\"\n", PHASE_CONNECT, { 0 }, NULL, "missing=dnswl" },
+	{ "trust when dnswl \"white.example\"\n", PHASE_CONNECT, LIST(1, 1, 0), NULL, "trust#1" },
+	/* the same list in two rules is asked once */
+	{ "reject when dnsbl \"a.example\" and trapped\n tempfail when dnsbl \"A.example\"\n", PHASE_RCPT,
+	    { .known = K(TRAPPED), .dnsbl = { 1, 1, 0 } }, NULL, "tempfail#2" },
+	/* a sum is decided as soon as what is open cannot change it, and not before */
+	{ "reject when " THREE, PHASE_RCPT, LIST(0, 0, 0), NULL, "missing=dnsbl" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 1, 0), NULL, "reject#1" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 2, 0), NULL, "" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 3, 0), NULL, "reject#1" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 5, 0), NULL, "" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(3, 3, 0), NULL, "missing=dnsbl" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(1, 0, 0), NULL, "" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 1, 2), NULL, "reject#1" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 1, 4), NULL, "" }, /* the allowlist is dead: it might have spoken for him */
+	{ "reject when not " THREE, PHASE_RCPT, LIST(7, 1, 4), NULL, "" },
+	{ "reject when " THREE, PHASE_RCPT, LIST(7, 3, 4), NULL, "" },
+	/* a table, with the weights as its values */
+	{ "reject when dnsbl <zones> >= 3\n", PHASE_RCPT, LIST(3, 2, 0), NULL, "" },
+	{ "reject when dnsbl <zones> >= 3\n", PHASE_RCPT, LIST(3, 3, 0), NULL, "reject#1" },
 };
 
 /* --- a gate from its rules, and a result in words --- */
@@ -371,6 +456,7 @@ ROWS_TEST(others)
 ROWS_TEST(clients)
 ROWS_TEST(names)
 ROWS_TEST(plain)
+ROWS_TEST(lists)
 
 /* --- what to ask for in advance --- */
 
@@ -486,6 +572,7 @@ main(void)
 		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_wants),
 		cmocka_unit_test(test_condition),
 		cmocka_unit_test(test_many_rules),

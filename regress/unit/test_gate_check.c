@@ -27,20 +27,24 @@ static const struct {
 	bool evaluated;
 } facts[] = {
 	{ FACT_CLIENT, "client", "connect", true },
+	{ FACT_TIME, "time", "connect", true },
 	{ FACT_RDNS, "rdns", "connect", true },
 	{ FACT_S25R, "s25r", "connect", true },
-	{ FACT_DNSBL, "dnsbl", "connect", false },
-	{ FACT_RATE, "rate", "connect", false },
+	{ FACT_DNSBL, "dnsbl", "connect", true },
+	{ FACT_DNSWL, "dnswl", "connect", true },
+	{ FACT_RATE, "rate", "connect", true },
 	{ FACT_CONNECTIONS, "connections", "connect", true },
 	{ FACT_TRAPPED, "trapped", "connect", true },
 	{ FACT_EARLY_TALKER, "early-talker", "greeting", true },
 	{ FACT_HELO, "helo", "helo", true },
+	{ FACT_HELO_RESOLVES, "helo resolves-to-client", "helo", true },
 	{ FACT_SENDER, "sender", "mail", true },
+	{ FACT_SENDER_DOMAIN, "sender-domain", "mail", true },
 	{ FACT_SPF, "spf", "mail", false },
 	{ FACT_RECIPIENT, "recipient", "rcpt", true },
 	{ FACT_KNOWN_CORRESPONDENT, "known-correspondent", "rcpt", true },
 	{ FACT_LIST_MEMBER, "list-member", "rcpt", false },
-	{ FACT_UNKNOWN_RECIPIENTS, "unknown-recipients", "rcpt", true },
+	{ FACT_UNKNOWN_RECIPIENTS, "unknown-recipients", "connect", true },
 	{ FACT_PIPELINING, "pipelining", "data", true },
 	{ FACT_DKIM, "dkim", "message", false },
 	{ FACT_DMARC, "dmarc", "message", false },
@@ -57,10 +61,12 @@ new_test(enum fact fact, unsigned line, unsigned column)
 	condition->op = CONDITION_TEST;
 	condition->test.fact = fact;
 	condition->test.place = (struct place){ line, column };
-	if (fact == FACT_DNSBL)
+	if (fact == FACT_DNSBL || fact == FACT_DNSWL)
 		condition->test.zone = xstrdup("zen.example.net");
-	if (fact == FACT_RATE)
+	if (fact == FACT_RATE || fact == FACT_UNKNOWN_RECIPIENTS)
 		condition->test.period = 60;
+	if (fact == FACT_TIME)
+		condition->test.to = 60;
 	if (fact == FACT_S25R)
 		condition->test.value = S25R_ANY;
 	return condition;
@@ -340,11 +346,7 @@ test_results(void **state)
 static void
 test_impossible(void **state)
 {
-	static const char *const zones[] = { "", "a b", "[192.0.2.1]", "zen.example.net.",
-		"-x.example" };
-	struct buf expected = { 0 };
 	struct rule rule;
-	size_t i;
 	int value;
 
 	(void)state;
@@ -356,16 +358,92 @@ test_impossible(void **state)
 	}
 	rule = new_rule(ACTION_REJECT, new_test(FACT_RATE, 1, 1));
 	rule.when->test.period = 0;
-	assert_judgement(&rule, "1:1: a rate is counted over at least one second");
-	for (i = 0; i < N(zones); i++) {
-		rule = new_rule(ACTION_REJECT, new_test(FACT_DNSBL, 1, 1));
-		free(rule.when->test.zone);
-		rule.when->test.zone = xstrdup(zones[i]);
-		buf_addf(&expected, "1:1: \"%s\" is not the name of a DNS zone", zones[i]);
-		assert_judgement(&rule, buf_str(&expected));
-		buf_clear(&expected);
+	assert_judgement(&rule, "1:1: \"rate\" is counted over one second to 7 days");
+	rule = new_rule(ACTION_REJECT, new_test(FACT_UNKNOWN_RECIPIENTS, 1, 1));
+	rule.when->test.period = 7 * 86400 + 1;
+	assert_judgement(&rule, "1:1: \"unknown-recipients\" is counted over one second to 7 days");
+	rule = new_rule(ACTION_REJECT, new_test(FACT_TIME, 1, 1));
+	rule.when->test.from = rule.when->test.to;
+	assert_judgement(&rule, "1:1: this time has no length");
+}
+
+/* What only the whole gate shows: the zones and weights of lists, and how many of all there are. */
+static void
+test_numbers(void **state)
+{
+	static const struct {
+		const char *key, *weight, *why; /* KEY NULL: the table is empty */
+		int at_least;
+	} cases[] = {
+		{ "zen.example.net", "2", NULL, 2 },
+		{ "zen.example.net=127.0.0.[2;4-11]", NULL, NULL, 0 },
+		{ "", NULL, "\"\" is not the name of a DNS zone", 0 },
+		{ "a b", NULL, "\"a b\" is not the name of a DNS zone", 0 },
+		{ "[192.0.2.1]", NULL, "\"[192.0.2.1]\" is not the name of a DNS zone", 0 },
+		{ "zen.example.net.", NULL, "\"zen.example.net.\" is not the name of a DNS zone", 0 },
+		{ "-x.example", NULL, "\"-x.example\" is not the name of a DNS zone", 0 },
+		{ "z=127", NULL, "\"z=127\" has no reply behind \"=\" such as 127.0.0.2 or 127.0.0.[2;4-11]", 0 },
+		{ "z", "x", "the weight of \"z\" is \"x\"; expected a number from -1000 to 1000, not 0", 0 },
+		{ "z", "0", "the weight of \"z\" is \"0\"; expected a number from -1000 to 1000, not 0", 0 },
+		{ "z", "2", "the weights here come to 2 at most, never to 3", 3 },
+		{ "z", "-2", "the weights here come to 0 at most, never to 1", 0 },
+		{ NULL, NULL, "this list of zones is empty", 0 },
+	};
+	struct gate gate;
+	struct table *table;
+	char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		gate = (struct gate){ .n = 1, .rules = xcalloc(1, sizeof(struct rule)) };
+		gate.rules[0] = new_rule(ACTION_REJECT, new_test(FACT_DNSBL, 4, 9));
+		gate.rules[0].when->test.in = table = table_new("");
+		gate.rules[0].when->test.at_least = cases[i].at_least;
+		if (cases[i].key != NULL)
+			table_add(table, cases[i].key, cases[i].weight);
+		why = gate_check(&gate);
+		if (cases[i].why == NULL && why != NULL)
+			fail_msg("%s", why);
+		if (cases[i].why != NULL) {
+			assert_non_null(why);
+			assert_memory_equal(why, "4:9: ", 5);
+			assert_string_equal(why + 5, cases[i].why);
+		}
+		free(why);
+		gate_free(&gate);
 	}
-	buf_free(&expected);
+}
+
+/* As many as fit, and one more. */
+static void
+test_too_many(void **state)
+{
+	struct gate gate = { .n = DNSBL_LISTINGS_MAX + 1 };
+	char *why;
+	unsigned i;
+
+	(void)state;
+	gate.rules = xcalloc(gate.n, sizeof(gate.rules[0]));
+	for (i = 0; i < gate.n; i++) {
+		gate.rules[i] = new_rule(ACTION_REJECT, new_test(FACT_DNSBL, i + 1, 1));
+		free(gate.rules[i].when->test.zone);
+		gate.rules[i].when->test.zone = xasprintf("z%u.example", i);
+	}
+	why = gate_check(&gate);
+	assert_string_equal(why, "65:1: \"z64.example\" is one too many; a gate asks at most 64 lists");
+	free(why);
+	gate_free(&gate);
+	gate.n = GATE_METERS + 1;
+	gate.rules = xcalloc(gate.n, sizeof(gate.rules[0]));
+	for (i = 0; i < gate.n; i++) {
+		gate.rules[i] = new_rule(ACTION_REJECT, new_test(FACT_RATE, i + 1, 1));
+		gate.rules[i].when->test.period = i + 1;
+	}
+	why = gate_check(&gate);
+	assert_string_equal(why, "9:1: a gate counts at most 8 things over time");
+	free(why);
+	gate_free(&gate);
 }
 
 /* gate_check stops at the first bad rule; gate_free takes tables in place and leaves named ones. */
@@ -451,6 +529,8 @@ main(void)
 		cmocka_unit_test(test_other_mistakes),
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_impossible),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_print),
 	};

@@ -1,0 +1,258 @@
+"""What the gate's rules can ask: lists, names in HELO, senders' domains, rates, traps; each on the running server, with a
+real name server, and clients of any address and name by XCLIENT."""
+import datetime
+
+import pytest
+
+from dnsserver import DnsServer
+from genkan import Client, Genkan, wait_for
+
+BASE = """
+limit errors 100
+limit connections-per-address off
+limit connections-per-network off
+domain "example.org" {
+	users { "alice", "bob" }
+	deliver maildir "$mail/%{user}"
+}
+"""
+TRUST_PROXY = "xclient from { 127.0.0.0/8 }"
+# RFC 5782 5: every list has these
+TEST_ENTRIES = "2.0.0.127.{zone} A 127.0.0.2"
+
+
+def listed(zone, client, reply="127.0.0.2"):
+    return ".".join(reversed(client.split("."))) + f".{zone} A {reply}"
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory):
+    records = [TEST_ENTRIES.format(zone=zone) for zone in
+               ("bl.example", "other.example", "white.example", "slow.example")]
+    records += [
+        listed("bl.example", "192.0.2.10"), listed("bl.example", "192.0.2.11", "127.0.0.3"),
+        listed("bl.example", "192.0.2.12"), listed("other.example", "192.0.2.12", "127.0.0.9"),
+        listed("bl.example", "192.0.2.13"), listed("other.example", "192.0.2.13", "127.0.0.9"),
+        listed("white.example", "192.0.2.13"),
+        "0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.bl.example A 127.0.0.2",
+        "mail.small.example A 192.0.2.20",
+        "mx.example MX 10 mail.mx.example", "null.example MX 0 .", "text.example TXT \"hello\"",
+        "address.example A 192.0.2.1",
+    ]
+    with DnsServer(tmp_path_factory.mktemp("facts"), records, front=True) as server:
+        yield server
+
+
+@pytest.fixture
+def server(place, names):
+    """A function that starts one with these rules."""
+    running = []
+
+    def start(rules, listen=TRUST_PROXY, **options):
+        mx = Genkan(place / str(len(running)), BASE + "gate {\n" + rules + "\n}\n", dns=names, listen=listen, **options)
+        running.append(mx)
+        return mx.start()
+    yield start
+    for mx in running:
+        mx.stop()
+
+
+class Caller(Client):
+    """A client that is another by XCLIENT: any address and any verified name."""
+
+    def __init__(self, mx, ip, name=None, **options):
+        super().__init__(mx.port, **options)
+        literal = f"IPV6:{ip}" if ":" in ip else ip
+        self.greeting = self.say(f"XCLIENT ADDR={literal} NAME={name or '[UNAVAILABLE]'}")
+
+    def try_mail(self, sender="a@mx.example", recipient="alice@example.org", helo="mail.caller.example"):
+        """The reply to RCPT, or the one before it that refused."""
+        if helo:
+            reply = self.say(f"EHLO {helo}")
+            if reply.code != 250:
+                return reply
+        reply = self.say(f"MAIL FROM:<{sender}>")
+        if reply.code != 250:
+            return reply
+        return self.say(f"RCPT TO:<{recipient}>")
+
+
+def codes(mx, cases, **options):
+    """{ip: code} of what each client gets at RCPT."""
+    got = {}
+    for ip in cases:
+        with Caller(mx, ip) as c:
+            got[ip] = c.try_mail(**options).code
+    return got
+
+
+# --- lists ---
+
+def test_a_listed_client_is_refused(server):
+    mx = server('reject "listed" when dnsbl "bl.example"')
+    want = {"192.0.2.10": 550, "192.0.2.99": 250, "192.0.2.11": 550, "2001:db8::10": 550, "2001:db8::11": 250}
+    assert codes(mx, want) == want
+    assert "dnsbl=bl.example" in mx.await_log("gate.verdict", client="192.0.2.10")["evidence"]
+
+
+def test_only_some_replies_count(server):
+    mx = server('reject when dnsbl "bl.example=127.0.0.[2;4-11]"')
+    want = {"192.0.2.10": 550, "192.0.2.11": 250}
+    assert codes(mx, want) == want
+
+
+def test_weights_are_summed(server):
+    mx = server('reject when dnsbl { "bl.example" = 2, "other.example" = 1, "white.example" = -2 } >= 3')
+    want = {"192.0.2.10": 250, "192.0.2.12": 550, "192.0.2.13": 250, "192.0.2.99": 250}
+    assert codes(mx, want) == want
+
+
+def test_a_table_of_lists(place, names):
+    conf = BASE + 'table lists { "bl.example" = 2, "other.example" = 1 }\ngate { reject when dnsbl <lists> >= 3 }\n'
+    with Genkan(place, conf, dns=names, listen=TRUST_PROXY) as mx:
+        want = {"192.0.2.10": 250, "192.0.2.12": 550}
+        assert codes(mx, want) == want
+
+
+def test_an_allowlist_trusts(server):
+    mx = server('trust when dnswl "white.example"\nreject')
+    want = {"192.0.2.13": 250, "192.0.2.10": 550}
+    assert codes(mx, want) == want
+
+
+def test_a_list_that_does_not_answer_refuses_nobody(server, names):
+    names.servfail("slow.example")
+    try:
+        mx = server('reject when dnsbl "slow.example"\nreject when not dnsbl "slow.example"\n'
+                    'reject when dnsbl { "bl.example" = 2, "slow.example" = -1 } >= 2')
+        want = {"192.0.2.10": 250, "192.0.2.99": 250}
+        assert codes(mx, want) == want
+    finally:
+        names.heal()
+
+
+def test_friends_are_not_asked_about(server, names):
+    mx = server('trust when client in 192.0.2.10\nreject when dnsbl "bl.example"')
+    names.seen.clear()
+    want = {"192.0.2.10": 250, "192.0.2.12": 550}
+    assert codes(mx, want) == want
+    asked = {name for name, _ in names.seen}
+    assert "10.2.0.192.bl.example" not in asked and "12.2.0.192.bl.example" in asked
+
+
+# --- HELO ---
+
+HELO = """
+	reject "literal" at helo when helo literal
+	reject "invalid" at helo when helo invalid
+	reject "own" at helo when helo own-name
+	reject "stranger" at helo when not helo resolves-to-client
+"""
+
+
+@pytest.mark.parametrize("helo, ip, want", [
+    ("[192.0.2.20]", "192.0.2.20", "literal"), ("localhost", "192.0.2.20", "invalid"),
+    ("192.0.2.20", "192.0.2.20", "invalid"), ("mx.example.org", "192.0.2.20", "own"), ("EXAMPLE.org", "192.0.2.20", "own"),
+    ("mail.small.example", "192.0.2.20", "250"), ("mail.small.example", "192.0.2.21", "stranger"),
+    ("ppp17.small.example", "192.0.2.20", "stranger"),
+])
+def test_helo(server, helo, ip, want):
+    mx = server(HELO)
+    with Caller(mx, ip) as c:
+        reply = c.say(f"EHLO {helo}")
+        assert want in str(reply)
+
+
+def test_our_own_address_in_helo(server):
+    mx = server('reject "own" at helo when helo own-name')
+    with Caller(mx, "192.0.2.20") as c:
+        assert c.say("EHLO [127.0.0.1]").code == 550
+        assert c.say("EHLO [127.0.0.2]").code == 250
+
+
+def test_another_helo_is_judged_anew(server):
+    mx = server("reject at helo when not helo resolves-to-client")
+    with Caller(mx, "192.0.2.20") as c:
+        assert c.say("EHLO other.small.example").code == 550
+        assert c.say("EHLO mail.small.example").code == 250
+
+
+# --- the sender's domain ---
+
+def test_sender_domain(server, names):
+    names.servfail("broken.example")
+    try:
+        mx = server('reject "none" when sender-domain none\nreject "null" when sender-domain nullmx\n'
+                    'tempfail "trouble" when sender-domain temperror\nreject "odd" when not sender-domain resolves')
+        with Caller(mx, "192.0.2.30") as c:
+            c.say("EHLO mail.caller.example")
+            for sender, want in (("a@mx.example", "250"), ("a@address.example", "250"), ("", "250"),
+                                 ("a@nowhere.example", "none"), ("a@text.example", "none"), ("a@null.example", "null"),
+                                 ("a@mx.broken.example", "450"), ("a@mx.example", "250")):
+                assert want in str(c.try_mail(sender, helo=None)), sender
+                c.say("RSET")
+    finally:
+        names.heal()
+
+
+# --- counting ---
+
+def test_rate(server):
+    mx = server("tempfail when rate > 3 per 1h\nreject when rate from network > 5 per 1h")
+    got = [codes(mx, [ip])[ip] for ip in ("192.0.2.40",) * 4]
+    assert got == [250, 250, 250, 450]
+    # the network has had four by now
+    assert [codes(mx, [ip])[ip] for ip in ("192.0.2.41", "192.0.2.42", "192.0.3.40")] == [250, 550, 250]
+
+
+def test_connections(server):
+    mx = server("reject when connections > 2", listen="gate")
+    clients = [Client(mx.port, source="127.0.7.1") for _ in range(3)]
+    codes_now = [c.mail("a@mx.example", "alice@example.org").code for c in clients]
+    for c in clients:
+        c.close()
+    assert codes_now == [250, 250, 550]
+    with Client(mx.port, source="127.0.7.2") as c:
+        assert c.mail("a@mx.example", "alice@example.org").code == 250
+
+
+def test_unknown_recipients_are_remembered_over_sessions(server):
+    mx = server("drop at connect when unknown-recipients > 3 per 1h\ntempfail when unknown-recipients > 1 per 1h")
+    with Caller(mx, "192.0.2.50") as c:
+        assert c.try_mail(recipient="nobody1@example.org").code == 550
+        assert c.say("RCPT TO:<alice@example.org>").code == 250
+        assert c.say("RCPT TO:<nobody2@example.org>").code == 550
+        assert c.say("RCPT TO:<alice@example.org>").code == 450
+        assert c.say("RCPT TO:<nobody3@example.org>").code == 550
+        assert c.say("RCPT TO:<nobody4@example.org>").code == 550
+    with Caller(mx, "192.0.2.51") as c: # another host of the network
+        assert c.greeting.code == 421
+    with Caller(mx, "192.0.3.50") as c:
+        assert c.greeting.code == 220
+
+
+def test_an_address_that_never_existed_is_a_trap(server):
+    mx = server('trap 1d when recipient in { "old@example.org" }\nreject "trapped" when trapped')
+    with Caller(mx, "192.0.2.60") as c:
+        reply = c.try_mail(recipient="old@example.org")
+        assert reply.code == 550 and "5.1.1" in reply.text
+    wait_for(lambda: codes(mx, ["192.0.2.60"]) == {"192.0.2.60": 550}, "the trap to close")
+    assert codes(mx, ["192.0.2.61"]) == {"192.0.2.61": 250}
+
+
+def test_time_of_day(server):
+    now = datetime.datetime.now()
+    around = f"{(now - datetime.timedelta(minutes=5)):%H:%M}-{(now + datetime.timedelta(minutes=5)):%H:%M}"
+    later = f"{(now + datetime.timedelta(hours=5)):%H:%M}-{(now + datetime.timedelta(hours=6)):%H:%M}"
+    mx = server(f"reject when time {later}\ntempfail when time {around}")
+    assert codes(mx, ["192.0.2.70"]) == {"192.0.2.70": 450}
+
+
+# --- actions ---
+
+def test_pass_is_for_one_recipient(server):
+    mx = server('pass when recipient in { "bob@example.org" }\nreject')
+    with Caller(mx, "192.0.2.80") as c:
+        assert c.try_mail(recipient="bob@example.org").code == 250
+        assert c.say("RCPT TO:<alice@example.org>").code == 550
+        assert c.say("RCPT TO:<bob@example.org>").code == 250

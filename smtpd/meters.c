@@ -1,0 +1,97 @@
+/*
+ * The gate's meters over all session workers (meters.h).
+ *
+ * Shared memory is reserved for as many tables as the gate asks for, and used page by page as callers come.  Nothing here
+ * can fail but the reservation, at the start.
+ */
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <string.h>
+
+#include "filters/meter.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "smtpd/meters.h"
+
+static const struct gate *gate;
+static struct meter *tables; /* [worker][meter] */
+static unsigned workers_n, mine;
+static uint64_t secret;
+
+void
+meters_init(const struct gate *g, unsigned workers)
+{
+	size_t n = (size_t)workers * g->meters_n;
+
+	gate = g;
+	workers_n = workers;
+	if (n == 0)
+		return;
+	tables = mmap(NULL, n * sizeof(*tables), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (tables == MAP_FAILED)
+		fatal("meters: no shared memory");
+	if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
+		fatal("meters: no random numbers");
+}
+
+static struct meter *
+table(unsigned worker, unsigned meter)
+{
+	return &tables[worker * gate->meters_n + meter];
+}
+
+void
+meters_join(unsigned worker)
+{
+	unsigned i;
+
+	mine = worker;
+	for (i = 0; i < gate->meters_n; i++)
+		meter_clear(table(mine, i));
+}
+
+/* The /24 or /64, or the address. */
+static uint64_t
+key_of(const struct gate_meter *meter, const struct ip *ip)
+{
+	uint8_t bits = ip->family == AF_INET ? (meter->network ? 24 : 32) : (meter->network ? 64 : 128);
+	struct ipnet net = ip_network(ip, bits);
+	uint64_t h = secret ^ net.ip.family;
+	unsigned i;
+
+	for (i = 0; i < sizeof(net.ip.bytes); i++) {
+		h ^= net.ip.bytes[i];
+		h *= 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
+	return h;
+}
+
+void
+meters_count(enum fact fact, const struct ip *ip)
+{
+	unsigned i;
+
+	for (i = 0; i < gate->meters_n; i++)
+		if (gate->meters[i].fact == fact)
+			meter_add(table(mine, i), key_of(&gate->meters[i], ip), (uint64_t)gate->meters[i].period * 1000,
+			    clock_ms());
+}
+
+void
+meters_read(enum fact fact, const struct ip *ip, uint32_t out[GATE_METERS])
+{
+	const struct gate_meter *meter;
+	unsigned i, worker;
+	uint64_t sum;
+
+	for (i = 0; i < gate->meters_n; i++) {
+		meter = &gate->meters[i];
+		if (meter->fact != fact)
+			continue;
+		for (worker = 0, sum = 0; worker < workers_n; worker++)
+			sum += meter_read(table(worker, i), key_of(meter, ip), (uint64_t)meter->period * 1000, clock_ms());
+		out[i] = sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+	}
+}

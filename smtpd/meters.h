@@ -1,0 +1,20 @@
+/*
+ * What callers did of late, for the gate's `rate` and `unknown-recipients`: one table a meter and session
+ * worker, in memory that is shared by fork.  Every worker counts in its own and reads all of them; one that
+ * dies takes its counts with it.
+ */
+#ifndef SMTPD_METERS_H
+#define SMTPD_METERS_H
+
+#include "filters/gate.h"
+
+/* In the master, before any fork.  The gate must outlive it. */
+void meters_init(const struct gate *, unsigned workers);
+/* In a worker, at its start. */
+void meters_join(unsigned worker);
+/* One more by this caller: FACT_RATE, FACT_UNKNOWN_RECIPIENTS. */
+void meters_count(enum fact, const struct ip *);
+/* Fills in those of OUT that are meters of FACT. */
+void meters_read(enum fact, const struct ip *, uint32_t out[GATE_METERS]);
+
+#endif
