@@ -1,13 +1,16 @@
 /*
  * An SPF question from its beginning to its end (spf.h).
  *
- * The session waits for it, so it ends: by its limits of lookups, of time, or by an answer.  DNS trouble is temperror,
- * never a word against the client.  What it asks is made of strangers' text (a sender, a HELO, records), so every name is
- * written for DNS octet by octet, and what comes back is printable before anybody logs it or sends it in a reply.
+ * The session waits for it, so it ends: by its limits of lookups, of time, or by an answer.  DNS
+ * trouble is temperror, never a word against the client.  What it asks is made of strangers' text
+ * (a sender, a HELO, records), so every name is written for DNS octet by octet, and what comes back
+ * is printable before anybody logs it or sends it in a reply.
  *
- * Nothing is freed while its own steps run: spf_finish stops what is under way and sets the timer to now.
+ * Nothing is freed while its own steps run: spf_finish stops what is under way and sets the timer
+ * to now.
  */
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +48,8 @@ spf_ask_dns(struct spf_query *q, const char *name, uint16_t type, dns_callback c
 {
 	struct buf b = { 0 };
 
-	/* a macro can put any octet of a sender or a HELO into a name: the resolver reads those as \DDD */
+	/* a macro can put any octet of a sender or a HELO into a name: the resolver reads those as
+	 * \DDD */
 	for (; *name != '\0'; name++) {
 		if (*name > ' ' && *name < 0x7f && *name != '\\')
 			buf_addc(&b, *name);
@@ -85,8 +89,13 @@ validated_name(const struct spf_query *q)
 static struct spf_macro_values
 macro_values(const struct spf_query *q)
 {
-	return (struct spf_macro_values){ .client = &q->client, .local = q->local, .sender_domain = q->sender_domain,
-		.domain = q->frame->domain, .helo = q->helo, .validated = validated_name(q), .receiver = q->host,
+	return (struct spf_macro_values){ .client = &q->client,
+		.local = q->local,
+		.sender_domain = q->sender_domain,
+		.domain = q->frame->domain,
+		.helo = q->helo,
+		.validated = validated_name(q),
+		.receiver = q->host,
 		.now = clock_now() };
 }
 
@@ -128,8 +137,9 @@ spf_count_lookup(struct spf_query *q, const char *spec)
 	q->lookups += spec != NULL && spf_macro_uses(spec, 'p') ? 2 : 1;
 	if (q->lookups <= SPF_LOOKUPS_MAX)
 		return true;
-	spf_decide(q, AUTH_PERMERROR, xasprintf("the records of %s need more than %d DNS lookups (RFC 7208 4.6.4)",
-	    q->sender_domain, SPF_LOOKUPS_MAX));
+	spf_decide(q, AUTH_PERMERROR,
+	    "the records of %s need more than %d DNS lookups (RFC 7208 4.6.4)", q->sender_domain,
+	    SPF_LOOKUPS_MAX);
 	return false;
 }
 
@@ -138,8 +148,10 @@ spf_count_void(struct spf_query *q)
 {
 	if (++q->voids <= SPF_VOID_MAX)
 		return true;
-	spf_decide(q, AUTH_PERMERROR, xasprintf("the records of %s name more than %d things that DNS does not have "
-	    "(RFC 7208 4.6.4)", q->sender_domain, SPF_VOID_MAX));
+	spf_decide(q, AUTH_PERMERROR,
+	    "the records of %s name more than %d things that DNS does not have "
+	    "(RFC 7208 4.6.4)",
+	    q->sender_domain, SPF_VOID_MAX);
 	return false;
 }
 
@@ -174,10 +186,14 @@ spf_finish(struct spf_query *q)
 }
 
 void
-spf_decide(struct spf_query *q, enum auth_result result, char *why)
+spf_decide(struct spf_query *q, enum auth_result result, const char *fmt, ...)
 {
+	va_list ap;
+
+	va_start(ap, fmt);
+	q->why = xvasprintf(fmt, ap);
+	va_end(ap);
 	q->result = result;
-	q->why = why;
 	spf_finish(q);
 }
 
@@ -209,8 +225,12 @@ query_free(struct spf_query *q)
 static void
 deliver(struct spf_query *q)
 {
-	struct spf_answer answer = { .result = q->result, .domain = q->sender_domain, .mechanism = q->mechanism,
-		.explanation = q->explanation, .why = q->why, .blanket = q->result == AUTH_PASS && q->blanket };
+	struct spf_answer answer = { .result = q->result,
+		.domain = q->sender_domain,
+		.mechanism = q->mechanism,
+		.explanation = q->explanation,
+		.why = q->why,
+		.blanket = q->result == AUTH_PASS && q->blanket };
 	char *s;
 
 	for (s = q->sender_domain; *s != '\0'; s++)
@@ -231,7 +251,8 @@ on_timer(int fd, short what, void *arg)
 	else if (q->explaining) /* too late for words, not for the result */
 		spf_finish(q);
 	else
-		spf_decide(q, AUTH_TEMPERROR, xasprintf("the records of %s could not be evaluated in time", q->sender_domain));
+		spf_decide(q, AUTH_TEMPERROR, "the records of %s could not be evaluated in time",
+		    q->sender_domain);
 }
 
 void
@@ -243,8 +264,8 @@ spf_cancel(struct spf_query *q)
 
 /* --- the explanation --- */
 
-/* The domain's words are there, and the client's names if they want them.  They are for a reply and a log line: printable
- * ASCII (RFC 7208 6.2), of bounded length. */
+/* The domain's words are there, and the client's names if they want them.  They are for a reply and
+ * a log line: printable ASCII (RFC 7208 6.2), of bounded length. */
 static void
 take_words(struct spf_query *q)
 {
@@ -304,7 +325,8 @@ spf_explain(struct spf_query *q)
 
 /* --- the beginning --- */
 
-/* The null reverse-path is postmaster at the HELO name (2.4); a missing local part is postmaster's as well (4.3). */
+/* The null reverse-path is postmaster at the HELO name (2.4); a missing local part is postmaster's
+ * as well (4.3). */
 static void
 take_sender(struct spf_query *q, const char *sender)
 {
@@ -316,11 +338,13 @@ take_sender(struct spf_query *q, const char *sender)
 		domain = q->helo;
 	len = strlen(domain);
 	q->sender_domain = xstrndup(domain, len > 0 && domain[len - 1] == '.' ? len - 1 : len);
-	q->local = at != NULL && at > sender ? xstrndup(sender, (size_t)(at - sender)) : xstrdup("postmaster");
+	q->local = at != NULL && at > sender ? xstrndup(sender, (size_t)(at - sender))
+					     : xstrdup("postmaster");
 }
 
 struct spf_query *
-spf_ask(const struct spf_question *question, void (*callback)(const struct spf_answer *, void *), void *arg)
+spf_ask(const struct spf_question *question, void (*callback)(const struct spf_answer *, void *),
+    void *arg)
 {
 	unsigned ms = question->limit_ms > 0 ? question->limit_ms : SPF_SECONDS_MAX * 1000;
 	const struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };

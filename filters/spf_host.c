@@ -1,9 +1,11 @@
 /*
- * check_host() of RFC 7208 4: fetches a domain's record, has its directives judged one after the other, and hands the
- * result to who asked: to the include that asks about the domain, or to the end.
+ * check_host() of RFC 7208 4: fetches a domain's record, has its directives judged one after the
+ * other, and hands the result to who asked: to the include that asks about the domain, or to the
+ * end.
  *
- * Includes make a stack of frames, redirects put another record into the same frame, and both are bounded by the limit
- * of lookups; so loops end there.  An error anywhere is the result of the whole (4.6.2, 5.2).
+ * Includes make a stack of frames, redirects put another record into the same frame, and both are
+ * bounded by the limit of lookups; so loops end there.  An error anywhere is the result of the
+ * whole (4.6.2, 5.2).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +84,8 @@ matched(struct spf_query *q)
 		conclude(q, d->result, d);
 	} else if (d->result == AUTH_PASS) {
 		if (q->inner == NULL)
-			q->inner = xasprintf(", and there, in the record of %s, \"%s\"", f->domain, d->text);
+			q->inner = xasprintf(
+			    ", and there, in the record of %s, \"%s\"", f->domain, d->text);
 		pop(q);
 		matched(q);
 	} else {
@@ -111,26 +114,28 @@ static void
 missing(struct spf_query *q, const char *why)
 {
 	const struct spf_frame *f = q->frame;
-	bool needed = f->redirected || f->parent != NULL;
 
-	spf_decide(q, needed ? AUTH_PERMERROR : AUTH_NONE,
-	    xasprintf("%s%s%s", f->domain, why, !needed ? "" : f->redirected ? ", but a record is redirected to it" :
-	    ", but a record includes it"));
+	if (f->redirected || f->parent != NULL)
+		spf_decide(q, AUTH_PERMERROR, "%s%s, but a record %s it", f->domain, why,
+		    f->redirected ? "is redirected to" : "includes");
+	else
+		spf_decide(q, AUTH_NONE, "%s%s", f->domain, why);
 }
 
 /* --- records --- */
 
-static char *
-explain_mistake(const char *domain, const struct dns_record *r, const struct spf_mistake *m)
+/* Says where the mistake is; a record is a stranger's octets. */
+static void
+refuse_record(struct spf_query *q, const struct dns_record *r, const struct spf_mistake *m)
 {
-	struct buf b = { 0 };
+	struct buf term = { 0 };
 	size_t i;
 
-	buf_addf(&b, "the record of %s is wrong at \"", domain);
 	for (i = m->term; i < m->term + m->term_len; i++)
-		buf_addc(&b, r->data[i] > ' ' && r->data[i] < 0x7f ? (char)r->data[i] : '?');
-	buf_addf(&b, "\", character %zu: %s", m->at + 1, m->why);
-	return buf_take(&b);
+		buf_addc(&term, r->data[i] > ' ' && r->data[i] < 0x7f ? (char)r->data[i] : '?');
+	spf_decide(q, AUTH_PERMERROR, "the record of %s is wrong at \"%s\", character %zu: %s",
+	    q->frame->domain, buf_str(&term), m->at + 1, m->why);
+	buf_free(&term);
 }
 
 static void
@@ -141,7 +146,7 @@ take_record(struct spf_query *q, const struct dns_record *r)
 	if (spf_record_parse(r->data, r->data_len, &q->frame->record, &mistake))
 		spf_evaluate(q);
 	else
-		spf_decide(q, AUTH_PERMERROR, explain_mistake(q->frame->domain, r, &mistake));
+		refuse_record(q, r, &mistake);
 }
 
 static void
@@ -153,7 +158,8 @@ on_records(const struct dns_answer *a, void *arg)
 
 	q->question = NULL;
 	if (a->status == DNS_TEMP) {
-		spf_decide(q, AUTH_TEMPERROR, xasprintf("%s could not be asked for its record: %s", q->frame->domain, a->why));
+		spf_decide(q, AUTH_TEMPERROR, "%s could not be asked for its record: %s",
+		    q->frame->domain, a->why);
 		return;
 	}
 	for (i = 0; i < a->records_n; i++)
@@ -166,7 +172,8 @@ on_records(const struct dns_answer *a, void *arg)
 	else if (n == 0)
 		missing(q, a->status == DNS_NXDOMAIN ? " does not exist" : " has no SPF record");
 	else
-		spf_decide(q, AUTH_PERMERROR, xasprintf("%s has %u SPF records, and only one is allowed", q->frame->domain, n));
+		spf_decide(q, AUTH_PERMERROR, "%s has %u SPF records, and only one is allowed",
+		    q->frame->domain, n);
 }
 
 /* RFC 7208 4.3: a multi-label name that DNS can hold, in ASCII. */
@@ -187,7 +194,7 @@ fetch_record(struct spf_query *q)
 	const char *domain = q->frame->domain;
 
 	if (*domain == '\0' && q->frame->parent == NULL && !q->frame->redirected)
-		spf_decide(q, AUTH_NONE, xstrdup("there is no domain to ask about"));
+		spf_decide(q, AUTH_NONE, "there is no domain to ask about");
 	else if (domain_ok(domain))
 		spf_ask_dns(q, domain, DNS_TXT, on_records);
 	else

@@ -1,10 +1,11 @@
 /*
  * SPF macros (spf_macro.h): one reader of tokens, used to check and to expand.
  *
- * A token is a visible character, one of "%%" "%_" "%-", or "%{" letter, digits, "r", delimiters "}".  spf_record.c
- * checks every domain-spec with it when a record is read, so a record with a broken macro anywhere is refused as a whole
- * (RFC 7208 4.6); spf.c checks explanations and expands.  Nothing here can fail but the check.  What must never happen:
- * that a value (a local part, a HELO) is read for macros itself.
+ * A token is a visible character, one of "%%" "%_" "%-", or "%{" letter, digits, "r", delimiters
+ * "}".  spf_record.c checks every domain-spec with it when a record is read, so a record with a
+ * broken macro anywhere is refused as a whole (RFC 7208 4.6); spf.c checks explanations and
+ * expands.  Nothing here can fail but the check.  What must never happen: that a value (a local
+ * part, a HELO) is read for macros itself.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,13 +17,15 @@
 #include "lib/ip.h"
 #include "lib/mem.h"
 
-/* More parts than any name has labels (RFC 7208 7.3: at least 127); larger numbers mean the same. */
+/* More parts than any name has labels (RFC 7208 7.3: at least 127); larger numbers mean the same.
+ */
 #define PARTS_MAX 1000
 
 struct token {
-	char letter;   /* of a macro, in lower case; '\0': none */
-	char literal;  /* a character for itself, "%%" and "%_" included; '\0': none ("%-" has neither) */
-	bool escape;   /* upper case: for URLs */
+	char letter;  /* of a macro, in lower case; '\0': none */
+	char literal; /* a character for itself, "%%" and "%_" included; '\0': none ("%-" has
+			 neither) */
+	bool escape;  /* upper case: for URLs */
 	bool reverse;
 	unsigned parts; /* right-hand ones that are kept; 0: all */
 	const char *delimiters;
@@ -112,8 +115,8 @@ read_token(const char **s, const char *end, struct token *t)
 /* --- checking --- */
 
 /*
- * domain-end, when no macro is at the end: "." toplabel [ "." ] (RFC 7208 7.1).  S to END is what follows the last
- * macro.
+ * domain-end, when no macro is at the end: "." toplabel [ "." ] (RFC 7208 7.1).  S to END is what
+ * follows the last macro.
  */
 static const char *
 check_domain_end(const char *s, const char *end)
@@ -129,7 +132,8 @@ check_domain_end(const char *s, const char *end)
 		return "a domain name with a dot in it is expected";
 	for (p = label; p < end; p++) {
 		if (!is_alnum(*p) && *p != '-')
-			return "the last label of a domain name has letters, digits and hyphens only";
+			return "the last label of a domain name has letters, digits and hyphens "
+			       "only";
 		numeric = numeric && is_digit(*p);
 	}
 	if (label == end || *label == '-' || end[-1] == '-')
@@ -151,7 +155,8 @@ spf_macro_check(const char *s, size_t len, enum spf_text kind, size_t *at)
 			return why;
 		if (*token == '%')
 			behind_macro = p;
-		else if ((*token < '!' || *token > '~') && !(*token == ' ' && kind == SPF_EXPLANATION))
+		else if ((*token < '!' || *token > '~') &&
+			 !(*token == ' ' && kind == SPF_EXPLANATION))
 			return "only visible ASCII characters are allowed here";
 		if (kind == SPF_DOMAIN_SPEC && t.letter != '\0' && strchr("crt", t.letter) != NULL)
 			return "the macros c, r and t are for explanations only";
@@ -241,11 +246,13 @@ add_value(struct buf *b, char letter, const struct spf_macro_values *v)
 	}
 }
 
-/* Splits VALUE (and its memory), turns the parts round, keeps the right-hand ones, joins them by dots. */
+/* Splits VALUE (and its memory), turns the parts round, keeps the right-hand ones, joins them by
+ * dots. */
 static void
 add_parts(struct buf *b, const struct token *t, char *value)
 {
-	char *delimiters = t->delimiters_n > 0 ? xstrndup(t->delimiters, t->delimiters_n) : xstrdup(".");
+	char *delimiters =
+	    t->delimiters_n > 0 ? xstrndup(t->delimiters, t->delimiters_n) : xstrdup(".");
 	char **parts = xcalloc(strlen(value) + 1, sizeof(*parts));
 	size_t n = 0, i;
 

@@ -1,7 +1,7 @@
 /*
- * The macros of SPF (RFC 7208 7): syntax and expansion, pure functions.  Text comes from strangers' DNS; spf_macro_check
- * judges it once, and what it accepted is visible ASCII (an explanation has spaces too) that everything else here may
- * take for well-formed.
+ * The macros of SPF (RFC 7208 7): syntax and expansion, pure functions.  Text comes from strangers'
+ * DNS; spf_macro_check judges it once, and what it accepted is visible ASCII (an explanation has
+ * spaces too) that everything else here may take for well-formed.
  */
 #ifndef FILTERS_SPF_MACRO_H
 #define FILTERS_SPF_MACRO_H
@@ -17,9 +17,9 @@ struct ip;
 #define SPF_NAME_MAX 253
 
 enum spf_text {
-	SPF_DOMAIN_SPEC,  /* of a mechanism, redirect= or exp=: ends in a macro or a top-level label */
+	SPF_DOMAIN_SPEC,  /* of a mechanism, redirect=, exp=: ends in a macro or top-level label */
 	SPF_MACRO_STRING, /* of a modifier that nobody knows */
-	SPF_EXPLANATION   /* what exp= leads to: spaces and the macros c, r, t are allowed besides */
+	SPF_EXPLANATION /* what exp= leads to: spaces and the macros c, r, t are allowed besides */
 };
 
 /* NULL, or what is wrong in words without an end, at S + *AT. */
@@ -31,18 +31,18 @@ char spf_macro_last(const char *s);
 
 struct spf_macro_values {
 	const struct ip *client;   /* i, c, v */
-	const char *local;         /* l, s */
+	const char *local;	   /* l, s */
 	const char *sender_domain; /* o, s */
-	const char *domain;        /* d */
-	const char *helo;          /* h */
-	const char *validated;     /* p: a name of the client, or "unknown" */
-	const char *receiver;      /* r */
-	int64_t now;               /* t: seconds since 1970 */
+	const char *domain;	   /* d */
+	const char *helo;	   /* h */
+	const char *validated;	   /* p: a name of the client, or "unknown" */
+	const char *receiver;	   /* r */
+	int64_t now;		   /* t: seconds since 1970 */
 };
 
 void spf_macro_expand(struct buf *, const char *s, const struct spf_macro_values *);
-/* The name that a domain-spec leads to: expanded, without its last dot, labels on the left dropped until SPF_NAME_MAX
- * octets are left.  It may be one that DNS cannot hold.  The caller frees. */
+/* The name that a domain-spec leads to: expanded, without its last dot, labels on the left dropped
+ * until SPF_NAME_MAX octets are left.  It may be one that DNS cannot hold.  The caller frees. */
 char *spf_macro_target(const char *spec, const struct spf_macro_values *);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * The mechanisms of RFC 7208 5: does a directive match this client?
  *
- * spf_host.c asks, one directive at a time.  Where DNS must be asked the verdict comes later.  A name that DNS cannot hold
- * is a name that does not exist (4.8 leaves it open): no question, no match.  The addresses of an mx are asked for all at
- * once, and a host that matches counts even when another's DNS fails, so that the verdict does not hang on which
- * answer was first.
+ * spf_host.c asks, one directive at a time.  Where DNS must be asked the verdict comes later.  A
+ * name that DNS cannot hold is a name that does not exist (4.8 leaves it open): no question, no
+ * match.  The addresses of an mx are asked for all at once, and a host that matches counts even
+ * when another's DNS fails, so that the verdict does not hang on which answer was first.
  *
- * Void lookups are counted by term: one that finds nothing at all in DNS counts once.  `ptr` does not count: whether the client
- * has a name is not the publisher's to know.
+ * Void lookups are counted by term: one that finds nothing at all in DNS counts once.  `ptr` does
+ * not count: whether the client has a name is not the publisher's to know.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -52,11 +52,12 @@ addresses_match(const struct spf_query *q, const struct dns_answer *a)
 static void
 no_answer(struct spf_query *q, const char *why)
 {
-	spf_decide(q, AUTH_TEMPERROR, xasprintf("\"%s\" in the record of %s could not be looked up: %s", current(q)->text,
-	    q->frame->domain, why));
+	spf_decide(q, AUTH_TEMPERROR, "\"%s\" in the record of %s could not be looked up: %s",
+	    current(q)->text, q->frame->domain, why);
 }
 
-/* The first step of a term that asks DNS: counts it and asks for its name.  False: there is nothing to wait for. */
+/* The first step of a term that asks DNS: counts it and asks for its name.  False: there is nothing
+ * to wait for. */
 static bool
 ask_target(struct spf_query *q, const struct spf_directive *d, uint16_t type, dns_callback callback)
 {
@@ -200,8 +201,10 @@ on_mx(const struct dns_answer *a, void *arg)
 	if (!has_records(q, a))
 		return;
 	if (a->records_n > SPF_HOSTS_MAX) {
-		spf_decide(q, AUTH_PERMERROR, xasprintf("\"%s\" in the record of %s leads to %u hosts, and %d are allowed "
-		    "(RFC 7208 4.6.4)", current(q)->text, q->frame->domain, a->records_n, SPF_HOSTS_MAX));
+		spf_decide(q, AUTH_PERMERROR,
+		    "\"%s\" in the record of %s leads to %u hosts, and %d are allowed "
+		    "(RFC 7208 4.6.4)",
+		    current(q)->text, q->frame->domain, a->records_n, SPF_HOSTS_MAX);
 		return;
 	}
 	q->hosts_n = q->hosts_pending = 0;
@@ -213,7 +216,8 @@ on_mx(const struct dns_answer *a, void *arg)
 			continue; /* the null MX (RFC 7505) is no host */
 		h = &q->hosts[q->hosts_n++];
 		h->query = q;
-		h->question = resolver_ask(a->records[i].name, address_type(q), on_host_addresses, h);
+		h->question =
+		    resolver_ask(a->records[i].name, address_type(q), on_host_addresses, h);
 		q->hosts_pending++;
 	}
 	if (q->hosts_n == 0)
@@ -250,7 +254,8 @@ judge_ptr(struct spf_query *q, const struct spf_directive *d)
 enum spf_verdict
 spf_judge(struct spf_query *q, const struct spf_directive *d)
 {
-	static enum spf_verdict (*const judges[])(struct spf_query *, const struct spf_directive *) = {
+	static enum spf_verdict (*const judges[])(
+	    struct spf_query *, const struct spf_directive *) = {
 		[SPF_ALL] = judge_all,
 		[SPF_INCLUDE] = judge_include,
 		[SPF_A] = judge_a,
@@ -263,7 +268,8 @@ spf_judge(struct spf_query *q, const struct spf_directive *d)
 	/* ptr wants the client's names whatever its argument is */
 	const char *spec = d->mechanism == SPF_PTR ? NULL : d->domain;
 
-	if ((d->mechanism == SPF_PTR || d->domain != NULL) && !spf_names_ready(q, spec, spf_evaluate))
+	if ((d->mechanism == SPF_PTR || d->domain != NULL) &&
+	    !spf_names_ready(q, spec, spf_evaluate))
 		return SPF_LATER;
 	return judges[d->mechanism](q, d);
 }

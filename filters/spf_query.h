@@ -5,8 +5,8 @@
  *   spf_host.c       check_host(): records, their evaluation, include and redirect
  *   spf_mechanism.c  does this directive match?
  *
- * Every step either goes on at once or has asked something and returns; then the answer's callback goes on.  Once
- * spf_decide() or spf_finish() was called nothing is under way and nothing goes on.
+ * Every step either goes on at once or has asked something and returns; then the answer's callback
+ * goes on.  Once spf_decide() or spf_finish() was called nothing is under way and nothing goes on.
  */
 #ifndef FILTERS_SPF_QUERY_H
 #define FILTERS_SPF_QUERY_H
@@ -25,9 +25,9 @@ struct spf_frame {
 	struct spf_frame *parent; /* whose directive NEXT is that include; NULL: the first */
 	char *domain;
 	struct spf_record record;
-	unsigned next;            /* the directive that is being judged */
-	bool redirected;          /* by redirect=, so there must be a record */
-	bool blanket;             /* the client chose where a redirect led */
+	unsigned next;	 /* the directive that is being judged */
+	bool redirected; /* by redirect=, so there must be a record */
+	bool blanket;	 /* the client chose where a redirect led */
 };
 
 /* One host of an mx. */
@@ -44,27 +44,27 @@ struct spf_query {
 	void *arg;
 
 	/* where it stands */
-	struct spf_frame *frame;         /* innermost */
+	struct spf_frame *frame;	 /* innermost */
 	struct resolver_query *question; /* under way: a record, addresses, MX, an explanation */
 	struct spf_host hosts[SPF_HOSTS_MAX];
 	unsigned hosts_n, hosts_pending;
-	bool hosts_void;                 /* none of them has an address so far */
-	char *hosts_why;                 /* one could not be asked */
-	struct rdns_query *rdns;         /* the client's names, when a record wants them */
+	bool hosts_void;	 /* none of them has an address so far */
+	char *hosts_why;	 /* one could not be asked */
+	struct rdns_query *rdns; /* the client's names, when a record wants them */
 	bool names_known;
 	unsigned names_n;
 	char *names[RDNS_NAMES_MAX];
 	void (*resume)(struct spf_query *); /* when they have come */
 	unsigned lookups, voids;
-	struct event *timer;             /* the limit of time; once decided, the callback */
-	bool explaining;                 /* the result is there, the domain is asked for its words */
-	char *words;                     /* they are, with their macros */
+	struct event *timer; /* the limit of time; once decided, the callback */
+	bool explaining;     /* the result is there, the domain is asked for its words */
+	char *words;	     /* they are, with their macros */
 
 	/* the answer */
 	bool decided;
 	enum auth_result result;
 	char *mechanism, *explanation, *why;
-	char *inner;                     /* what matched within an include, with its domain, for people */
+	char *inner; /* what matched within an include, with its domain, for people */
 	bool blanket;
 };
 
@@ -72,13 +72,16 @@ struct spf_query {
 
 /* The end: result and why are there.  The callback comes in a later turn. */
 void spf_finish(struct spf_query *);
-/* The same with a result of which no directive is the reason.  WHY is taken over. */
-void spf_decide(struct spf_query *, enum auth_result, char *why);
-/* One more term that asks DNS, and one more if SPEC (or NULL) uses %{p}; false: that was too much, and it is decided. */
+/* The same with a result of which no directive is the reason, and why. */
+void spf_decide(struct spf_query *, enum auth_result, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* One more term that asks DNS, and one more if SPEC (or NULL) uses %{p}; false: that was too much,
+ * and it is decided. */
 bool spf_count_lookup(struct spf_query *, const char *spec);
 /* DNS had nothing for a term. */
 bool spf_count_void(struct spf_query *);
-/* The client's names are known if SPEC uses %{p} (NULL: if anything); else they are asked for, and RESUME comes later. */
+/* The client's names are known if SPEC uses %{p} (NULL: if anything); else they are asked for, and
+ * RESUME comes later. */
 bool spf_names_ready(struct spf_query *, const char *spec, void (*resume)(struct spf_query *));
 /* Where SPEC leads, for the innermost record; NULL: its own domain.  The caller frees. */
 char *spf_target(const struct spf_query *, const char *spec);
@@ -88,7 +91,8 @@ void spf_ask_dns(struct spf_query *, const char *name, uint16_t type, dns_callba
 bool spf_name_ok(const char *name);
 /* Is NAME the DOMAIN or below it? */
 bool spf_name_is_in(const char *name, const char *domain);
-/* The result is there: asks for the explanation of the record that failed, if it has one, and finishes. */
+/* The result is there: asks for the explanation of the record that failed, if it has one, and
+ * finishes. */
 void spf_explain(struct spf_query *);
 
 /* --- spf_host.c --- */
@@ -106,7 +110,7 @@ void spf_frame_free(struct spf_frame *);
 enum spf_verdict {
 	SPF_NO,
 	SPF_YES,
-	SPF_LATER /* spf_directive_judged will be called; or an include has begun; or it is decided */
+	SPF_LATER /* spf_directive_judged will be called, an include has begun, or it is decided */
 };
 enum spf_verdict spf_judge(struct spf_query *, const struct spf_directive *);
 

@@ -1,10 +1,12 @@
 /*
- * The grammar of SPF records (spf_record.h), from record down, one function for each production that needs one.
+ * The grammar of SPF records (spf_record.h), from record down, one function for each production
+ * that needs one.
  *
- * spf.c calls it for every record that it fetches; nothing else decides what a term means.  What can fail is a stranger's
- * syntax, and then the place is told, because the person who reads it has to write to that stranger.  What must never
- * happen: two readings of one record; so there is no repair, terms are divided by spaces only, and a name that the
- * table does not have is a mistake, not something to pass over.
+ * spf.c calls it for every record that it fetches; nothing else decides what a term means.  What
+ * can fail is a stranger's syntax, and then the place is told, because the person who reads it has
+ * to write to that stranger.  What must never happen: two readings of one record; so there is no
+ * repair, terms are divided by spaces only, and a name that the table does not have is a mistake,
+ * not something to pass over.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -84,7 +86,7 @@ take_length(struct scan *s, const char *digits, const char *end, unsigned max, u
 	}
 	s->pos = digits;
 	return fail(s, max == 32 ? "the length of an IPv4 network is 0 to 32"
-	                         : "the length of an IPv6 network is 0 to 128");
+				 : "the length of an IPv6 network is 0 to 128");
 }
 
 /* Where the "/" of a number at the end of the term is; its end when there is none. */
@@ -99,7 +101,8 @@ last_slash(const struct scan *s)
 }
 
 /*
- * dual-cidr-length, taken off the end of the term: a domain-spec may have slashes of its own, but none in its last label.
+ * dual-cidr-length, taken off the end of the term: a domain-spec may have slashes of its own, but
+ * none in its last label.
  */
 static bool
 take_lengths(struct scan *s, struct spf_directive *d)
@@ -148,8 +151,8 @@ read_domain_and_lengths(struct scan *s, struct spf_directive *d)
 	return take_lengths(s, d) && read_domain_or_none(s, d);
 }
 
-/* The whole network is read here, not by lib/ip.h: host bits may be set, and ::ffff:192.0.2.1 stays IPv6 (RFC 7208 5: it
- * is no way to write an IPv4 network). */
+/* The whole network is read here, not by lib/ip.h: host bits may be set, and ::ffff:192.0.2.1 stays
+ * IPv6 (RFC 7208 5: it is no way to write an IPv4 network). */
 static bool
 read_network(struct scan *s, struct spf_directive *d, uint8_t family, unsigned max)
 {
@@ -169,7 +172,8 @@ read_network(struct scan *s, struct spf_directive *d, uint8_t family, unsigned m
 	memcpy(text, s->pos, len);
 	text[len] = '\0';
 	if (inet_pton(family, text, ip.bytes) != 1)
-		return fail(s, family == AF_INET ? "this is no IPv4 address" : "this is no IPv6 address");
+		return fail(
+		    s, family == AF_INET ? "this is no IPv4 address" : "this is no IPv6 address");
 	if (slash != NULL && !take_length(s, slash + 1, s->end, max, &bits))
 		return false;
 	d->net = ip_network(&ip, bits);
@@ -220,8 +224,10 @@ static struct spf_directive *
 new_directive(struct spf_record *r)
 {
 	if ((r->n & (r->n - 1)) == 0)
-		r->directives = xreallocarray(r->directives, r->n == 0 ? 1 : 2 * (size_t)r->n, sizeof(*r->directives));
-	r->directives[r->n] = (struct spf_directive){ .result = AUTH_PASS, .bits4 = 32, .bits6 = 128 };
+		r->directives = xreallocarray(
+		    r->directives, r->n == 0 ? 1 : 2 * (size_t)r->n, sizeof(*r->directives));
+	r->directives[r->n] =
+	    (struct spf_directive){ .result = AUTH_PASS, .bits4 = 32, .bits6 = 128 };
 	return &r->directives[r->n++];
 }
 
@@ -271,7 +277,8 @@ read_modifier(struct scan *s, const char *equals, struct spf_record *r)
 	size_t at = 0;
 
 	for (p = s->pos; p < equals; p++)
-		if (!is_alpha(*p) && (p == s->pos || (!is_digit(*p) && memchr("-_.", *p, 3) == NULL)))
+		if (!is_alpha(*p) &&
+		    (p == s->pos || (!is_digit(*p) && memchr("-_.", *p, 3) == NULL)))
 			break;
 	if (p < equals || p == s->pos)
 		return fail(s, "this is not the name of a modifier");
@@ -306,7 +313,7 @@ spf_record_is(const void *text, size_t len)
 	const char *s = text;
 
 	return len >= VERSION_LEN && strncasecmp(s, VERSION, VERSION_LEN) == 0 &&
-	    (len == VERSION_LEN || s[VERSION_LEN] == ' ');
+	       (len == VERSION_LEN || s[VERSION_LEN] == ' ');
 }
 
 bool
@@ -324,8 +331,10 @@ spf_record_parse(const void *text, size_t len, struct spf_record *r, struct spf_
 		space = memchr(p, ' ', (size_t)(end - p));
 		s = (struct scan){ .pos = p, .end = space != NULL ? space : end };
 		if (!read_term(&s, r)) {
-			*mistake = (struct spf_mistake){ .at = (size_t)(s.pos - start), .term = (size_t)(p - start),
-				.term_len = (size_t)((space != NULL ? space : end) - p), .why = s.why };
+			*mistake = (struct spf_mistake){ .at = (size_t)(s.pos - start),
+				.term = (size_t)(p - start),
+				.term_len = (size_t)((space != NULL ? space : end) - p),
+				.why = s.why };
 			spf_record_free(r);
 			return false;
 		}

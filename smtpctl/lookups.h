@@ -1,6 +1,6 @@
 /*
- * DNS for commands that need no server: an engine and a loop in this process, as the configuration's `resolver` says.
- * While it is there, everything that asks by lib/resolver.h works.
+ * DNS for commands that need no server: an engine and a loop in this process, as the
+ * configuration's `resolver` says. While it is there, everything that asks by lib/resolver.h works.
  */
 #ifndef SMTPCTL_LOOKUPS_H
 #define SMTPCTL_LOOKUPS_H

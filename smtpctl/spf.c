@@ -1,11 +1,13 @@
 /*
- * smtpctl spf: may this client send for that domain?  Asks DNS itself, as the configuration says, and no server.
+ * smtpctl spf: may this client send for that domain?  Asks DNS itself, as the configuration says,
+ * and no server.
  *
  *	smtpctl spf ip=192.0.2.1 helo=mail.example.org from=alice@example.org
  *	smtpctl spf -
  *
- * With "-" there is a question on each line of standard input, its words divided by blanks, a value with blanks in double
- * quotes; many are asked at a time, and there is an answer line for each, in their order.
+ * With "-" there is a question on each line of standard input, its words divided by blanks, a value
+ * with blanks in double quotes; many are asked at a time, and there is an answer line for each, in
+ * their order.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,15 +35,15 @@ struct ask {
 	char *helo, *from;
 	struct run *run;
 	struct spf_query *query; /* under way */
-	char *line;              /* the answer */
+	char *line;		 /* the answer */
 };
 
 struct run {
 	STAILQ_HEAD(, ask) asks; /* not printed yet */
 	const struct conf *conf;
 	struct event_base *base;
-	struct ask *next;        /* the first that was not asked */
-	unsigned asked;          /* under way */
+	struct ask *next; /* the first that was not asked */
+	unsigned asked;	  /* under way */
 };
 
 /* --- answers --- */
@@ -52,9 +54,11 @@ answer_line(const struct ask *a, const struct spf_answer *r)
 	struct buf line = { 0 };
 
 	if (options.json) {
-		field_json(&line, FIELDS(F_STR("result", auth_result_name(r->result)), F_STR("domain", r->domain),
-		    F_STR("mechanism", r->mechanism), F_BOOL("blanket", r->blanket), F_STR("explanation", r->explanation),
-		    F_STR("why", r->why), F_STR("ip", ip_text(&a->ip).s), F_STR("helo", a->helo), F_STR("from", a->from)));
+		field_json(&line, FIELDS(F_STR("result", auth_result_name(r->result)),
+		    F_STR("domain", r->domain), F_STR("mechanism", r->mechanism),
+		    F_BOOL("blanket", r->blanket), F_STR("explanation", r->explanation),
+		    F_STR("why", r->why), F_STR("ip", ip_text(&a->ip).s), F_STR("helo", a->helo),
+		    F_STR("from", a->from)));
 		return buf_take(&line);
 	}
 	buf_addf(&line, "%s ", auth_result_name(r->result));
@@ -105,8 +109,11 @@ ask_more(struct run *run)
 {
 	struct ask *a;
 
-	for (; (a = run->next) != NULL && run->asked < ASKED_MAX; run->next = STAILQ_NEXT(a, entry)) {
-		struct spf_question q = { .client = a->ip, .sender = a->from, .helo = a->helo, .host = run->conf->host };
+	for (; (a = run->next) != NULL && run->asked < ASKED_MAX;
+	     run->next = STAILQ_NEXT(a, entry)) {
+		struct spf_question q = {
+			.client = a->ip, .sender = a->from, .helo = a->helo, .host = run->conf->host
+		};
 
 		run->asked++;
 		a->query = spf_ask(&q, on_answer, a);
@@ -121,8 +128,12 @@ ask_more(struct run *run)
 static char *
 take_word(struct ask *a, const char *word)
 {
-	char **value = strncmp(word, "helo=", 5) == 0 ? &a->helo : strncmp(word, "from=", 5) == 0 ? &a->from : NULL;
+	char **value = NULL;
 
+	if (strncmp(word, "helo=", 5) == 0)
+		value = &a->helo;
+	if (strncmp(word, "from=", 5) == 0)
+		value = &a->from;
 	if (value != NULL) {
 		if (*value != NULL)
 			return xasprintf("%.5s is there twice", word);
@@ -168,7 +179,8 @@ take_words(struct run *run, int n, char **words)
 	return why == NULL ? check(a) : why;
 }
 
-/* The word at *S, which then stands behind it: blanks end it outside of double quotes.  NULL and *WHY on a bad quote. */
+/* The word at *S, which then stands behind it: blanks end it outside of double quotes.  NULL and
+ * *WHY on a bad quote. */
 static char *
 read_word(const char **s, const char **why)
 {

@@ -1,8 +1,9 @@
 /*
- * Fuzz target: SPF records and explanations as any owner of a domain can publish them, and the senders and HELO names that
- * fill their macros.  The input is divided at newlines: record, local part, HELO.  Beyond what the sanitizers see: a
- * mistake is in its term and has a reason; what is accepted expands to what its grammar allows; names fit DNS or are told
- * not to; and reading is blind to letter case.
+ * Fuzz target: SPF records and explanations as any owner of a domain can publish them, and the
+ * senders and HELO names that fill their macros.  The input is divided at newlines: record, local
+ * part, HELO.  Beyond what the sanitizers see: a mistake is in its term and has a reason; what is
+ * accepted expands to what its grammar allows; names fit DNS or are told not to; and reading is
+ * blind to letter case.
  */
 #include <ctype.h>
 #include <stddef.h>
@@ -51,9 +52,10 @@ check_record(const struct spf_record *r, const struct spf_macro_values *values)
 	for (i = 0; i < r->n; i++) {
 		const struct spf_directive *d = &r->directives[i];
 
-		require(d->result == AUTH_PASS || d->result == AUTH_FAIL || d->result == AUTH_SOFTFAIL ||
-		    d->result == AUTH_NEUTRAL);
-		require((d->mechanism == SPF_IP4 || d->mechanism == SPF_IP6) == (d->net.ip.family != 0));
+		require(d->result == AUTH_PASS || d->result == AUTH_FAIL ||
+			d->result == AUTH_SOFTFAIL || d->result == AUTH_NEUTRAL);
+		require((d->mechanism == SPF_IP4 || d->mechanism == SPF_IP6) ==
+			(d->net.ip.family != 0));
 		require(d->bits4 <= 32 && d->bits6 <= 128);
 		if (d->domain != NULL)
 			check_target(d->domain, values);
@@ -65,7 +67,8 @@ check_record(const struct spf_record *r, const struct spf_macro_values *values)
 		check_target(r->exp, values);
 }
 
-/* Turning the case of every letter changes nothing (4.6.1): hexadecimal digits and names are blind to it, too. */
+/* Turning the case of every letter changes nothing (4.6.1): hexadecimal digits and names are blind
+ * to it, too. */
 static void
 check_case(const char *text, size_t len, bool ok, unsigned n)
 {
@@ -75,8 +78,9 @@ check_case(const char *text, size_t len, bool ok, unsigned n)
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		turned[i] = (char)(isupper((unsigned char)text[i]) ? tolower((unsigned char)text[i]) :
-		    toupper((unsigned char)text[i]));
+		turned[i] =
+		    (char)(isupper((unsigned char)text[i]) ? tolower((unsigned char)text[i])
+							   : toupper((unsigned char)text[i]));
 	require(spf_record_is(turned, len));
 	require(spf_record_parse(turned, len, &record, &mistake) == ok);
 	if (ok) {
@@ -103,7 +107,8 @@ fuzz_record(const char *text, size_t len, const struct spf_macro_values *values)
 		spf_record_free(&record);
 	} else {
 		require(mistake.why != NULL && mistake.term >= VERSION_LEN && mistake.term_len > 0);
-		require(mistake.at >= mistake.term && mistake.at <= mistake.term + mistake.term_len);
+		require(
+		    mistake.at >= mistake.term && mistake.at <= mistake.term + mistake.term_len);
 		require(mistake.term + mistake.term_len <= len);
 	}
 	check_case(text, len, ok, n);
@@ -137,8 +142,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *text = (const char *)data, *end = memchr(text, '\n', size), *second;
 	size_t len = end != NULL ? (size_t)(end - text) : size, left = size - len;
 	char *rest = strndup(end != NULL ? end + 1 : "", left > 0 ? left - 1 : 0), *helo = rest;
-	struct spf_macro_values values = { .client = &client, .sender_domain = "example.org", .domain = "d.example.org",
-		.validated = "unknown", .receiver = "mx.example.net" };
+	struct spf_macro_values values = { .client = &client,
+		.sender_domain = "example.org",
+		.domain = "d.example.org",
+		.validated = "unknown",
+		.receiver = "mx.example.net" };
 
 	second = strsep(&helo, "\n");
 	values.local = second;

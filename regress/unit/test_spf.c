@@ -1,7 +1,8 @@
 /*
- * SPF: the readers of records and macros by tables, and check_host() on real packets from a small DNS server on the test's
- * own loop.  The RFC 7208 suite runs beside it (regress/system/test_spf.py); here is what the suite does not ask: where a
- * mistake is, what is blanket, names that are known already, what is asked and how often, time, cancelling.
+ * SPF: the readers of records and macros by tables, and check_host() on real packets from a small
+ * DNS server on the test's own loop.  The RFC 7208 suite runs beside it
+ * (regress/system/test_spf.py); here is what the suite does not ask: where a mistake is, what is
+ * blanket, names that are known already, what is asked and how often, time, cancelling.
  */
 #include <event2/event.h>
 #include <setjmp.h>
@@ -54,10 +55,13 @@ test_expansion(void **state)
 		{ "%{lr-}", "bad.strong", NULL },
 		{ "%{l1r-}", "strong", NULL },
 		{ "%{ir}.%{v}._spf.%{d2}", "3.2.0.192.in-addr._spf.example.com",
-		    "1.0.B.C.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.D.0.1.0.0.2.ip6._spf.example.com" },
+		    "1.0.B.C.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.D.0.1.0.0.2.ip6._spf."
+		    "example.com" },
 		{ "%{lr-}.lp._spf.%{d2}", "bad.strong.lp._spf.example.com", NULL },
-		{ "%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}", "3.2.0.192.in-addr.strong.lp._spf.example.com",
-		    "1.0.B.C.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.D.0.1.0.0.2.ip6.strong.lp._spf.example.com" },
+		{ "%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}",
+		    "3.2.0.192.in-addr.strong.lp._spf.example.com",
+		    "1.0.B.C.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.D.0.1.0.0.2.ip6.strong.lp."
+		    "_spf.example.com" },
 		{ "%{c} %{r} %{t}", "192.0.2.3 mx.receiver.example 1234567890",
 		    "2001:db8::cb01 mx.receiver.example 1234567890" },
 		{ "%{h} %{p}", "he lo.example mx.example.org", NULL },
@@ -69,9 +73,13 @@ test_expansion(void **state)
 		{ "%{sr.-+,/_=}", "com.example.bad@email.strong", NULL },
 		{ "%{h2 }", NULL, NULL },
 	};
-	struct spf_macro_values v = { .local = "strong-bad", .sender_domain = "email.example.com",
-		.domain = "email.example.com", .helo = "he lo.example", .validated = "mx.example.org",
-		.receiver = "mx.receiver.example", .now = 1234567890 };
+	struct spf_macro_values v = { .local = "strong-bad",
+		.sender_domain = "email.example.com",
+		.domain = "email.example.com",
+		.helo = "he lo.example",
+		.validated = "mx.example.org",
+		.receiver = "mx.receiver.example",
+		.now = 1234567890 };
 	struct ip ip4, ip6;
 	struct buf out = { 0 };
 	size_t i, at;
@@ -114,7 +122,9 @@ test_odd_values(void **state)
 		{ "%{L}", "\xc3\xa4~", "%C3%A4~" },
 		{ "%{l}", "a.b", "a.b" },
 	};
-	struct spf_macro_values v = { .sender_domain = "x", .domain = "y", .helo = "", .validated = "", .receiver = "" };
+	struct spf_macro_values v = {
+		.sender_domain = "x", .domain = "y", .helo = "", .validated = "", .receiver = ""
+	};
 	struct buf out = { 0 };
 	struct ip ip;
 	size_t i;
@@ -135,7 +145,9 @@ test_odd_values(void **state)
 static void
 test_targets(void **state)
 {
-	struct spf_macro_values v = { .sender_domain = "", .local = "", .helo = "", .validated = "", .receiver = "" };
+	struct spf_macro_values v = {
+		.sender_domain = "", .local = "", .helo = "", .validated = "", .receiver = ""
+	};
 	char *longest, *longer, *target;
 	struct ip ip;
 	unsigned i;
@@ -220,9 +232,11 @@ test_macro_checks(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(rows); i++) {
-		const char *why = spf_macro_check(rows[i].text, strlen(rows[i].text), rows[i].kind, &at);
+		const char *why =
+		    spf_macro_check(rows[i].text, strlen(rows[i].text), rows[i].kind, &at);
 
-		if ((why == NULL) != (rows[i].at == -1) || (why != NULL && at != (size_t)rows[i].at))
+		if ((why == NULL) != (rows[i].at == -1) ||
+		    (why != NULL && at != (size_t)rows[i].at))
 			fail_msg("%s: %s at %zu", rows[i].text, why != NULL ? why : "fine", at);
 	}
 	assert_non_null(spf_macro_check("a\0.org", 6, SPF_DOMAIN_SPEC, &at));
@@ -240,13 +254,15 @@ test_macro_checks(void **state)
 static void
 print_record(struct buf *b, const struct spf_record *r)
 {
-	static const char *const names[] = { "all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists" };
+	static const char *const names[] = { "all", "include", "a", "mx", "ptr", "ip4", "ip6",
+		"exists" };
 	unsigned i;
 
 	for (i = 0; i < r->n; i++) {
 		const struct spf_directive *d = &r->directives[i];
 
-		buf_addf(b, "%s%s %s", b->len > 0 ? ", " : "", auth_result_name(d->result), names[d->mechanism]);
+		buf_addf(b, "%s%s %s", b->len > 0 ? ", " : "", auth_result_name(d->result),
+		    names[d->mechanism]);
 		if (d->domain != NULL)
 			buf_addf(b, " %s", d->domain);
 		if (d->net.ip.family != 0)
@@ -269,10 +285,13 @@ static const struct {
 	{ "V=SPF1 ALL", "pass all" },
 	{ "v=spf1 +a ?mx ~ptr -all", "pass a, neutral mx, softfail ptr, fail all" },
 	{ "v=spf1 ip4:192.0.2.77/24 ip4:10.0.0.0/8", "pass ip4 192.0.2.0/24, pass ip4 10.0.0.0/8" },
-	{ "v=spf1 ip6:2001:db8::/32 IP6:::ffff:192.0.2.1", "pass ip6 2001:db8::/32, pass ip6 ::ffff:c000:201/128" },
-	{ "v=spf1 a/24 a//64 a/24//64 a/0//0", "pass a 24 128, pass a 32 64, pass a 24 64, pass a 0 0" },
+	{ "v=spf1 ip6:2001:db8::/32 IP6:::ffff:192.0.2.1",
+	    "pass ip6 2001:db8::/32, pass ip6 ::ffff:c000:201/128" },
+	{ "v=spf1 a/24 a//64 a/24//64 a/0//0",
+	    "pass a 24 128, pass a 32 64, pass a 24 64, pass a 0 0" },
 	{ "v=spf1 a:b/c.org/24 mx:%{d/}/8//16", "pass a b/c.org 24 128, pass mx %{d/} 8 16" },
-	{ "v=spf1 include:a.org exists:%{i}.org ptr:b.org.", "pass include a.org, pass exists %{i}.org, pass ptr b.org." },
+	{ "v=spf1 include:a.org exists:%{i}.org ptr:b.org.",
+	    "pass include a.org, pass exists %{i}.org, pass ptr b.org." },
 	{ "v=spf1 redirect=a.org exp=b.org", ", redirect a.org, exp b.org" },
 	{ "v=spf1 Exp=b.org a=b ip4=x match_sub.domains-1=%{c} all", "pass all, exp b.org" },
 	/* where the mistake is: octets from 0, and its term */
@@ -294,8 +313,9 @@ static const struct {
 	{ "v=spf1 ip4:", "11: ip4:" },
 	{ "v=spf1 ip6:192.0.2.1", "11: ip6:192.0.2.1" },
 	{ "v=spf1 ip6:2001:db8::%eth0", "11: ip6:2001:db8::%eth0" },
-	{ "v=spf1 ip6:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111", "11: ip6:1111:1111:1111:"
-	  "1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111" },
+	{ "v=spf1 ip6:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111",
+	    "11: ip6:1111:1111:1111:"
+	    "1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111" },
 	{ "v=spf1 include", "14: include" },
 	{ "v=spf1 include=a.org exists", "27: exists" },
 	{ "v=spf1 redirect=a.org redirect=b.org", "22: redirect=b.org" },
@@ -327,7 +347,8 @@ test_records(void **state)
 			print_record(&b, &record);
 			spf_record_free(&record);
 		} else {
-			buf_addf(&b, "%zu: %.*s", mistake.at, (int)mistake.term_len, text + mistake.term);
+			buf_addf(&b, "%zu: %.*s", mistake.at, (int)mistake.term_len,
+			    text + mistake.term);
 			assert_non_null(mistake.why);
 		}
 		if (strcmp(buf_str(&b), records[i].expect) != 0)
@@ -473,7 +494,8 @@ fill(void)
 	txt("words.org", "v=spf1 -all exp=words.%{d}");
 	txt("words.words.org", "%{l} of %{o} at %{c}, %{h}, says %{r}: %{p}");
 	txt("long.org", "v=spf1 -all exp=text.long.org");
-	txt("text.long.org", "%{d200-}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}");
+	txt("text.long.org", "%{d200-}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%{s}%"
+			     "{s}%{s}%{s}%{s}%{s}");
 	txt("silentwords.org", "v=spf1 -all exp=silent.org");
 	responder_behave(server, "silent.org", RESPONDS_NEVER);
 	responder_behave(server, "broken.org", RESPONDS_SERVFAIL);
@@ -483,7 +505,8 @@ fill(void)
 	responder_add(server, "mx.org", DNS_MX, 300, "20 mail.example.org");
 	responder_add(server, "mx.org", DNS_MX, 300, "30 silent.org");
 	txt("mx.org", "v=spf1 mx -all");
-	/* void lookups are counted by term: an mx whose hosts have no address is one, one host that has some is none */
+	/* void lookups are counted by term: an mx whose hosts have no address is one, one host that
+	 * has some is none */
 	responder_add(server, "mxvoid.org", DNS_MX, 300, "10 no1.org");
 	responder_add(server, "mxvoid.org", DNS_MX, 300, "20 no2.org");
 	responder_add(server, "mxvoid.org", DNS_MX, 300, "30 no3.org");
@@ -494,10 +517,12 @@ fill(void)
 	address("other.org", "192.0.2.200");
 	txt("mxhalf.org", "v=spf1 mx a:no4.org exists:no5.org ip4:192.0.2.1");
 	/* %{p} is a lookup besides its term's */
-	txt("p10.org", "v=spf1 a:other.org a:other.org a:other.org a:other.org a:other.org a:other.org a:other.org "
-	    "a:other.org |exists:%{p}.p.org ip4:192.0.2.1 -all");
-	txt("p11.org", "v=spf1 a:other.org a:other.org a:other.org a:other.org a:other.org a:other.org a:other.org "
-	    "a:other.org a:other.org |exists:%{p}.p.org ip4:192.0.2.1 -all");
+	txt("p10.org", "v=spf1 a:other.org a:other.org a:other.org a:other.org a:other.org "
+		       "a:other.org a:other.org "
+		       "a:other.org |exists:%{p}.p.org ip4:192.0.2.1 -all");
+	txt("p11.org", "v=spf1 a:other.org a:other.org a:other.org a:other.org a:other.org "
+		       "a:other.org a:other.org "
+		       "a:other.org a:other.org |exists:%{p}.p.org ip4:192.0.2.1 -all");
 	txt("ptr.org", "v=spf1 ptr:example.org ptr:b.example.net -all");
 	txt("p.org", "v=spf1 exists:%{p}.list.org -all");
 	address("x.p.org.list.org", "127.0.0.2");
@@ -540,14 +565,17 @@ static const struct {
 	{ "192.0.2.1", "a@open.org", NULL, false, "pass open.org +all blanket" },
 	{ "192.0.2.1", "a@viaopen.org", NULL, false, "pass viaopen.org include:open.org blanket" },
 	{ "192.0.2.1", "a@toopen.org", NULL, false, "pass toopen.org +all blanket" },
-	{ "192.0.2.1", "a@toclients.org", "direct.org", false, "pass toclients.org ip4:192.0.2.1 blanket" },
+	{ "192.0.2.1", "a@toclients.org", "direct.org", false,
+	    "pass toclients.org ip4:192.0.2.1 blanket" },
 	{ "192.0.2.1", "a@notopen.org", NULL, false, "pass notopen.org ip4:192.0.2.1" },
 	{ "192.0.2.1", "a@inner.org", NULL, false, "pass inner.org ip4:192.0.2.1" },
 	{ "192.0.2.1", "a@denyopen.org", NULL, false, "fail denyopen.org -include:open.org" },
 	{ "192.0.2.1", "b\xc3\xa4@words.org", "he\nlo", true,
-	    "fail words.org -all [b?? of words.org at 192.0.2.1, he?lo, says mx.receiver.example: host.example.net]" },
+	    "fail words.org -all [b?? of words.org at 192.0.2.1, he?lo, says mx.receiver.example: "
+	    "host.example.net]" },
 	{ "192.0.2.1", "a@words.org", NULL, false,
-	    "fail words.org -all [a of words.org at 192.0.2.1, , says mx.receiver.example: unknown]" },
+	    "fail words.org -all [a of words.org at 192.0.2.1, , says mx.receiver.example: "
+	    "unknown]" },
 	{ "192.0.2.1", "a@silentwords.org", NULL, false, "fail silentwords.org -all" },
 	{ "192.0.2.1", "a@mx.org", NULL, false, "pass mx.org mx" },
 	{ "192.0.2.2", "a@mx.org", NULL, false, "temperror mx.org" },
@@ -560,9 +588,12 @@ static const struct {
 	{ "192.0.2.1", "a@ptr.org", NULL, false, "fail ptr.org -all" },
 	{ "192.0.2.1", "a@p.org", NULL, true, "pass p.org exists:%{p}.list.org" },
 	{ "192.0.2.1", "a@p.org", NULL, false, "pass p.org exists:%{p}.list.org" },
-	{ "192.0.2.1", "a b@local.org", NULL, false, "pass local.org exists:%{l}.local.org blanket" },
-	{ "192.0.2.1", "back\\slash@local.org", NULL, false, "pass local.org exists:%{l}.local.org blanket" },
-	{ "192.0.2.1", "\xc3\xa4@local.org", NULL, false, "pass local.org exists:%{l}.local.org blanket" },
+	{ "192.0.2.1", "a b@local.org", NULL, false,
+	    "pass local.org exists:%{l}.local.org blanket" },
+	{ "192.0.2.1", "back\\slash@local.org", NULL, false,
+	    "pass local.org exists:%{l}.local.org blanket" },
+	{ "192.0.2.1", "\xc3\xa4@local.org", NULL, false,
+	    "pass local.org exists:%{l}.local.org blanket" },
 	{ "192.0.2.1", "c@local.org", NULL, false, "fail local.org -all" },
 };
 
@@ -616,9 +647,12 @@ test_questions(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(questions); i++) {
-		struct spf_question q = { .sender = questions[i].sender, .helo = questions[i].helo,
-			.host = "mx.receiver.example", .names_known = questions[i].names,
-			.names_n = questions[i].names ? COUNT(known_names) : 0, .names = known_names };
+		struct spf_question q = { .sender = questions[i].sender,
+			.helo = questions[i].helo,
+			.host = "mx.receiver.example",
+			.names_known = questions[i].names,
+			.names_n = questions[i].names ? COUNT(known_names) : 0,
+			.names = known_names };
 
 		assert_true(ip_parse(questions[i].client, &q.client));
 		spf_ask(&q, take, &outcomes[i]);
@@ -627,13 +661,15 @@ test_questions(void **state)
 	for (i = 0; i < COUNT(questions); i++) {
 		run_until(&outcomes[i].calls, 1);
 		if (strcmp(buf_str(&outcomes[i].text), questions[i].expect) != 0)
-			fail_msg("%s: %s, expected %s", questions[i].sender, buf_str(&outcomes[i].text), questions[i].expect);
+			fail_msg("%s: %s, expected %s", questions[i].sender,
+			    buf_str(&outcomes[i].text), questions[i].expect);
 	}
 	for (i = 0; i < COUNT(questions); i++) {
 		assert_int_equal(outcomes[i].calls, 1);
 		buf_free(&outcomes[i].text);
 	}
-	/* what no record wants to know is not asked: no name of the type SPF (99), no PTR when the names are known */
+	/* what no record wants to know is not asked: no name of the type SPF (99), no PTR when the
+	 * names are known */
 	assert_int_equal(responder_seen(server, "direct.org", 99), 0);
 	assert_true(responder_seen(server, "1.2.0.192.in-addr.arpa", DNS_PTR) > 0);
 }
@@ -689,7 +725,8 @@ test_time(void **state)
 	buf_free(&words.text);
 }
 
-/* In every state: at once, while a record, hosts, names, an explanation are asked for, when it is decided. */
+/* In every state: at once, while a record, hosts, names, an explanation are asked for, when it is
+ * decided. */
 static void
 test_cancel(void **state)
 {
@@ -717,7 +754,8 @@ test_cancel(void **state)
 		while (responder_seen(server, rows[i].until, rows[i].type) == seen && o.calls == 0)
 			event_base_loop(base, EVLOOP_ONCE);
 		spf_cancel(q);
-		/* what was asked now waits as long; it is told after what was cancelled would have been */
+		/* what was asked now waits as long; it is told after what was cancelled would have
+		 * been */
 		ask("192.0.2.1", "a@silent.org", &other);
 		run_until(&other.calls, (unsigned)i + 1);
 	}
