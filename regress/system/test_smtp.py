@@ -289,7 +289,13 @@ def test_big_message_by_file(mx, place):
 
 def test_limits_on_connections(place):
     conf = 'limit connections-per-address 2\ngate { }\nrelay { from { 10.0.0.1 } }\n'
-    with Genkan(place, conf) as mx, Client(mx.port) as one, Client(mx.port) as two:
+    with Genkan(place, conf) as mx:
+        mx.await_log("session.closed")  # the one that saw whether the port answers
+        three_at_once(mx)
+
+
+def three_at_once(mx):
+    with Client(mx.port) as one, Client(mx.port) as two:
         assert one.greeting.code == two.greeting.code == 220
         with Client(mx.port) as three:
             assert three.greeting.code == 421
