@@ -1,9 +1,10 @@
 /*
  * Tables for people (columns.h).
  *
- * smtpctl hands every record of an answer to columns_add.  The first rows are kept until there are enough to choose widths;
- * then they are printed and later rows go out as they come, so a list of a million recipients needs no memory.  A key that
- * turns up only later than that makes a new table.  Nothing fails; values are strangers' text and are made harmless.
+ * smtpctl hands every record of an answer to columns_add.  The first rows are kept until there are
+ * enough to choose widths; then they are printed and later rows go out as they come, so a list of a
+ * million recipients needs no memory.  A key that turns up only later than that makes a new table.
+ * Nothing fails; values are strangers' text and are made harmless.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -94,12 +95,16 @@ static const struct {
 	const char *key;
 	enum kind kind;
 } known[] = {
-	{ "size", KIND_SIZE }, { "bytes", KIND_SIZE }, { "live_bytes", KIND_SIZE }, { "largest", KIND_SIZE },
-	{ "age", KIND_SECONDS }, { "left", KIND_SECONDS }, { "waited", KIND_SECONDS }, { "delay", KIND_SECONDS },
+	{ "size", KIND_SIZE }, { "bytes", KIND_SIZE }, { "live_bytes", KIND_SIZE },
+	{ "largest", KIND_SIZE },
+	{ "age", KIND_SECONDS }, { "left", KIND_SECONDS }, { "waited", KIND_SECONDS },
+	{ "delay", KIND_SECONDS },
 	{ "next", KIND_SECONDS }, { "oldest", KIND_SECONDS },
-	{ "seconds", KIND_SECONDS }, { "median", KIND_SECONDS }, { "p90", KIND_SECONDS }, { "max", KIND_SECONDS },
-	{ "time", KIND_TIME }, { "first", KIND_TIME }, { "last", KIND_TIME }, { "passed", KIND_TIME },
-	{ "expires", KIND_TIME }, { "created", KIND_TIME }, { "due", KIND_TIME }, { "since", KIND_TIME },
+	{ "seconds", KIND_SECONDS }, { "median", KIND_SECONDS }, { "p90", KIND_SECONDS },
+	{ "max", KIND_SECONDS },
+	{ "time", KIND_TIME }, { "first", KIND_TIME }, { "last", KIND_TIME },
+	{ "passed", KIND_TIME }, { "expires", KIND_TIME }, { "created", KIND_TIME },
+	{ "due", KIND_TIME }, { "since", KIND_TIME },
 	{ "until", KIND_TIME },
 };
 
@@ -116,7 +121,8 @@ kind_of(const struct field *f)
 	return KIND_PLAIN;
 }
 
-/* The text of a time for programs, which stands beside the time itself: people get the one made here. */
+/* The text of a time for programs, which stands beside the time itself: people get the one made
+ * here. */
 static bool
 is_duplicate(const struct field *f)
 {
@@ -156,7 +162,8 @@ add_number(struct buf *b, const struct field *f, int64_t now)
 static void
 add_value(struct buf *b, const struct field *f, int64_t now)
 {
-	if (f->type == FIELD_STR && *f->str == '\0' && (strcmp(f->key, "from") == 0 || strcmp(f->key, "sender") == 0))
+	if (f->type == FIELD_STR && *f->str == '\0' &&
+	    (strcmp(f->key, "from") == 0 || strcmp(f->key, "sender") == 0))
 		buf_adds(b, "<>"); /* the null sender */
 	else if (f->type == FIELD_STR)
 		human_add_text(b, f->str);
@@ -391,7 +398,8 @@ add_time(struct buf *out, int64_t seconds)
 	char text[64];
 	struct tm tm;
 
-	if (localtime_r(&t, &tm) != NULL && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm) > 0)
+	if (localtime_r(&t, &tm) != NULL &&
+	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm) > 0)
 		buf_adds(out, text);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Records (field.h) as text for people: aligned columns, or one field a line; times, sizes and durations in human units.
- * What a key means is known by its name, so smtpctl shows the records of every role by the same functions.
+ * Records (field.h) as text for people: aligned columns, or one field a line; times, sizes and
+ * durations in human units. What a key means is known by its name, so smtpctl shows the records of
+ * every role by the same functions.
  */
 #ifndef LIB_COLUMNS_H
 #define LIB_COLUMNS_H
@@ -26,8 +27,9 @@ void human_add_text(struct buf *, const char *);
 /* NOW: for times. */
 struct columns *columns_new(int64_t now);
 void columns_free(struct columns *);
-/* A row.  A record whose first key is another than the row's before it begins a table of its own.  Rows may be printed to
- * OUT at once, when there are enough of them to know how wide the columns are. */
+/* A row.  A record whose first key is another than the row's before it begins a table of its own.
+ * Rows may be printed to OUT at once, when there are enough of them to know how wide the columns
+ * are. */
 void columns_add(struct columns *, const struct field *, struct buf *out);
 /* The rows that are left. */
 void columns_end(struct columns *, struct buf *out);

@@ -1,9 +1,9 @@
 /*
  * The message that sendmail submits (compose.h).
  *
- * Two passes: the input becomes lines that end in CRLF, then its header is walked field by field.  Nothing fails but
- * an address list that recipients were to be read from: without it the mail would reach fewer people than it was meant for.
- * What must never happen is that a Bcc field goes out.
+ * Two passes: the input becomes lines that end in CRLF, then its header is walked field by field.
+ * Nothing fails but an address list that recipients were to be read from: without it the mail would
+ * reach fewer people than it was meant for. What must never happen is that a Bcc field goes out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +14,12 @@
 #include "lib/rfc5322.h"
 
 #define LINE_MOST 998
+#define NEAR 40 /* octets of a field that a complaint shows */
 
 /* --- lines --- */
 
-/* Octets up to the end of the line at S; *END gets those of the end itself: LF, CRLF, or a CR alone. */
+/* Octets up to the end of the line at S; *END gets those of the end itself: LF, CRLF, or a CR
+ * alone. */
 static size_t
 find_line(const char *s, size_t len, size_t *end)
 {
@@ -29,7 +31,8 @@ find_line(const char *s, size_t len, size_t *end)
 	return n;
 }
 
-/* All of the input as lines, and no NUL in them.  Returns the length of what precedes the first empty line. */
+/* All of the input as lines, and no NUL in them.  Returns the length of what precedes the first
+ * empty line. */
 static size_t
 add_lines(struct buf *out, const char *in, size_t len, bool dot_is_text)
 {
@@ -135,7 +138,8 @@ complete_address(const struct header_address *a, void *arg)
 	w->copied = a->end;
 }
 
-/* A list that cannot be read stays as it is: it is the writer's, and not what the message is sent by. */
+/* A list that cannot be read stays as it is: it is the writer's, and not what the message is sent
+ * by. */
 static void
 add_addresses(struct walk *w, const struct header_field *f)
 {
@@ -167,12 +171,13 @@ static char *
 take_recipients(struct walk *w, const struct header_field *f)
 {
 	const char *why;
-	size_t at;
+	size_t at, near;
 
 	if (header_addresses(f->value, f->value_len, add_recipient, w->out, &why, &at))
 		return NULL;
-	return xasprintf("the field \"%.*s\" cannot be read: %s, near \"%.*s\"", (int)f->name_len, f->name, why,
-	    (int)(f->value_len - at < 40 ? f->value_len - at : 40), f->value + at);
+	near = f->value_len - at < NEAR ? f->value_len - at : NEAR;
+	return xasprintf("the field \"%.*s\" cannot be read: %s, near \"%.*s\"", (int)f->name_len,
+	    f->name, why, (int)near, f->value + at);
 }
 
 static char *
@@ -182,7 +187,8 @@ walk_field(struct walk *w, const struct header_field *f, size_t used)
 	char *why = NULL;
 
 	w->present |= known->present;
-	if (w->options->from_header && (known->flags & RECIPIENTS) && (known->flags & RESENT) == w->resent)
+	if (w->options->from_header && (known->flags & RECIPIENTS) &&
+	    (known->flags & RESENT) == w->resent)
 		why = take_recipients(w, f);
 	if (known->flags & DROPPED)
 		return why;
@@ -193,7 +199,8 @@ walk_field(struct walk *w, const struct header_field *f, size_t used)
 	return why;
 }
 
-/* Octets of LINES that are header fields; RESENT in *FLAGS when one of them names recipients of a resent message. */
+/* Octets of LINES that are header fields; RESENT in *FLAGS when one of them names recipients of a
+ * resent message. */
 static size_t
 measure_header(const char *lines, size_t len, unsigned *flags)
 {
@@ -206,24 +213,31 @@ measure_header(const char *lines, size_t len, unsigned *flags)
 	return pos;
 }
 
+/* Who sends it: the reverse-path, or ourselves for the null one. */
+static void
+add_from(struct buf *text, const struct compose_options *o)
+{
+	char *daemon = xasprintf("MAILER-DAEMON@%s", o->host);
+	const char *address = *o->sender != '\0' ? o->sender : daemon;
+
+	buf_adds(text, "From: ");
+	if (o->full_name != NULL && *o->full_name != '\0') {
+		header_add_phrase(text, o->full_name);
+		buf_addf(text, " <%s>\r\n", address);
+	} else {
+		buf_addf(text, "%s\r\n", address);
+	}
+	free(daemon);
+}
+
 static void
 add_missing(struct walk *w)
 {
 	const struct compose_options *o = w->options;
 	struct buf *text = &w->out->text;
-	char *daemon;
 
-	if ((w->present & HAS_FROM) == 0) {
-		daemon = xasprintf("MAILER-DAEMON@%s", o->host);
-		buf_adds(text, "From: ");
-		if (o->full_name != NULL && *o->full_name != '\0') {
-			header_add_phrase(text, o->full_name);
-			buf_addc(text, ' ');
-		}
-		buf_addf(text, o->full_name != NULL && *o->full_name != '\0' ? "<%s>\r\n" : "%s\r\n",
-		    *o->sender != '\0' ? o->sender : daemon);
-		free(daemon);
-	}
+	if ((w->present & HAS_FROM) == 0)
+		add_from(text, o);
 	if ((w->present & HAS_DATE) == 0) {
 		buf_adds(text, "Date: ");
 		header_add_date(text, o->now);
@@ -269,7 +283,8 @@ compose(const struct compose_options *options, const char *in, size_t len, struc
 	}
 	add_missing(&w);
 	if (pos == lines.len || lines.data[pos] != '\r')
-		buf_adds(&out->text, "\r\n"); /* what follows is body without an empty line before it */
+		/* what follows is body without an empty line before it */
+		buf_adds(&out->text, "\r\n");
 	if (lines.len > 0)
 		add_body(&out->text, lines.data + pos, lines.len - pos);
 	buf_free(&lines);

@@ -1,8 +1,9 @@
 /*
  * The reader of message content (content.h): one pass over the octets, in pieces of any length.
  *
- * The control role looks with it at what a local program hands in, because that program may be anybody's and the next
- * server must not be made to see two messages where we saw one.  It changes nothing and keeps nothing but counts.
+ * The control role looks with it at what a local program hands in, because that program may be
+ * anybody's and the next server must not be made to see two messages where we saw one.  It changes
+ * nothing and keeps nothing but counts.
  */
 #include "lib/content.h"
 
@@ -15,7 +16,8 @@ match_received(struct content *c, uint8_t octet)
 {
 	uint8_t folded = octet >= 'A' && octet <= 'Z' ? octet | 0x20 : octet;
 
-	if (c->column != c->matched || c->matched == RECEIVED_LEN || folded != (uint8_t)received[c->matched])
+	if (c->column != c->matched || c->matched == RECEIVED_LEN ||
+	    folded != (uint8_t)received[c->matched])
 		return;
 	if (++c->matched == RECEIVED_LEN)
 		c->received++;

@@ -1,6 +1,7 @@
 /*
- * Looks at the octets of a message as they pass: are its lines lines (RFC 5321 2.3.8), how many servers has it seen, is it
- * 8-bit.  For messages that come other than by SMTP; pure, octets in, findings out.
+ * Looks at the octets of a message as they pass: are its lines lines (RFC 5321 2.3.8), how many
+ * servers has it seen, is it 8-bit.  For messages that come other than by SMTP; pure, octets in,
+ * findings out.
  */
 #ifndef LIB_CONTENT_H
 #define LIB_CONTENT_H
@@ -24,7 +25,8 @@ struct content {
 
 /* CONTENT zeroed before the first piece. */
 void content_look(struct content *, const void *, size_t);
-/* At the end of the last piece: true when the last line is a whole one.  Notices a CR that nothing follows. */
+/* At the end of the last piece: true when the last line is a whole one.  Notices a CR that nothing
+ * follows. */
 bool content_end(struct content *);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * Control requests and their ends as octets (ctl_wire.h).
  *
- * smtpctl, the control role and every role that answers (ctl.c) share it.  The decoders take all of a message or
- * nothing, keep no memory, and never read past what the cursor was made for.  What must never happen: that a word read
- * here holds a NUL, because roles compare and print words as C strings (cursor_str sees to it).
+ * smtpctl, the control role and every role that answers (ctl.c) share it.  The decoders take all of
+ * a message or nothing, keep no memory, and never read past what the cursor was made for.  What
+ * must never happen: that a word read here holds a NUL, because roles compare and print words as C
+ * strings (cursor_str sees to it).
  */
 #include <string.h>
 

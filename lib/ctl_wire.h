@@ -1,6 +1,7 @@
 /*
- * The words of a control request as they travel: from smtpctl to the control role over its socket, and from there to
- * the role that answers.  Encoding and decoding only; any local user may write to that socket, so the decoder is fuzzed.
+ * The words of a control request as they travel: from smtpctl to the control role over its socket,
+ * and from there to the role that answers.  Encoding and decoding only; any local user may write to
+ * that socket, so the decoder is fuzzed.
  */
 #ifndef LIB_CTL_WIRE_H
 #define LIB_CTL_WIRE_H
@@ -20,8 +21,8 @@ struct cursor;
 
 /* u32 N, N strings. */
 void ctl_words_write(struct buf *, unsigned n, const char *const *words);
-/* How many there were; 0 and a bad cursor when there were none, more than MOST, or they cannot be read.  WORDS point
- * into the bytes that the cursor was made for. */
+/* How many there were; 0 and a bad cursor when there were none, more than MOST, or they cannot be
+ * read.  WORDS point into the bytes that the cursor was made for. */
 unsigned ctl_words_read(struct cursor *, const char **words, unsigned most);
 
 /* "KEY=value" among the words behind the first: the value, NULL when there is none. */

@@ -1,10 +1,11 @@
 /*
  * Header fields and address lists (rfc5322.h).
  *
- * sendmail -t finds its recipients here, in headers that any program wrote, so the reader takes what the obsolete syntax
- * allows and names what it cannot take.  The list parser is a loop over tokens with three places: in the words before an
- * address, inside angle brackets, and behind them.  What must never happen: an address made of pieces of two, or one that
- * a comment or a display name smuggled in.
+ * sendmail -t finds its recipients here, in headers that any program wrote, so the reader takes
+ * what the obsolete syntax allows and names what it cannot take.  The list parser is a loop over
+ * tokens with three places: in the words before an address, inside angle brackets, and behind them.
+ * What must never happen: an address made of pieces of two, or one that a comment or a display name
+ * smuggled in.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,8 @@ is_special(char c)
 static bool
 is_atom_octet(char c)
 {
-	return !is_space(c) && !is_special(c) && c != '"' && c != '(' && c != ')' && c != '[' && c != ']';
+	return !is_space(c) && !is_special(c) &&
+	    c != '"' && c != '(' && c != ')' && c != '[' && c != ']';
 }
 
 /* Skips a comment, which may hold others (RFC 5322 3.2.2).  False: it does not end. */
@@ -166,7 +168,8 @@ scan(struct scanner *sc)
 	if (c == '[')
 		return scan_enclosed(sc, ']', TOKEN_LITERAL, "a domain literal does not end");
 	if (c == ')' || c == ']') {
-		sc->why = c == ')' ? "a parenthesis that nothing opened" : "a bracket that nothing opened";
+		sc->why = c == ')' ? "a parenthesis that nothing opened" :
+		    "a bracket that nothing opened";
 		return TOKEN_BAD;
 	}
 	if (is_special(c)) {
@@ -185,9 +188,9 @@ struct list {
 	struct buf text;  /* of the address that is being read */
 	size_t end;       /* behind its last token */
 	bool qualified;
-	bool broken;      /* two words without a dot or "@" between them: no address, but a display name perhaps */
+	bool broken;      /* two words with no dot or "@" between: a display name perhaps */
 	bool in_group;
-	bool closed;      /* an address in angle brackets was read: only a comma goes on from here */
+	bool closed;      /* behind an address in angle brackets: only a comma goes on */
 	void (*visit)(const struct header_address *, void *);
 	void *arg;
 };
@@ -210,19 +213,22 @@ complain(struct list *l, const char *why)
 static bool
 finish(struct list *l)
 {
-	struct header_address a = { .text = buf_str(&l->text), .qualified = l->qualified, .end = l->end };
+	struct header_address a = { .text = buf_str(&l->text), .qualified = l->qualified,
+	    .end = l->end };
 
 	l->closed = false;
 	if (l->text.len == 0)
 		return true;
 	if (l->broken)
-		return complain(l, "words without a comma between them, or a name without an address");
+		return complain(l,
+		    "words without a comma between them, or a name without an address");
 	l->visit(&a, l->arg);
 	forget_text(l);
 	return true;
 }
 
-/* Octets of the last token, without folds: inside a quoted string they are no part of it (RFC 5322 3.2.4). */
+/* Octets of the last token, without folds: inside a quoted string they are no part of it (RFC 5322
+ * 3.2.4). */
 static void
 add_token(struct list *l)
 {
@@ -234,7 +240,8 @@ add_token(struct list *l)
 	l->end = l->sc.pos;
 }
 
-/* A word after a word, with a space between, belongs to an address only around a dot (RFC 5322 4.4). */
+/* A word after a word, with a space between, belongs to an address only around a dot (RFC 5322
+ * 4.4). */
 static void
 add_word(struct list *l)
 {
@@ -268,7 +275,8 @@ angle(struct list *l)
 			l->qualified = true;
 			add_token(l);
 		} else if (token == TOKEN_SPECIAL)
-			return complain(l, "an address in \"<\" and \">\" holds a character that must be quoted");
+			return complain(l,
+			    "an address in \"<\" and \">\" holds a character that must be quoted");
 		else
 			add_word(l);
 	}
@@ -314,7 +322,8 @@ read_list(struct list *l)
 	while ((token = scan(&l->sc)) != TOKEN_END) {
 		if (token == TOKEN_BAD)
 			return false;
-		if (l->closed && (token != TOKEN_SPECIAL || strchr(",;", l->sc.s[l->sc.start]) == NULL))
+		if (l->closed && (token != TOKEN_SPECIAL ||
+		    strchr(",;", l->sc.s[l->sc.start]) == NULL))
 			return complain(l, "something behind \">\" and no comma between");
 		if (token != TOKEN_SPECIAL)
 			add_word(l);
@@ -325,8 +334,8 @@ read_list(struct list *l)
 }
 
 bool
-header_addresses(const char *value, size_t len, void (*visit)(const struct header_address *, void *), void *arg,
-    const char **why, size_t *at)
+header_addresses(const char *value, size_t len,
+    void (*visit)(const struct header_address *, void *), void *arg, const char **why, size_t *at)
 {
 	struct list l = { .sc = { .s = value, .len = len }, .visit = visit, .arg = arg };
 	bool ok = read_list(&l);
@@ -349,12 +358,15 @@ is_atom_text(char c)
 static void
 add_base64(struct buf *b, const unsigned char *p, size_t len)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint32_t three;
 	size_t i;
 
 	for (i = 0; i < len; i += 3) {
-		three = (uint32_t)p[i] << 16 | (i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < len ? p[i + 2] : 0);
+		three = (uint32_t)p[i] << 16;
+		three |= i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0;
+		three |= i + 2 < len ? p[i + 2] : 0;
 		buf_addc(b, digits[three >> 18]);
 		buf_addc(b, digits[three >> 12 & 63]);
 		buf_addc(b, i + 1 < len ? digits[three >> 6 & 63] : '=');
@@ -398,8 +410,11 @@ header_add_phrase(struct buf *b, const char *name)
 		buf_adds(b, buf_str(&clean));
 	else {
 		buf_addc(b, '"');
-		for (i = 0; i < clean.len; i++)
-			buf_addf(b, clean.data[i] == '"' || clean.data[i] == '\\' ? "\\%c" : "%c", clean.data[i]);
+		for (i = 0; i < clean.len; i++) {
+			if (clean.data[i] == '"' || clean.data[i] == '\\')
+				buf_addc(b, '\\');
+			buf_addc(b, clean.data[i]);
+		}
 		buf_addc(b, '"');
 	}
 	buf_free(&clean);
@@ -409,8 +424,8 @@ void
 header_add_date(struct buf *b, int64_t seconds)
 {
 	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-		"Nov", "Dec" };
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
 	time_t t = (time_t)seconds;
 	struct tm tm;
 	long zone;
@@ -419,6 +434,7 @@ header_add_date(struct buf *b, int64_t seconds)
 	if (localtime_r(&t, &tm) == NULL)
 		memset(&tm, 0, sizeof(tm));
 	zone = tm.tm_gmtoff / 60;
-	buf_addf(b, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
+	buf_addf(b, "%s, %d %s %d %02d:%02d:%02d ", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	buf_addf(b, "%c%02ld%02ld", zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
 }

@@ -1,7 +1,7 @@
 /*
- * The header of a message as RFC 5322 writes it: its fields, the address lists in them, and dates.  Syntax only: pure
- * functions over (pointer, length), lenient as readers of real mail must be (RFC 5322 4), for sendmail and whoever else
- * looks into a header.
+ * The header of a message as RFC 5322 writes it: its fields, the address lists in them, and dates.
+ * Syntax only: pure functions over (pointer, length), lenient as readers of real mail must be (RFC
+ * 5322 4), for sendmail and whoever else looks into a header.
  */
 #ifndef LIB_RFC5322_H
 #define LIB_RFC5322_H
@@ -20,30 +20,31 @@ struct header_field {
 	size_t value_len;
 };
 
-/* The field at the start of S.  Lines end in CRLF or LF.  Returns the octets used, its line ends included; 0 when what
- * stands there is no field. */
+/* The field at the start of S.  Lines end in CRLF or LF.  Returns the octets used, its line ends
+ * included; 0 when what stands there is no field. */
 size_t header_field_read(const char *s, size_t len, struct header_field *);
 /* Letter case ignored. */
 bool header_field_is(const struct header_field *, const char *name);
 
 /* One address of a list. */
 struct header_address {
-	const char *text; /* local part as it was quoted, "@" and domain if there are any; comments and folds are gone */
+	const char *text; /* local part as it was quoted, "@", domain; no comments, no folds */
 	bool qualified;   /* has a domain */
-	size_t end;       /* offset in the value behind its last octet: where "@domain" belongs if it has none */
+	size_t end;       /* offset in the value where "@domain" belongs if it has none */
 };
 
 /*
- * Calls VISIT for every mailbox in an address list (RFC 5322 3.4 and 4.4): with or without display name and angle
- * brackets, in groups, with comments, quoted strings, source routes and empty elements.  TEXT is valid during the call and
- * is not checked beyond its tokens (mailaddr.h does).  On false *WHY says what is wrong and *AT where; those before it
- * were visited.
+ * Calls VISIT for every mailbox in an address list (RFC 5322 3.4 and 4.4): with or without display
+ * name and angle brackets, in groups, with comments, quoted strings, source routes and empty
+ * elements.  TEXT is valid during the call and is not checked beyond its tokens (mailaddr.h does).
+ * On false *WHY says what is wrong and *AT where; those before it were visited.
  */
-bool header_addresses(const char *value, size_t len, void (*visit)(const struct header_address *, void *arg), void *arg,
+bool header_addresses(const char *value, size_t len,
+    void (*visit)(const struct header_address *, void *arg), void *arg,
     const char **why, size_t *at);
 
-/* A display name: as it is when it is words of atoms, quoted when it must be, encoded (RFC 2047, UTF-8) when it is not
- * ASCII.  Controls become spaces. */
+/* A display name: as it is when it is words of atoms, quoted when it must be, encoded (RFC 2047,
+ * UTF-8) when it is not ASCII.  Controls become spaces. */
 void header_add_phrase(struct buf *, const char *name);
 /* "Fri, 22 Nov 2019 04:16:00 +0900", local time (RFC 5322 3.3). */
 void header_add_date(struct buf *, int64_t seconds);

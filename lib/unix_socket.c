@@ -1,9 +1,10 @@
 /*
  * Listening at and connecting to unix sockets (unix_socket.h).
  *
- * The master makes the control socket with it, smtpctl connects to it.  The folder is opened first and the socket named
- * relative to it by /proc/self/fd, so the length of the path does not matter.  It fails with a reason for the operator;
- * what must never happen is that the socket of a server that runs is taken away from it.
+ * The master makes the control socket with it, smtpctl connects to it.  The folder is opened first
+ * and the socket named relative to it by /proc/self/fd, so the length of the path does not matter.
+ * It fails with a reason for the operator; what must never happen is that the socket of a server
+ * that runs is taken away from it.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,7 +52,8 @@ place_open(const char *path, struct place *p)
 	name = basename(copy);
 	memset(&p->address, 0, sizeof(p->address));
 	p->address.sun_family = AF_UNIX;
-	n = snprintf(p->address.sun_path, sizeof(p->address.sun_path), "/proc/self/fd/%d/%s", p->folder, name);
+	n = snprintf(p->address.sun_path, sizeof(p->address.sun_path), "/proc/self/fd/%d/%s",
+	    p->folder, name);
 	free(copy);
 	if (n < (int)sizeof(p->address.sun_path))
 		return 0;
@@ -129,8 +131,8 @@ unix_socket_listen(const char *path, mode_t mode, char **why)
 		return -1;
 	}
 	if (is_taken(&p))
-		*why = xasprintf("%s: somebody answers there already; end the server that runs, or give this one "
-				 "another spool", path);
+		*why = xasprintf("%s: somebody answers there already; end the server that runs, or "
+		    "give this one another spool", path);
 	else if ((fd = listen_place(&p, mode)) < 0)
 		*why = xasprintf("%s: %s", path, strerror(errno));
 	place_close(&p);

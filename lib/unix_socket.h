@@ -6,8 +6,8 @@
 
 #include <sys/types.h>
 
-/* Listens at PATH with those permissions, non-blocking.  A socket that a dead process left there is replaced; one that
- * somebody answers at is not.  -1 with *WHY (caller frees). */
+/* Listens at PATH with those permissions, non-blocking.  A socket that a dead process left there is
+ * replaced; one that somebody answers at is not.  -1 with *WHY (caller frees). */
 int unix_socket_listen(const char *path, mode_t mode, char **why);
 /* Connected, blocking; -1 with errno. */
 int unix_socket_connect(const char *path);

@@ -1,6 +1,6 @@
 /*
- * smtpctl address: where mail for an address goes, as a tree.  Needs no server: it asks the same functions as the lookup
- * role, with the caller's own rights.
+ * smtpctl address: where mail for an address goes, as a tree.  Needs no server: it asks the same
+ * functions as the lookup role, with the caller's own rights.
  *
  * Aliases may lead back to themselves; a branch that does is shown as a loop and not followed.
  */
@@ -27,12 +27,16 @@ struct tree {
 };
 
 static const char *const methods[] = {
-	[MAILBOX_MAILDIR] = "maildir", [MAILBOX_MBOX] = "mbox", [MAILBOX_LMTP] = "lmtp", [MAILBOX_PIPE] = "pipe",
+	[MAILBOX_MAILDIR] = "maildir",
+	[MAILBOX_MBOX] = "mbox",
+	[MAILBOX_LMTP] = "lmtp",
+	[MAILBOX_PIPE] = "pipe",
 };
 
 /* One line of the tree. */
 static void
-print_node(const struct tree *t, const char *address, const char *kind, const char *what, const struct field *more)
+print_node(const struct tree *t, const char *address, const char *kind, const char *what,
+    const struct field *more)
 {
 	struct buf line = { 0 };
 	struct field f[12];
@@ -65,9 +69,11 @@ static void walk(struct tree *, const char *address);
 static void
 print_local(const struct tree *t, const char *address, const struct route_answer *a)
 {
-	char *what = xasprintf("%s as %s (uid %u)", a->path, a->account != NULL ? a->account : "?", (unsigned)a->uid);
+	const char *account = a->account != NULL ? a->account : "?";
+	char *what = xasprintf("%s as %s (uid %u)", a->path, account, (unsigned)a->uid);
 
-	print_node(t, address, methods[a->method], what, FIELDS(F_STR("path", a->path), F_STR("account", a->account),
+	print_node(t, address, methods[a->method], what,
+	    FIELDS(F_STR("path", a->path), F_STR("account", a->account),
 	    F_U64("uid", a->uid), F_U64("gid", a->gid), F_STR("root", a->root)));
 	free(what);
 }
@@ -84,7 +90,8 @@ on_route(const struct route_answer *a, void *arg)
 		print_local(t, address, a);
 		break;
 	case ROUTE_RELAY:
-		print_node(t, address, "relay", a->destination, FIELDS(F_STR("destination", a->destination)));
+		print_node(t, address, "relay", a->destination,
+		    FIELDS(F_STR("destination", a->destination)));
 		break;
 	case ROUTE_EXPAND:
 		print_node(t, address, "stands for", NULL, FIELDS(F_U64("targets", a->targets_n)));
@@ -94,7 +101,8 @@ on_route(const struct route_answer *a, void *arg)
 	case ROUTE_FAIL:
 	case ROUTE_DEFER:
 		t->failed = true;
-		print_node(t, address, a->kind == ROUTE_FAIL ? "fails" : "waits", a->why, FIELDS(F_STR("why", a->why)));
+		print_node(t, address, a->kind == ROUTE_FAIL ? "fails" : "waits", a->why,
+		    FIELDS(F_STR("why", a->why)));
 		break;
 	}
 }
@@ -122,7 +130,8 @@ walk(struct tree *t, const char *address)
 	t->path[t->depth++] = address;
 	if (loop) {
 		t->failed = true;
-		print_node(t, address, "loop", "stands above already", FIELDS(F_STR("why", "stands above already")));
+		print_node(t, address, "loop", "stands above already",
+		    FIELDS(F_STR("why", "stands above already")));
 	} else {
 		lookup_route_now(&t->conf->lookup, address, on_route, t);
 	}

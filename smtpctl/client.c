@@ -1,8 +1,9 @@
 /*
  * The control client (client.h): connects to SPOOL/control, sends a request, hands on what comes.
  *
- * Its loop ends with the request.  Whoever consumes records may take its time: nothing is read meanwhile, and the server
- * holds its answer back.  A server that is gone, or says what makes no sense, is an error with a reason, never a crash.
+ * Its loop ends with the request.  Whoever consumes records may take its time: nothing is read
+ * meanwhile, and the server holds its answer back.  A server that is gone, or says what makes no
+ * sense, is an error with a reason, never a crash.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "smtpctl/smtpctl.h"
 
 #define PIECE (64 * 1024)
+#define BROKEN "the server closed the connection before the answer was complete; its log says why"
 
 struct exchange {
 	const struct request *request;
@@ -127,7 +129,7 @@ exchange(const struct request *r, int fd, char **why)
 		event_base_loop(x.base, EVLOOP_NONBLOCK);
 	}
 	event_base_free(x.base);
-	*why = x.ended ? x.why : xstrdup("the server closed the connection before the answer was complete; its log says why");
+	*why = x.ended ? x.why : xstrdup(BROKEN);
 	return x.status;
 }
 

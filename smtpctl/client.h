@@ -24,8 +24,9 @@ struct request {
 /* No server answers at the socket. */
 #define CLIENT_NO_SERVER (-1)
 
-/* Asks, and waits for the end.  The server's status (0, 1, 2), 1 when the connection broke, or CLIENT_NO_SERVER; unless 0 *WHY
- * (caller frees) says what is wrong.  QUIET: no warning about a configuration that cannot be used. */
+/* Asks, and waits for the end.  The server's status (0, 1, 2), 1 when the connection broke, or
+ * CLIENT_NO_SERVER; unless 0 *WHY (caller frees) says what is wrong.  QUIET: no warning about a
+ * configuration that cannot be used. */
 int client_request(const struct request *, bool quiet, char **why);
 
 #endif

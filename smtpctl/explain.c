@@ -1,9 +1,9 @@
 /*
- * smtpctl gate explain: what the gate of the configuration would do with a caller, rule by rule, and what he could do about
- * it.
+ * smtpctl gate explain: what the gate of the configuration would do with a caller, rule by rule,
+ * and what he could do about it.
  *
- * The rules are evaluated by the same code as in a session.  Where a fact was not given, a rule is open, and so is every
- * verdict below it in that phase; the end says which words would settle it.
+ * The rules are evaluated by the same code as in a session.  Where a fact was not given, a rule is
+ * open, and so is every verdict below it in that phase; the end says which words would settle it.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,12 +46,14 @@ tell_fact(struct walk *w, const char *fact, const char *value, const char *more)
 	struct buf line = { 0 };
 
 	if (options.json) {
-		output_record(FIELDS(F_STR("part", "fact"), F_STR("fact", fact), F_STR("value", value), F_STR("why", more)),
+		output_record(FIELDS(F_STR("part", "fact"), F_STR("fact", fact),
+		    F_STR("value", value), F_STR("why", more)),
 		    w->out);
 		return;
 	}
-	buf_addf(&line, "  %-20s %s%s%s%s", fact, value, more != NULL ? " (" : "", more != NULL ? more : "",
-	    more != NULL ? ")" : "");
+	buf_addf(&line, "  %-20s %s", fact, value);
+	if (more != NULL)
+		buf_addf(&line, " (%s)", more);
 	output_note(w->out, "%s", buf_str(&line));
 	buf_free(&line);
 }
@@ -71,7 +73,8 @@ tell_s25r(struct walk *w)
 	tell_fact(w, "s25r", rule == S25R_PASS ? "pass" : text,
 	    rule == 0 ? "no verified name" : rule > 0 ? s25r_expression(rule) : NULL);
 	if (f->name != NULL)
-		tell_fact(w, "s25r own-address", s25r_own_address(f->name, &f->client) ? "yes" : "no", NULL);
+		tell_fact(w, "s25r own-address",
+		    s25r_own_address(f->name, &f->client) ? "yes" : "no", NULL);
 }
 
 static void
@@ -97,7 +100,8 @@ tell_rdns(struct walk *w)
 static void
 tell_sign(struct walk *w, enum fact fact, bool value)
 {
-	tell_fact(w, fact_name(fact), value ? "yes" : "no", w->caller->assumed & FACT_BIT(fact) ? "assumed" : NULL);
+	tell_fact(w, fact_name(fact), value ? "yes" : "no",
+	    w->caller->assumed & FACT_BIT(fact) ? "assumed" : NULL);
 }
 
 static void
@@ -121,8 +125,11 @@ tell_facts(struct walk *w)
 	if (!c->ledger_asked)
 		tell_fact(w, "ledger", "not asked", "no server runs, or it does not answer us");
 	else
-		tell_fact(w, "ledger", c->denied ? "denied by the operator" : c->allowed ? "allowed by the operator" :
-		    c->passed ? "sat through a pause lately" : "knows nothing of the address", NULL);
+		tell_fact(w, "ledger",
+		    c->denied ? "denied by the operator" :
+		    c->allowed ? "allowed by the operator" :
+		    c->passed ? "sat through a pause lately" : "knows nothing of the address",
+		    NULL);
 }
 
 /* --- rules --- */
@@ -145,10 +152,12 @@ tell_rule(struct walk *w, const struct rule *r, const char *outcome)
 
 	rule_print(&rule, r);
 	if (options.json)
-		output_record(FIELDS(F_STR("part", "rule"), F_U64("rule", r->number), F_U64("line", r->place.line),
-		    F_STR("phase", phase_name(r->at)), F_STR("text", buf_str(&rule)), F_STR("outcome", outcome)), w->out);
+		output_record(FIELDS(F_STR("part", "rule"), F_U64("rule", r->number),
+		    F_U64("line", r->place.line), F_STR("phase", phase_name(r->at)),
+		    F_STR("text", buf_str(&rule)), F_STR("outcome", outcome)), w->out);
 	else
-		output_note(w->out, "  %-9s line %-4u %-12s %s", phase_name(r->at), r->place.line, outcome, buf_str(&rule));
+		output_note(w->out, "  %-9s line %-4u %-12s %s", phase_name(r->at), r->place.line,
+		    outcome, buf_str(&rule));
 	buf_free(&rule);
 }
 
@@ -276,7 +285,8 @@ tell_remedies(struct walk *w, const struct rule *r)
 	unsigned i;
 
 	if (facts == 0)
-		tell(w, "to pass", "a trust rule above line %u: this one is for everybody", r->place.line);
+		tell(w, "to pass", "a trust rule above line %u: this one is for everybody",
+		    r->place.line);
 	for (i = 0; i < FACT_COUNT; i++)
 		if ((facts & FACT_BIT(i)) && advice[i] != NULL)
 			tell(w, "to pass", "%s", advice[i]);
@@ -302,8 +312,10 @@ static void
 ask_triplet(struct walk *w, const char *identity, const char *sender, const char *recipient)
 {
 	char *words[] = { xstrdup("grey"), xstrdup("list"), xasprintf("identity=%s", identity),
-		xasprintf("from=%s", *sender != '\0' ? sender : "<>"), xasprintf("to=%s", recipient) };
-	struct request r = { .n = 5, .words = (const char *const *)words, .record = on_triplet, .arg = w };
+		xasprintf("from=%s", *sender != '\0' ? sender : "<>"),
+		    xasprintf("to=%s", recipient) };
+	struct request r = { .n = 5, .words = (const char *const *)words, .record = on_triplet,
+	    .arg = w };
 	char *why = NULL;
 	size_t i;
 
@@ -325,26 +337,35 @@ tell_greylist(struct walk *w)
 	if (r->by == GREY_BY_CLIENT)
 		tell(w, "greylist", "would be asked for \"%s\" alone", ask.identity);
 	else
-		tell(w, "greylist", "would be asked for identity \"%s\", sender \"%s\", recipient \"%s\"",
-		    ask.identity, f->sender != NULL ? ask.sender : "?", f->recipient != NULL ? f->recipient : "?");
+		tell(w, "greylist",
+		    "would be asked for identity \"%s\", sender \"%s\", recipient \"%s\"",
+		    ask.identity, f->sender != NULL ? ask.sender : "?",
+		    f->recipient != NULL ? f->recipient : "?");
 	if (w->caller->ledger_asked && f->sender != NULL && f->recipient != NULL)
 		ask_triplet(w, ask.identity, ask.sender, f->recipient);
 	human_add_seconds(&times, ask.question.delay);
 	buf_adds(&times, " later, within ");
 	human_add_seconds(&times, ask.question.window);
 	if (w->refusal == NULL)
-		tell(w, "to pass", "come back %s, from any host of the same identity; or: smtpctl grey allow client=%s",
-		    buf_str(&times), ip_text(&f->client).s);
+		tell(w, "to pass", "come back %s, from any host of the same identity; or: "
+		    "smtpctl grey allow client=%s", buf_str(&times), ip_text(&f->client).s);
 	buf_free(&times);
 	grey_ask_clear(&ask);
+}
+
+/* The rule that the verdict is: a refusal, else the greylist, else trust; NULL: none. */
+static const struct rule *
+find_verdict(const struct walk *w)
+{
+	if (w->refusal != NULL)
+		return w->refusal;
+	return w->grey != NULL ? w->grey : w->trust;
 }
 
 static void
 tell_verdict(struct walk *w)
 {
-	const struct rule *r = w->refusal != NULL ? w->refusal : w->trust != NULL ? w->trust : w->grey;
-	const char *word = w->refusal != NULL ? action_name(w->refusal->action) : w->grey != NULL ? "greylist" :
-	    w->trust != NULL ? "trust" : "let in";
+	const struct rule *r = find_verdict(w);
 	struct buf missing = { 0 };
 
 	if (w->waits > 0)
@@ -353,12 +374,12 @@ tell_verdict(struct walk *w)
 	if (w->uncertain)
 		tell(w, "uncertain", "some rules are open; give %s", buf_str(&missing));
 	buf_free(&missing);
-	if (w->grey != NULL && w->refusal == NULL)
-		r = w->grey;
 	if (r == NULL)
-		tell(w, "verdict", "%s%s", word, w->gate->n == 0 ? ": the gate has no rules" : ": no rule stops this caller");
+		tell(w, "verdict", "let in: %s",
+		    w->gate->n == 0 ? "the gate has no rules" : "no rule stops this caller");
 	else
-		tell(w, "verdict", "%s at %s, by rule %u (line %u%s)", word, phase_name(r->at), r->number, r->place.line,
+		tell(w, "verdict", "%s at %s, by rule %u (line %u%s)", action_name(r->action),
+		    phase_name(r->at), r->number, r->place.line,
 		    w->gate->built_in ? " of the built-in gate" : "");
 	if (w->caller->denied && w->refusal == NULL)
 		tell(w, "ledger", "the operator denied this caller; a greylist rule refuses him");
@@ -375,15 +396,18 @@ explain(struct caller *caller, const struct conf *conf)
 	enum phase phase;
 
 	tell_facts(&w);
-	output_note(w.out, "rules of %s", conf->gate.built_in ? "the built-in gate (smtpctl config show prints it)" :
-	    conf->path);
+	if (conf->gate.built_in)
+		output_note(w.out, "rules of the built-in gate (smtpctl config show prints it)");
+	else
+		output_note(w.out, "rules of %s", conf->path);
 	for (phase = PHASE_CONNECT; phase < PHASE_COUNT; phase++)
 		walk_phase(&w, phase);
 	tell_verdict(&w);
 	output_end(w.out);
 }
 
-/* "gate explain session=ID" asks the ledger for a decision of the past; everything else is worked out here. */
+/* "gate explain session=ID" asks the ledger for a decision of the past; everything else is worked
+ * out here. */
 int
 gate_explain(int n, char **words)
 {

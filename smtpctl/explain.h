@@ -1,6 +1,6 @@
 /*
- * The inside of `smtpctl gate explain`: a caller who is not there.  explain_facts.c finds out what there is to know of
- * him, explain.c leads him through the rules.
+ * The inside of `smtpctl gate explain`: a caller who is not there.  explain_facts.c finds out what
+ * there is to know of him, explain.c leads him through the rules.
  */
 #ifndef SMTPCTL_EXPLAIN_H
 #define SMTPCTL_EXPLAIN_H

@@ -1,9 +1,9 @@
 /*
  * What there is to know of a caller, without a session (explain.h).
  *
- * The words of the call give what he would say himself; DNS is asked by the same functions that the session uses, on an
- * engine of our own; the ledger is asked if a server runs.  What nobody gave and nobody can be asked about is assumed not
- * to be so, and shown as assumed.
+ * The words of the call give what he would say himself; DNS is asked by the same functions that the
+ * session uses, on an engine of our own; the ledger is asked if a server runs.  What nobody gave
+ * and nobody can be asked about is assumed not to be so, and shown as assumed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +121,8 @@ static const struct {
 	{ "early-talker", FACT_EARLY_TALKER, offsetof(struct facts, early_talker) },
 	{ "pipelining", FACT_PIPELINING, offsetof(struct facts, pipelining) },
 	{ "trapped", FACT_TRAPPED, offsetof(struct facts, trapped) },
-	{ "known-correspondent", FACT_KNOWN_CORRESPONDENT, offsetof(struct facts, known_correspondent) },
+	{ "known-correspondent", FACT_KNOWN_CORRESPONDENT,
+	    offsetof(struct facts, known_correspondent) },
 	{ "authenticated", FACT_AUTHENTICATED, offsetof(struct facts, authenticated) },
 	{ "tls", FACT_TLS, offsetof(struct facts, tls) },
 };
@@ -154,12 +155,12 @@ read_word(struct caller *c, const char *word)
 			c->facts.known |= FACT_BIT(signs[i].fact);
 			return NULL;
 		}
-	return xasprintf("\"%s\" is none of client=, name=, helo=, from=, to=, size=, early-talker, pipelining, trapped, "
-			 "known-correspondent, authenticated, tls", word);
+	return xasprintf("\"%s\" is none of client=, name=, helo=, from=, to=, size=, "
+	    "early-talker, pipelining, trapped, known-correspondent, authenticated, tls", word);
 }
 
-/* Facts without a word are assumed not to be so; those that this version does not find out have failed, as they do in a
- * session. */
+/* Facts without a word are assumed not to be so; those that this version does not find out have
+ * failed, as they do in a session. */
 static void
 assume(struct caller *c)
 {

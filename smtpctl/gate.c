@@ -1,5 +1,6 @@
 /*
- * smtpctl gate report: what each rule stopped or delayed.  The ledger counts; here it becomes sentences.
+ * smtpctl gate report: what each rule stopped or delayed.  The ledger counts; here it becomes
+ * sentences.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +26,11 @@ static void
 tell_period(const struct field *f, struct output *o)
 {
 	int64_t since = (int64_t)number(f, "since");
+	const char *text = field_get(f, "since_text");
 	struct buf b = { 0 };
 
 	human_add_when(&b, since, clock_now());
-	output_note(o, "since %s (%s)", field_get(f, "since_text") != NULL ? field_get(f, "since_text") : "?", buf_str(&b));
+	output_note(o, "since %s (%s)", text != NULL ? text : "?", buf_str(&b));
 	buf_free(&b);
 }
 
@@ -41,8 +43,10 @@ tell_rule(const struct field *f, struct output *o)
 static void
 tell_let_in(const struct field *f, struct output *o)
 {
-	output_note(o, "let in: %llu messages; %llu at once, %llu after waiting", (unsigned long long)number(f, "messages"),
-	    (unsigned long long)number(f, "at_once"), (unsigned long long)number(f, "after_waiting"));
+	output_note(o, "let in: %llu messages; %llu at once, %llu after waiting",
+	    (unsigned long long)number(f, "messages"),
+	    (unsigned long long)number(f, "at_once"),
+	    (unsigned long long)number(f, "after_waiting"));
 }
 
 static void
@@ -90,13 +94,14 @@ int
 gate_report(int n, char **words)
 {
 	struct output *o = output_new(OUTPUT_TABLE);
-	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .record = on_record, .arg = o };
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
+	    .record = on_record, .arg = o };
 	char *why = NULL;
 	int status = client_request(&r, false, &why);
 
 	output_end(o);
 	if (status != 0)
-		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
+		status = smtpctl_refused(status, why);
 	free(why);
 	return status;
 }

@@ -9,5 +9,7 @@
 int
 grey_ask(int n, char **words)
 {
-	return output_answer(strcmp(words[1], "show") == 0 ? OUTPUT_BLOCKS : OUTPUT_TABLE, n, words);
+	bool show = strcmp(words[1], "show") == 0;
+
+	return output_answer(show ? OUTPUT_BLOCKS : OUTPUT_TABLE, n, words);
 }

@@ -1,5 +1,6 @@
 /*
- * What smtpctl prints (output.h).  Handlers hand records over; whether they become a table or JSON is decided here only.
+ * What smtpctl prints (output.h).  Handlers hand records over; whether they become a table or JSON
+ * is decided here only.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,14 +98,14 @@ int
 output_answer(enum output_form form, int n, char **words)
 {
 	struct output *o = output_new(form);
-	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .record = output_record,
-		.text = output_raw, .arg = o };
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
+		.record = output_record, .text = output_raw, .arg = o };
 	char *why = NULL;
 	int status = client_request(&r, false, &why);
 
 	output_end(o);
 	if (status != 0)
-		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
+		status = smtpctl_refused(status, why);
 	free(why);
 	return status;
 }

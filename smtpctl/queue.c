@@ -1,9 +1,9 @@
 /*
  * smtpctl queue: what waits, and what the operator does about it.
  *
- * The queue knows and judges selectors; here are the forms of the answers, and the export: every message as plain
- * files, which is the way to another mail server.  An export overwrites nothing and follows no link; a message that cannot
- * be written whole is not left behind in part.
+ * The queue knows and judges selectors; here are the forms of the answers, and the export: every
+ * message as plain files, which is the way to another mail server.  An export overwrites nothing
+ * and follows no link; a message that cannot be written whole is not left behind in part.
  */
 #include <sys/stat.h>
 
@@ -55,9 +55,12 @@ print_base64(const char *id, const struct buf *content)
 {
 	struct buf text = { 0 }, line = { 0 };
 
-	text.len = (size_t)EVP_EncodeBlock((unsigned char *)buf_reserve(&text, content->len / 3 * 4 + 5),
-	    (const unsigned char *)buf_str(content), (int)content->len);
-	field_json(&line, FIELDS(F_STR("message", id), F_U64("size", content->len), F_STR("base64", buf_str(&text))));
+	unsigned char *room = (unsigned char *)buf_reserve(&text, content->len / 3 * 4 + 5);
+
+	text.len = (size_t)EVP_EncodeBlock(room, (const unsigned char *)buf_str(content),
+	    (int)content->len);
+	field_json(&line, FIELDS(F_STR("message", id), F_U64("size", content->len),
+	    F_STR("base64", buf_str(&text))));
 	puts(buf_str(&line));
 	buf_free(&line);
 	buf_free(&text);
@@ -67,7 +70,8 @@ int
 queue_cat(int n, char **words)
 {
 	struct buf content = { 0 };
-	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .text = gather, .arg = &content };
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .text = gather,
+	    .arg = &content };
 	char *why = NULL;
 	int status;
 
@@ -79,7 +83,7 @@ queue_cat(int n, char **words)
 	else if (status == EXIT_DONE)
 		print_base64(words[2], &content);
 	else
-		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
+		status = smtpctl_refused(status, why);
 	free(why);
 	buf_free(&content);
 	return status;
@@ -134,7 +138,7 @@ list_ids(int n, char **words, struct ids *ids)
 		asked[i - 1] = words[i];
 	status = client_request(&r, false, &why);
 	if (status != 0)
-		status = status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
+		status = smtpctl_refused(status, why);
 	free(why);
 	free(asked);
 	return status;
@@ -144,7 +148,8 @@ static void
 note_record(const struct field *fields, void *arg)
 {
 	struct export *x = arg;
-	const char *sender = field_get(fields, "sender"), *recipient = field_get(fields, "recipient");
+	const char *sender = field_get(fields, "sender");
+	const char *recipient = field_get(fields, "recipient");
 	const char *state = field_get(fields, "state");
 
 	field_json(&x->records, fields);
@@ -210,10 +215,15 @@ fill_envelope(struct export *x)
 static const struct part {
 	const char *suffix;
 	char *(*fill)(struct export *);
-} export_parts[] = { { "eml", fill_content }, { "json", fill_records }, { "envelope", fill_envelope } };
+} export_parts[] = {
+	{ "eml", fill_content },
+	{ "json", fill_records },
+	{ "envelope", fill_envelope },
+};
 #define EXPORT_PARTS (sizeof(export_parts) / sizeof(export_parts[0]))
 
-/* A new file, never an old one nor where a link leads.  NULL, or what is wrong (caller frees): then it is not there. */
+/* A new file, never an old one nor where a link leads.  NULL, or what is wrong (caller frees): then
+ * it is not there. */
 static char *
 make_file(struct export *x, const char *file, const struct part *part)
 {
@@ -284,13 +294,14 @@ export_all(struct export *x, const struct ids *ids)
 		x->id = id_text(ids->list[i]);
 		export_one(x);
 	}
-	/* one flush of the file system for all, not three for each: what is printed is printed after it */
+	/* one flush of the file system for all, not three for each: we print after it */
 	if (syncfs(x->folder) < 0) {
 		(void)smtpctl_failed("%s: %s", x->name, strerror(errno));
 		x->failed++;
 	}
 	if (options.json)
-		printf("{\"messages\":%" PRIu64 ",\"failed\":%" PRIu64 "}\n", x->written, x->failed);
+		printf("{\"messages\":%" PRIu64 ",\"failed\":%" PRIu64 "}\n", x->written,
+		    x->failed);
 	else
 		printf("%" PRIu64 " messages written to %s\n", x->written, x->name);
 	return x->failed > 0 ? EXIT_FAILED : EXIT_DONE;

@@ -26,7 +26,8 @@ print_name(const char *name)
 	if (options.json && rule == S25R_PASS) {
 		field_json(&line, FIELDS(F_STR("name", name), F_STR("result", result)));
 	} else if (options.json) {
-		field_json(&line, FIELDS(F_STR("name", name), F_STR("result", result), F_I64("rule", rule)));
+		field_json(&line, FIELDS(F_STR("name", name), F_STR("result", result),
+		    F_I64("rule", rule)));
 	} else {
 		human_add_text(&line, name);
 		buf_addf(&line, "\t%s", result);

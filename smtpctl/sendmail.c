@@ -1,10 +1,11 @@
 /*
- * The mail submission program: what cron, PHP and a hundred scripts call as sendmail, mailq and newaliases.
+ * The mail submission program: what cron, PHP and a hundred scripts call as sendmail, mailq and
+ * newaliases.
  *
- * It reads the whole message first, then asks the running server for its name, completes the message (lib/compose.h) and
- * hands it in over the control socket; it has no privileges and needs none.  It exits with codes of sysexits.h, and with
- * EX_TEMPFAIL whenever the same call may succeed later.  What must never happen: exit 0 for a message that the queue has
- * not got.
+ * It reads the whole message first, then asks the running server for its name, completes the
+ * message (lib/compose.h) and hands it in over the control socket; it has no privileges and needs
+ * none.  It exits with codes of sysexits.h, and with EX_TEMPFAIL whenever the same call may succeed
+ * later.  What must never happen: exit 0 for a message that the queue has not got.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -27,8 +28,11 @@
 #include "smtpctl/output.h"
 #include "smtpctl/smtpctl.h"
 
-/* Options of every sendmail there was; most of them mean nothing here and are taken all the same. */
+/* Options of every sendmail there was; most mean nothing here and are taken all the same. */
 #define OPTIONS "+A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:stvx"
+
+#define NONE_NAMED "no recipients; name them, or use -t to take them from the message"
+#define NONE_IN_HEADER "the message names no recipients in To, Cc or Bcc"
 
 enum mode { MODE_SEND, MODE_LIST, MODE_ALIASES, MODE_FLUSH };
 
@@ -174,8 +178,10 @@ ask_server(struct mail *m)
 
 	if (status == 0 && m->host == NULL)
 		status = 1;
-	if (status != 0)
-		(void)failed(EX_TEMPFAIL, why != NULL && *why != '\0' ? why : "the server did not tell its name");
+	if (status != 0 && why != NULL && *why != '\0')
+		(void)failed(EX_TEMPFAIL, why);
+	else if (status != 0)
+		(void)failed(EX_TEMPFAIL, "the server did not tell its name");
 	free(why);
 	return status == 0 ? EX_OK : EX_TEMPFAIL;
 }
@@ -194,7 +200,8 @@ read_input(struct mail *m)
 		buf_add(&m->input, line, (size_t)len);
 		if (m->input.len > m->size)
 			break;
-		if (!m->dot_is_text && line[0] == '.' && (len == 1 || line[1] == '\n' || (line[1] == '\r' && len == 3)))
+		if (!m->dot_is_text && line[0] == '.' &&
+		    (len == 1 || line[1] == '\n' || (line[1] == '\r' && len == 3)))
 			break;
 	}
 	free(line);
@@ -209,7 +216,8 @@ read_input(struct mail *m)
 static char *
 full_address(const struct mail *m, const char *text, bool sender)
 {
-	char *full = strchr(text, '@') != NULL || *text == '\0' ? xstrdup(text) : xasprintf("%s@%s", text, m->host), *address;
+	bool complete = strchr(text, '@') != NULL || *text == '\0';
+	char *full = complete ? xstrdup(text) : xasprintf("%s@%s", text, m->host), *address;
 	struct mailaddr a;
 	const char *why;
 
@@ -232,7 +240,8 @@ account_name(void)
 	return pw != NULL ? xstrdup(pw->pw_name) : xasprintf("uid-%u", (unsigned)getuid());
 }
 
-/* The reverse-path: -f as an address in any form, "<>" for none; else whoever calls.  The caller frees. */
+/* The reverse-path: -f as an address in any form, "<>" for none; else whoever calls.  The caller
+ * frees. */
 static char *
 find_sender(const struct mail *m)
 {
@@ -343,8 +352,7 @@ make_words(struct mail *m, const char *sender)
 	for (i = 0; r == EX_OK && i < m->composed.recipients_n; i++)
 		r = add_recipient(m, m->composed.recipients[i]);
 	if (r == EX_OK && m->words_n == before)
-		r = failed(EX_USAGE, m->from_header ? "the message names no recipients in To, Cc or Bcc" :
-		    "no recipients; name them, or use -t to take them from the message");
+		r = failed(EX_USAGE, m->from_header ? NONE_IN_HEADER : NONE_NAMED);
 	return r;
 }
 
@@ -358,7 +366,8 @@ code_of(const char *reply)
 		const char *begin;
 		int code;
 	} codes[] = {
-		{ "4", EX_TEMPFAIL }, { "552 5.3.4", EX_DATAERR }, { "554 5.6", EX_DATAERR }, { "553 5.1", EX_NOUSER },
+		{ "4", EX_TEMPFAIL }, { "552 5.3.4", EX_DATAERR }, { "554 5.6", EX_DATAERR },
+		{ "553 5.1", EX_NOUSER },
 		{ "550 5.1", EX_NOUSER }, { "501", EX_USAGE }, { "5", EX_UNAVAILABLE },
 	};
 	size_t i;
@@ -381,8 +390,9 @@ on_queued(const struct field *fields, void *arg)
 static int
 hand_in(struct mail *m)
 {
-	struct request r = { .n = m->words_n, .words = (const char *const *)m->words, .content = m->composed.text.data,
-		.content_len = m->composed.text.len, .record = on_queued, .arg = m };
+	struct request r = { .n = m->words_n, .words = (const char *const *)m->words,
+		.content = m->composed.text.data, .content_len = m->composed.text.len,
+		.record = on_queued, .arg = m };
 	char *why = NULL;
 	int status = client_request(&r, true, &why), code = EX_OK;
 
@@ -398,9 +408,10 @@ hand_in(struct mail *m)
 static int
 compose_and_hand_in(struct mail *m, const char *sender)
 {
-	struct compose_options o = { .from_header = m->from_header, .dot_is_text = m->dot_is_text, .host = m->host,
-		.sender = sender, .full_name = m->full_name, .id = id_new(), .now = clock_now() };
-	char *why = compose(&o, m->input.data != NULL ? m->input.data : "", m->input.len, &m->composed);
+	struct compose_options o = { .from_header = m->from_header, .dot_is_text = m->dot_is_text,
+		.host = m->host, .sender = sender, .full_name = m->full_name, .id = id_new(),
+		.now = clock_now() };
+	char *why = compose(&o, buf_str(&m->input), m->input.len, &m->composed);
 	int r;
 
 	if (why != NULL) {
@@ -412,7 +423,8 @@ compose_and_hand_in(struct mail *m, const char *sender)
 	return r == EX_OK ? hand_in(m) : r;
 }
 
-/* The message is read even when nobody will take it: whoever writes it is not to fail over a broken pipe. */
+/* The message is read even when nobody will take it: whoever writes it is not to fail over a broken
+ * pipe. */
 static int
 send_mail(struct mail *m)
 {
@@ -420,7 +432,7 @@ send_mail(struct mail *m)
 	int r, read;
 
 	if (!m->from_header && m->arguments_n == 0)
-		return failed(EX_USAGE, "no recipients; name them, or use -t to take them from the message");
+		return failed(EX_USAGE, NONE_NAMED);
 	r = ask_server(m);
 	if (r != EX_OK)
 		m->size = UINT64_MAX;
@@ -455,7 +467,7 @@ run_mode(struct mail *m)
 		return ask_queue("flush");
 	case MODE_ALIASES:
 		if (m->verbose)
-			puts("aliases are read from their files as they are; there is nothing to build");
+			puts("aliases are read from their files; there is nothing to build");
 		return EX_OK;
 	case MODE_SEND:
 		break;

@@ -1,9 +1,10 @@
 /*
  * Where the server is found: the spool that the configuration names.
  *
- * The requests that need no more of the configuration must not fail because something else in it is wrong, or because a
- * table that it names cannot be read by who asks.  So when it cannot be used as a whole, its lines are searched for the one
- * statement, and when that fails, too, the server of the default spool is asked.
+ * The requests that need no more of the configuration must not fail because something else in it is
+ * wrong, or because a table that it names cannot be read by who asks.  So when it cannot be used as
+ * a whole, its lines are searched for the one statement, and when that fails, too, the server of
+ * the default spool is asked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ spool_of(const char *line)
 	if (*line != ' ' && *line != '\t')
 		return NULL;
 	line += strspn(line, " \t");
-	if (*line == '"' && quote_read(line, strlen(line), &value, &why, &at) > 0 && buf_str(&value)[0] == '/')
+	if (*line == '"' && quote_read(line, strlen(line), &value, &why, &at) > 0 &&
+	    buf_str(&value)[0] == '/')
 		return buf_take(&value);
 	buf_free(&value);
 	return NULL;
@@ -66,7 +68,8 @@ smtpctl_spool(bool quiet)
 	if (spool == NULL)
 		spool = defaults_spool();
 	if (conf == NULL && !quiet)
-		fprintf(stderr, "smtpctl: warning: %s cannot be used (smtpctl config check says why); asking the server of %s\n",
+		fprintf(stderr, "smtpctl: warning: %s cannot be used (smtpctl config check says "
+		    "why); asking the server of %s\n",
 		    options.conf_path, spool);
 	conf_free(conf);
 	buf_free(&errors);

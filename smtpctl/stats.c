@@ -52,8 +52,8 @@ int
 stats_show(int n, char **words)
 {
 	char *last = NULL, *why = NULL;
-	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .record = print_record,
-		.arg = &last };
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
+		.record = print_record, .arg = &last };
 	int status = client_request(&r, false, &why);
 
 	if (status != 0)
@@ -66,7 +66,9 @@ stats_show(int n, char **words)
 static void
 print_server(const struct field *fields, void *arg)
 {
-	*(char **)arg = xstrdup(field_get(fields, "version") != NULL ? field_get(fields, "version") : "?");
+	const char *version = field_get(fields, "version");
+
+	*(char **)arg = xstrdup(version != NULL ? version : "?");
 }
 
 /* A server that does not run is no failure: the program's own version was asked, too. */
@@ -74,15 +76,17 @@ int
 version_show(int n, char **words)
 {
 	char *server = NULL, *why = NULL;
-	struct request r = { .n = (unsigned)n, .words = (const char *const *)words, .record = print_server,
-		.arg = &server };
+	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
+		.record = print_server, .arg = &server };
 	struct buf line = { 0 };
 
 	(void)client_request(&r, true, &why);
 	if (options.json)
-		field_json(&line, FIELDS(F_STR("version", GENKAN_VERSION), F_STR("server", server)));
+		field_json(&line, FIELDS(F_STR("version", GENKAN_VERSION),
+		    F_STR("server", server)));
 	else
-		buf_addf(&line, "Genkan %s; server: %s", GENKAN_VERSION, server != NULL ? server : why);
+		buf_addf(&line, "Genkan " GENKAN_VERSION "; server: %s",
+		    server != NULL ? server : why);
 	puts(buf_str(&line));
 	buf_free(&line);
 	free(server);

@@ -1,10 +1,11 @@
 /*
  * The control socket: who calls, may he, and what does he want (control.h).
  *
- * Every client has one channel and at most one request at a time.  Its octets are anybody's: a message that makes no sense
- * costs that client its connection and nothing else.  A client that reads slowly makes the roles that answer it wait
- * (CTL_PAUSE); one whose backlog grows all the same is dropped.  Places are few, and some are kept for those who run the
- * server.  What must never happen: an answer to somebody who may not have it.
+ * Every client has one channel and at most one request at a time.  Its octets are anybody's: a
+ * message that makes no sense costs that client its connection and nothing else.  A client that
+ * reads slowly makes the roles that answer it wait (CTL_PAUSE); one whose backlog grows all the
+ * same is dropped.  Places are few, and some are kept for those who run the server.  What must
+ * never happen: an answer to somebody who may not have it.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -129,8 +130,8 @@ on_drained(struct channel *ch, void *arg)
 		forward_pause(c->forward, false);
 }
 
-/* Dropping must wait: this is called from a role's message about the forward that would go.  Its channel is told to end,
- * which comes back as CLOSED. */
+/* Dropping must wait: this is called from a role's message about the forward that would go.  Its
+ * channel is told to end, which comes back as CLOSED. */
 static void
 check_backlog(struct client *c)
 {
@@ -198,7 +199,8 @@ do_version(struct client *c, unsigned n, const char *const *words)
 
 	(void)n;
 	(void)words;
-	client_record(c, FIELDS(F_STR("version", GENKAN_VERSION), F_STR("host", here.conf->host), F_U64("size", size)));
+	client_record(c, FIELDS(F_STR("version", GENKAN_VERSION), F_STR("host", here.conf->host),
+	    F_U64("size", size)));
 	client_end(c, 0, "");
 }
 
@@ -213,7 +215,8 @@ do_submit(struct client *c, unsigned n, const char *const *words)
 static void
 count_ourselves(struct client *c)
 {
-	client_record(c, FIELDS(F_STR("role", role_name(ROLE_CONTROL)), F_U64("instance", 0), F_U64("clients", here.n)));
+	client_record(c, FIELDS(F_STR("role", role_name(ROLE_CONTROL)), F_U64("instance", 0),
+	    F_U64("clients", here.n)));
 }
 
 static void
@@ -254,7 +257,8 @@ on_request(struct client *c, struct message *m)
 		return true;
 	}
 	log_notice("control.denied", F_U64("uid", c->uid), F_STR("request", words[0]));
-	client_end(c, 1, "only the superuser, and the account that the server runs as, may ask this");
+	client_end(c, 1,
+	    "only the superuser, and the account that the server runs as, may ask this");
 	return true;
 }
 
@@ -345,8 +349,9 @@ no_place(uint32_t uid)
 		strangers += !c->trusted;
 		his += c->uid == uid;
 	}
-	return strangers >= STRANGERS_MAX || his >= STRANGERS_OF_ONE ? "451 4.3.2 too many submissions at once; try again" :
-	    NULL;
+	if (strangers >= STRANGERS_MAX || his >= STRANGERS_OF_ONE)
+		return "451 4.3.2 too many submissions at once; try again";
+	return NULL;
 }
 
 static void
@@ -369,7 +374,8 @@ client_new(int fd, uint32_t uid)
 	client_drop(c);
 }
 
-/* Without descriptors accept fails at once, again and again: leave the callers in the backlog for a while. */
+/* Without descriptors accept fails at once, again and again: leave the callers in the backlog for a
+ * while. */
 static void
 rest(void)
 {

@@ -1,10 +1,11 @@
 /*
- * The control role: what listens at SPOOL/control for smtpctl and sendmail.  The kernel says who calls (SO_PEERCRED).  The
- * superuser and the account that the server runs as may ask everything; everybody else may hand in mail and ask for the
- * version.
+ * The control role: what listens at SPOOL/control for smtpctl and sendmail.  The kernel says who
+ * calls (SO_PEERCRED).  The superuser and the account that the server runs as may ask everything;
+ * everybody else may hand in mail and ask for the version.
  *
- * In the role table: MAY_ACCEPT | MAY_READ, no chroot if the names of local users are to be in Received fields (without
- * them it is their numbers); peers are the master and every role of control_forward.c's table.
+ * In the role table: MAY_ACCEPT | MAY_READ, no chroot if the names of local users are to be in
+ * Received fields (without them it is their numbers); peers are the master and every role of
+ * control_forward.c's table.
  */
 #ifndef SMTPD_CONTROL_H
 #define SMTPD_CONTROL_H

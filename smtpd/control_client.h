@@ -1,6 +1,7 @@
 /*
- * One program connected to the control socket: the inside of the control role, shared by control.c (who calls, and may
- * he), control_forward.c (requests that other roles answer) and control_submit.c (mail handed in).
+ * One program connected to the control socket: the inside of the control role, shared by control.c
+ * (who calls, and may he), control_forward.c (requests that other roles answer) and
+ * control_submit.c (mail handed in).
  */
 #ifndef SMTPD_CONTROL_CLIENT_H
 #define SMTPD_CONTROL_CLIENT_H
@@ -30,7 +31,8 @@ void client_hold(struct client *, bool);
 
 /* --- control_forward.c --- */
 void forward_init(void);
-/* Sends the request where it belongs, and answers it; NULL: it was answered already (nobody there, no such request). */
+/* Sends the request where it belongs, and answers it; NULL: it was answered already (nobody there,
+ * no such request). */
 struct forward *forward_begin(struct client *, unsigned n, const char *const *words);
 /* The client reads too slowly, or fast enough again. */
 void forward_pause(struct forward *, bool);

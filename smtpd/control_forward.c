@@ -1,11 +1,12 @@
 /*
  * Requests that other roles answer.
  *
- * A table says which roles an object belongs to.  A request to one role is passed through as it is; one to several is
- * asked of every instance that lives, the records of `stats` are labelled with who sent them, and the caller gets one end
- * when all have ended: done only if all are.  Each question to one instance is a leg with its own id on that instance's
- * channel.  A role that is down, or goes down over a question, is an answer too.  What must never happen: an answer
- * reaching another client, or a request outliving its client.
+ * A table says which roles an object belongs to.  A request to one role is passed through as it is;
+ * one to several is asked of every instance that lives, the records of `stats` are labelled with
+ * who sent them, and the caller gets one end when all have ended: done only if all are.  Each
+ * question to one instance is a leg with its own id on that instance's channel.  A role that is
+ * down, or goes down over a question, is an answer too.  What must never happen: an answer reaching
+ * another client, or a request outliving its client.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -22,6 +23,7 @@
 #include "smtpd/control_client.h"
 
 #define STATUS_USAGE 2
+#define DOWN "is down; it is being restarted, ask again"
 
 struct target {
 	const char *object;
@@ -30,9 +32,9 @@ struct target {
 	bool label;       /* records say which role and instance they come from */
 };
 
-#define EVERYBODY                                                                                            \
-	(ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | \
-	    ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY))
+#define EVERYBODY                                                                              \
+	(ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) |             \
+	    ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY))
 
 static const struct target targets[] = {
 	{ "queue", NULL, ROLE_BIT(ROLE_QUEUE), false },
@@ -100,7 +102,8 @@ forward_free(struct forward *f)
 static bool
 is_fan_out(const struct forward *f)
 {
-	return (f->target->roles & (f->target->roles - 1)) != 0 || (f->target->roles & ROLE_BIT(ROLE_SESSION)) != 0;
+	return (f->target->roles & (f->target->roles - 1)) != 0 ||
+	    (f->target->roles & ROLE_BIT(ROLE_SESSION)) != 0;
 }
 
 /* Something did not go well; the worst status stands. */
@@ -203,7 +206,8 @@ on_down(struct peer *peer)
 		if (leg->peer != peer)
 			continue;
 		f = leg->forward;
-		note(f, 1, peer->role, "went down over this request; it is being restarted, ask again");
+		note(f, 1, peer->role,
+		    "went down over this request; it is being restarted, ask again");
 		leg_free(leg);
 		/* only the legs of F go with it, and of those this was the last */
 		end_if_complete(f);
@@ -271,8 +275,8 @@ ask_all(struct forward *f, const struct question *q)
 		if ((f->target->roles & ROLE_BIT(role)) == 0)
 			continue;
 		if (peer_count(role) == 0)
-			note(f, 1, role, is_fan_out(f) ? "is down; it is being restarted, ask again" :
-			    "the part of the server that knows is down; it is being restarted, ask again");
+			note(f, 1, role,
+			    is_fan_out(f) ? DOWN : "the part of the server that knows " DOWN);
 		peer_each(role, ask, (void *)(uintptr_t)q);
 	}
 }
@@ -297,7 +301,8 @@ forward_begin(struct client *client, unsigned n, const char *const *words)
 
 	target = find_target(n, words, &known);
 	if (target == NULL || !fits(n, words)) {
-		client_end(client, 2, target != NULL ? "a request of so many words is not taken" :
+		client_end(client, STATUS_USAGE,
+		    target != NULL ? "a request of so many words is not taken" :
 		    known ? "this object has no such verb" : "the server knows no such request");
 		return NULL;
 	}

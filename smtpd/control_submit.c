@@ -1,12 +1,15 @@
 /*
- * Mail that local programs hand in, sendmail's other half: the words of a `submit` become an envelope, the content goes
- * to the queue as it comes, and the answer leaves after the flush that covers it.
+ * Mail that local programs hand in, sendmail's other half: the words of a `submit` become an
+ * envelope, the content goes to the queue as it comes, and the answer leaves after the flush that
+ * covers it.
  *
- *   submit from=ADDRESS to=ADDRESS ... [envid=TEXT] [ret=full|hdrs] [notify=never|success,failure,delay]
+ *   submit from=ADDRESS to=ADDRESS ... [envid=TEXT] [ret=full|hdrs]
+ *       [notify=never|success,failure,delay]
  *
- * sendmail completes messages; this side only believes what it checked: addresses, line ends, size, hops, and the uid
- * that the kernel told.  Texts of refusals begin with an SMTP reply code and status, by which sendmail chooses its exit
- * code.  What must never happen: "done" before the queue's word, or a content that an SMTP server could read as two.
+ * sendmail completes messages; this side only believes what it checked: addresses, line ends, size,
+ * hops, and the uid that the kernel told.  Texts of refusals begin with an SMTP reply code and
+ * status, by which sendmail chooses its exit code.  What must never happen: "done" before the
+ * queue's word, or a content that an SMTP server could read as two.
  */
 #include <pwd.h>
 #include <stdio.h>
@@ -27,6 +30,9 @@
 #include "lib/rfc5322.h"
 #include "queue/submit.h"
 #include "smtpd/control_client.h"
+
+/* Account names made of these can stand in a header field as they are. */
+#define ATOM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 struct local_submit {
 	struct client *client; /* NULL: gone after the content was whole */
@@ -61,8 +67,8 @@ refuse(struct local_submit *s, int status, const char *why)
 
 /* --- who --- */
 
-/* The account's name, without asking name services: this role must not connect to any.  NULL: /etc/passwd does not say.
- * The caller frees. */
+/* The account's name, without asking name services: this role must not connect to any.  NULL:
+ * /etc/passwd does not say.  The caller frees. */
 static char *
 account_name(uint32_t uid)
 {
@@ -87,11 +93,12 @@ add_trace(struct local_submit *s)
 	char *name = account_name(uid);
 	struct buf b = { 0 };
 
-	if (name != NULL && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] != '\0') {
+	if (name != NULL && name[strspn(name, ATOM)] != '\0') {
 		free(name);
 		name = NULL;
 	}
-	s->env->origin = name == NULL ? xasprintf("local uid %u", uid) : xasprintf("local uid %u (%s)", uid, name);
+	s->env->origin = name == NULL ? xasprintf("local uid %u", uid) :
+	    xasprintf("local uid %u (%s)", uid, name);
 	buf_adds(&b, "Received: ");
 	if (name != NULL)
 		buf_addf(&b, "from %s (uid %u)\r\n\t", name, uid);
@@ -117,7 +124,8 @@ read_address(const char *text, unsigned flags, char **why)
 	char *address;
 
 	if (!mailaddr_parse(text, strlen(text), flags, &a, &wrong)) {
-		*why = xasprintf("%s \"%s\": %s", flags & MAILADDR_NULL ? "553 5.1.7 sender" : "553 5.1.3 recipient", text, wrong);
+		*why = xasprintf("553 %s \"%s\": %s",
+		    flags & MAILADDR_NULL ? "5.1.7 sender" : "5.1.3 recipient", text, wrong);
 		return NULL;
 	}
 	address = mailaddr_format(&a);
@@ -185,7 +193,8 @@ read_word(struct local_submit *s, const char *word)
 	for (i = 0; i < PARAMETERS; i++) {
 		len = strlen(parameters[i].key);
 		if (strncmp(word, parameters[i].key, len) == 0)
-			return parameters[i].read == NULL ? NULL : parameters[i].read(s, word + len);
+			return parameters[i].read == NULL ? NULL :
+			    parameters[i].read(s, word + len);
 	}
 	return xasprintf("501 5.5.4 submit does not know \"%s\"", word);
 }
@@ -196,8 +205,12 @@ read_notify(struct local_submit *s, const char *value)
 	static const struct {
 		const char *word;
 		uint8_t bit;
-	} bits[] = { { "never", NOTIFY_NEVER }, { "success", NOTIFY_SUCCESS }, { "failure", NOTIFY_FAILURE },
-		{ "delay", NOTIFY_DELAY } };
+	} bits[] = {
+		{ "never", NOTIFY_NEVER },
+		{ "success", NOTIFY_SUCCESS },
+		{ "failure", NOTIFY_FAILURE },
+		{ "delay", NOTIFY_DELAY },
+	};
 	uint8_t notify = 0;
 	uint32_t r;
 	size_t i, n;
@@ -208,7 +221,8 @@ read_notify(struct local_submit *s, const char *value)
 			if (strlen(bits[i].word) == n && strncmp(bits[i].word, value, n) == 0)
 				break;
 		if (i == 4)
-			return xstrdup("501 5.5.4 notify= is never, or some of success,failure,delay");
+			return xstrdup(
+			    "501 5.5.4 notify= is never, or some of success,failure,delay");
 		notify |= bits[i].bit;
 	}
 	if ((notify & NOTIFY_NEVER) && notify != NOTIFY_NEVER)
@@ -299,7 +313,8 @@ on_committed(enum submit_status status, const char *text, void *arg)
 	struct client *client = s->client;
 
 	if (status == SUBMIT_OK)
-		log_info("message.accepted", F_STR("message", id_text(s->env->id).s), F_STR("client", s->env->origin),
+		log_info("message.accepted", F_STR("message", id_text(s->env->id).s),
+		    F_STR("client", s->env->origin),
 		    F_STR("from", s->env->sender), F_STR("to", s->env->recipients[0].address),
 		    F_U64("recipients", s->env->recipients_n), F_U64("size", s->env->size));
 	if (client != NULL && status == SUBMIT_OK)
