@@ -496,7 +496,7 @@ def test_a_broken_configuration_stops_no_queue_list(place):
 def test_the_manual_names_every_verb(mx):
     manual = (pathlib.Path(__file__).parents[2] / "man" / "smtpctl.8").read_text()
     table = mx.run_ctl("-h").stdout.split("\nqueue SELECTOR")[0]
-    commands = re.findall(r"^  ([a-z0-9]+(?: [a-z]+\b)?)", table, re.M)
+    commands = re.findall(r"^  ([a-z0-9]+(?: [a-z]+(?![a-z=]))?)", table, re.M)
     assert len(commands) > 25
     for command in commands:
         assert re.search(rf"^\.It Cm {command}\b", manual, re.M), command
