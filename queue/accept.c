@@ -1,11 +1,12 @@
 /*
- * Submissions coming in: from a session's or the control role's SUBMIT_MESSAGE to the answer after the flush that covers
- * it.
+ * Submissions coming in: from a session's or the control role's SUBMIT_MESSAGE to the answer after
+ * the flush that covers it.
  *
- * A submitter's messages are data: one that makes no sense costs it its connection.  The answer is SUBMIT_OK only from
- * inside the store's callback; a submitter that went away meanwhile is not answered, and its message is delivered all the
- * same (it may not know, and send it again: RFC 5321 4.5.4.1 and RFC 1047).  Files that a submitter asked for and did not
- * commit are listed here, and are discarded when it goes.
+ * A submitter's messages are data: one that makes no sense costs it its connection.  The answer is
+ * SUBMIT_OK only from inside the store's callback; a submitter that went away meanwhile is not
+ * answered, and its message is delivered all the same (it may not know, and send it again: RFC
+ * 5321 4.5.4.1 and RFC 1047).  Files that a submitter asked for and did not commit are listed here,
+ * and are discarded when it goes.
  */
 #include <sys/queue.h>
 
@@ -147,7 +148,8 @@ accept_check_room(void)
 	if (room.largest == accepting.room.largest && strcmp(room.text, accepting.room.text) == 0)
 		return;
 	if (room.largest < UINT64_MAX)
-		log_warning("queue.room", F_U64("largest", room.largest), F_STR("reply", room.text));
+		log_warning(
+		    "queue.room", F_U64("largest", room.largest), F_STR("reply", room.text));
 	else
 		log_notice("queue.room", F_STR("what", "messages of any size are taken again"));
 	accepting.room = room;
@@ -180,7 +182,8 @@ on_file(struct submitter *s, struct message *m)
 	else
 		errno = EEXIST;
 	if (fd < 0) {
-		log_error("queue.file", F_STR("message", id_text(m->id).s), F_STR("error", strerror(errno)));
+		log_error("queue.file", F_STR("message", id_text(m->id).s),
+		    F_STR("error", strerror(errno)));
 		text = reply_for(errno);
 	} else {
 		h = xcalloc(1, sizeof(*h));
@@ -216,7 +219,8 @@ prepare(struct envelope *env, const struct submit_message *message)
 	uint32_t i;
 
 	env->time = clock_now();
-	env->expires = env->time + (env->sender[0] != '\0' ? conf->lifetime : conf->notice_lifetime);
+	env->expires =
+	    env->time + (env->sender[0] != '\0' ? conf->lifetime : conf->notice_lifetime);
 	env->held = false;
 	if (!message->in_file)
 		env->size = message->content_len;
@@ -236,8 +240,9 @@ log_accepted(const struct envelope *env)
 	struct id_text session = id_text(env->session);
 
 	log_info("queue.accepted", F_STR("session", env->session != 0 ? session.s : NULL),
-	    F_STR("message", id_text(env->id).s), F_STR("from", env->sender), F_STR("origin", env->origin),
-	    F_U64("size", env->size), F_U64("nrcpt", env->recipients_n));
+	    F_STR("message", id_text(env->id).s), F_STR("from", env->sender),
+	    F_STR("origin", env->origin), F_U64("size", env->size),
+	    F_U64("nrcpt", env->recipients_n));
 }
 
 static void
@@ -249,10 +254,12 @@ on_added(struct envelope *env, int error, void *arg)
 
 	free(arg);
 	if (peer != NULL && peer->generation == w.generation)
-		answer(peer, w.id, error == 0 ? SUBMIT_OK : SUBMIT_TEMP, error == 0 ? "" : reply_for(-error));
+		answer(peer, w.id, error == 0 ? SUBMIT_OK : SUBMIT_TEMP,
+		    error == 0 ? "" : reply_for(-error));
 	if (error != 0) {
 		q->counters.refused++;
-		log_error("queue.refused", F_STR("message", id_text(w.id).s), F_STR("error", strerror(-error)));
+		log_error("queue.refused", F_STR("message", id_text(w.id).s),
+		    F_STR("error", strerror(-error)));
 		accept_check_room();
 		return;
 	}
@@ -273,7 +280,8 @@ store_message(struct submitter *s, const struct submit_message *message)
 	evbuffer_drain(accepting.content, evbuffer_get_length(accepting.content));
 	if (!in_file)
 		evbuffer_add(accepting.content, message->content, message->content_len);
-	if (store_add(accepting.queue->store, env, in_file ? NULL : accepting.content, on_added, w) == 0)
+	if (store_add(
+		accepting.queue->store, env, in_file ? NULL : accepting.content, on_added, w) == 0)
 		return;
 	log_error("queue.refused", F_STR("message", id_text(env->id).s),
 	    F_STR("what", "its id is taken, or its envelope cannot be stored"));

@@ -1,8 +1,8 @@
 /*
  * The set of addresses: open addressing, made once in its final size.
  *
- * The dispatcher fills it with the recipients of one message and asks for each target of an expansion.  Nothing fails
- * but memory; putting in more than was announced is a broken invariant.
+ * The dispatcher fills it with the recipients of one message and asks for each target of an
+ * expansion.  Nothing fails but memory; putting in more than was announced is a broken invariant.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * A set of addresses, for finding doubles while a list of thousands is expanded.  It points to the strings and owns none.
+ * A set of addresses, for finding doubles while a list of thousands is expanded.  It points to the
+ * strings and owns none.
  */
 #ifndef QUEUE_ADDRESSES_H
 #define QUEUE_ADDRESSES_H

@@ -1,12 +1,13 @@
 /*
- * Deliverers and what they hold: every relay role and every local delivery process that is connected has a carrier, which
- * lists the tasks it was given and has not finished.
+ * Deliverers and what they hold: every relay role and every local delivery process that is
+ * connected has a carrier, which lists the tasks it was given and has not finished.
  *
- * A task leaves a carrier in one of two ways: DELIVERY_DONE, or the carrier's end.  A deliverer that dies takes nothing
- * with it: what it had not reported is tried again soon by another.  As one message of those it held may be what killed
- * it, each of them is from then on given out alone; one that was there at the third death is deferred like any other
- * temporary failure, so that it cannot stop the rest.  A deliverer that reports on what it was not given talks nonsense,
- * and loses its connection.
+ * A task leaves a carrier in one of two ways: DELIVERY_DONE, or the carrier's end.  A deliverer
+ * that dies takes nothing with it: what it had not reported is tried again soon by another.  As one
+ * message of those it held may be what killed it, each of them is from then on given out alone; one
+ * that was there at the third death is deferred like any other temporary failure, so that it cannot
+ * stop the rest.  A deliverer that reports on what it was not given talks nonsense, and loses its
+ * connection.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,7 +48,7 @@ struct carrier {
 	uint32_t tasks_n;
 	uint64_t octets;
 	bool has_suspect;           /* its only task was there when a deliverer died */
-	const struct lane *drained_for; /* such a task waits for this carrier to be empty: nobody else is served */
+	const struct lane *drained_for; /* such a task waits here until the carrier is empty */
 };
 
 static int
@@ -144,7 +145,8 @@ no_content(struct task *task, int error)
 	}
 	for (i = 0; i < task->parts_n; i++)
 		if (!task->parts[i].reported)
-			outcome_postponed(task->work, task->parts[i].index, clock_now() + DESCRIPTORS_WAIT);
+			outcome_postponed(
+			    task->work, task->parts[i].index, clock_now() + DESCRIPTORS_WAIT);
 	task_free(task);
 	return false;
 }
@@ -154,9 +156,16 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 {
 	const struct envelope *env = task->work->env;
 	struct job_recipient recipients[TASK_MAX];
-	struct job job = { .id = task->id, .message = env->id, .sender = env->sender, .envid = env->envid,
-		.body = env->body, .ret = env->ret, .utf8 = env->utf8, .size = env->size,
-		.destination = task->lane->kind == LANE_RELAY ? task->lane->name : NULL, .recipients = recipients };
+	struct job job = { .id = task->id,
+		.message = env->id,
+		.sender = env->sender,
+		.envid = env->envid,
+		.body = env->body,
+		.ret = env->ret,
+		.utf8 = env->utf8,
+		.size = env->size,
+		.destination = task->lane->kind == LANE_RELAY ? task->lane->name : NULL,
+		.recipients = recipients };
 	const struct recipient *r;
 	uint32_t i;
 
@@ -164,9 +173,13 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 		if (task->parts[i].reported)
 			continue;
 		r = &env->recipients[task->parts[i].index];
-		recipients[job.recipients_n++] = (struct job_recipient){ .index = task->parts[i].index,
-			.address = r->address, .original = r->original, .notify = r->notify,
-			.path = task->parts[i].path, .method = task->parts[i].method };
+		recipients[job.recipients_n++] =
+		    (struct job_recipient){ .index = task->parts[i].index,
+			    .address = r->address,
+			    .original = r->original,
+			    .notify = r->notify,
+			    .path = task->parts[i].path,
+			    .method = task->parts[i].method };
 	}
 	delivery_send_job(carrier->peer->channel, &job, content, fd);
 }
@@ -219,7 +232,8 @@ on_result(struct lanes *lanes, struct peer *peer, struct message *m)
 	if (!delivery_read_result(m, &result) || (task = find(lanes, peer, result.job)) == NULL)
 		return false;
 	for (i = 0; i < task->parts_n; i++) {
-		if (task->parts[i].reported || (result.index != UINT32_MAX && result.index != task->parts[i].index))
+		if (task->parts[i].reported ||
+		    (result.index != UINT32_MAX && result.index != task->parts[i].index))
 			continue;
 		found = true;
 		report(task, &task->parts[i], &result);

@@ -1,11 +1,12 @@
 /*
- * From "due" to "on its way": asks where a recipient leads, and when all recipients of one message that became due
- * together have their answer, puts those with the same way into common tasks.
+ * From "due" to "on its way": asks where a recipient leads, and when all recipients of one message
+ * that became due together have their answer, puts those with the same way into common tasks.
  *
- * Called with messages just accepted or recovered, and by the role's timer with what the schedule has.  The address book
- * answers from the loop, in any order, one recipient at a time; it may say "later" or "never", which outcome.c deals
- * with.  A recipient that stands for others (an alias, a list) is replaced by them here, in one durable record, before any
- * of them is tried: a crash sees all of them or none.
+ * Called with messages just accepted or recovered, and by the role's timer with what the schedule
+ * has.  The address book answers from the loop, in any order, one recipient at a time; it may say
+ * "later" or "never", which outcome.c deals with.  A recipient that stands for others (an alias, a
+ * list) is replaced by them here, in one durable record, before any of them is tried: a crash sees
+ * all of them or none.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,8 @@ add_targets(struct envelope *env, uint32_t index, const struct route_answer *ans
 			continue;
 		original = env->recipients[index].original;
 		new = envelope_add_recipient(env, answer->targets[i],
-		    original != NULL ? original : env->recipients[index].address, env->recipients[index].notify);
+		    original != NULL ? original : env->recipients[index].address,
+		    env->recipients[index].notify);
 		env->recipients[new].parent = index;
 		env->recipients[new].due = clock_now();
 		addresses_add(&known, env->recipients[new].address);
@@ -122,8 +124,9 @@ make_task(struct work *work, const struct routed *routed, uint32_t n)
 	uint32_t i;
 
 	for (i = 0; i < n; i++)
-		task->parts[i] = (struct part){ .index = routed[i].index, .method = routed[i].method,
-			.path = routed[i].path };
+		task->parts[i] = (struct part){
+			.index = routed[i].index, .method = routed[i].method, .path = routed[i].path
+		};
 	return task;
 }
 
@@ -159,7 +162,8 @@ teach(const struct work *work, uint32_t index)
 		ledger_correspondent(env->sender, env->recipients[index].address);
 }
 
-/* An address book that is away says nothing about the address: that was no attempt, and is repeated when it is back. */
+/* An address book that is away says nothing about the address: that was no attempt, and is repeated
+ * when it is back. */
 static void
 defer(struct work *work, uint32_t index, const char *why)
 {
@@ -176,7 +180,8 @@ take_answer(struct work *work, uint32_t index, const struct route_answer *answer
 
 	switch (answer->kind) {
 	case ROUTE_LOCAL:
-		routed.lane = lane_local(work->queue, answer->uid, answer->gid, answer->account, answer->root);
+		routed.lane = lane_local(
+		    work->queue, answer->uid, answer->gid, answer->account, answer->root);
 		routed.method = (uint8_t)answer->method;
 		routed.path = xstrdup(answer->path);
 		work_add_routed(work, &routed);
@@ -246,8 +251,8 @@ dispatch_later(struct queue *q, struct envelope *env, uint32_t index)
 bool
 dispatch_may_begin(const struct queue *q)
 {
-	return !(q->paused[LANE_RELAY] && q->paused[LANE_LOCAL]) && !q->stopping && q->busy < BUSY_MAX &&
-	    peer_find(ROLE_LOOKUP, 0) != NULL;
+	return !(q->paused[LANE_RELAY] && q->paused[LANE_LOCAL]) && !q->stopping &&
+	       q->busy < BUSY_MAX && peer_find(ROLE_LOOKUP, 0) != NULL;
 }
 
 void
@@ -270,7 +275,8 @@ dispatch_message(struct queue *q, struct envelope *env)
 	}
 }
 
-/* An entry counts if it is about a recipient that waits, and was made for the time that this one waits for. */
+/* An entry counts if it is about a recipient that waits, and was made for the time that this one
+ * waits for. */
 static void
 dispatch_entry(struct queue *q, const struct schedule_entry *e)
 {
@@ -294,7 +300,8 @@ dispatch_due(struct queue *q, int64_t now)
 	struct schedule_entry entry;
 	unsigned n;
 
-	for (n = 0; n < TURN_MAX && dispatch_may_begin(q) && schedule_take(&q->schedule, now, &entry); n++)
+	for (n = 0;
+	     n < TURN_MAX && dispatch_may_begin(q) && schedule_take(&q->schedule, now, &entry); n++)
 		dispatch_entry(q, &entry);
 	q->starved = q->busy >= BUSY_MAX;
 	return n == TURN_MAX && dispatch_may_begin(q);
@@ -311,7 +318,8 @@ schedule_again(struct envelope *env, void *arg)
 		schedule_add(&q->schedule, 0, env->id, MESSAGE_FINISHED);
 
 	for (i = 0; i < env->recipients_n && !env->held; i++)
-		if (env->recipients[i].state == RECIPIENT_WAITING && (work == NULL || !work_is_busy(work, i)))
+		if (env->recipients[i].state == RECIPIENT_WAITING &&
+		    (work == NULL || !work_is_busy(work, i)))
 			schedule_add(&q->schedule, env->recipients[i].due, env->id, i);
 	return true;
 }

@@ -1,11 +1,12 @@
 /*
- * Lanes: one for each destination of relayed mail and one for each owner of local mailboxes, with the tasks that wait
- * there.
+ * Lanes: one for each destination of relayed mail and one for each owner of local mailboxes, with
+ * the tasks that wait there.
  *
- * dispatch.c puts tasks in; carrier.c takes them when the lane's window (relay) or process (local) lets it.  A relay lane
- * whose destination is dead keeps nothing: its recipients go back to the schedule until the time of the next probe.  What
- * must never happen is a task that waits in a lane which nothing will pump again, so every reason to wait has its event:
- * a running task ends, a deliverer comes or gets room, a process comes or ends, the operator resumes.
+ * dispatch.c puts tasks in; carrier.c takes them when the lane's window (relay) or process (local)
+ * lets it.  A relay lane whose destination is dead keeps nothing: its recipients go back to the
+ * schedule until the time of the next probe.  What must never happen is a task that waits in a lane
+ * which nothing will pump again, so every reason to wait has its event: a running task ends, a
+ * deliverer comes or gets room, a process comes or ends, the operator resumes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +20,16 @@
 #include "queue/outcome.h"
 #include "queue/queue.h"
 
-/* No lane may fill all the places for busy recipients, and none that the operator has paused more than a few; what comes
- * beyond is put off, the longer the more waits. */
+/* No lane may fill all the places for busy recipients, and none that the operator has paused more
+ * than a few; what comes beyond is put off, the longer the more waits. */
 #define LANE_MAX (BUSY_MAX / 2)
 #define PAUSED_LANE_MAX 100
 #define PUT_OFF 5
 #define PUT_OFF_PER_SECOND 1000
 /* Blocked lanes tried each time that a deliverer gets room. */
 #define UNBLOCK_MAX 4
-/* A lane that nobody used for so long is forgotten; a dead destination so long after its next probe was due. */
+/* A lane that nobody used for so long is forgotten; a dead destination so long after its next probe
+ * was due. */
 #define KEEP_MS (10 * 60 * 1000)
 #define KEEP_DEAD 3600
 
@@ -116,7 +118,8 @@ lane_relay(struct queue *q, const char *destination)
 struct lane *
 lane_local(struct queue *q, uid_t uid, gid_t gid, const char *account, const char *root)
 {
-	struct lane key = { .kind = LANE_LOCAL, .uid = uid, .name = (char *)(uintptr_t)root }, *lane;
+	struct lane key = { .kind = LANE_LOCAL, .uid = uid, .name = (char *)(uintptr_t)root },
+		    *lane;
 	bool is_new;
 
 	lane = get(q->lanes, &key, &is_new);
@@ -185,8 +188,8 @@ give_up_dead(struct task *task)
 
 	for (i = 0; i < task->parts_n; i++)
 		if (!task->parts[i].reported)
-			outcome_unreachable(task->work, task->parts[i].index, lane->host, lane->text,
-			    lane->window.retry_at);
+			outcome_unreachable(task->work, task->parts[i].index, lane->host,
+			    lane->text, lane->window.retry_at);
 	task_free(task);
 }
 
@@ -207,7 +210,8 @@ lane_put(struct task *task)
 		give_up_dead(task);
 		return;
 	}
-	if (lane->waiting_n >= (lane->lanes->queue->paused[lane->kind] ? PAUSED_LANE_MAX : LANE_MAX)) {
+	if (lane->waiting_n >=
+	    (lane->lanes->queue->paused[lane->kind] ? PAUSED_LANE_MAX : LANE_MAX)) {
 		size_t spread = lane->lanes->queue->schedule.n / PUT_OFF_PER_SECOND;
 
 		postpone(task, now + PUT_OFF + (int64_t)(task->work->env->id % (spread + 1)));
@@ -249,7 +253,8 @@ relay_pump(struct lane *lane)
 	struct peer *peer;
 	struct task *task;
 
-	while (!lane->blocked && (task = TAILQ_FIRST(&lane->waiting)) != NULL && window_open(&lane->window, now)) {
+	while (!lane->blocked && (task = TAILQ_FIRST(&lane->waiting)) != NULL &&
+	       window_open(&lane->window, now)) {
 		peer = peer_for(ROLE_RELAY, lane->hash);
 		if (peer == NULL || peer->data == NULL || !carrier_takes(peer->data, task)) {
 			block(lane);
@@ -328,8 +333,9 @@ lane_failed(struct task *task, const char *host, const char *text)
 	if (!judged && window_failed(&lane->window, task->ticket, now, &q->retry, lane->hash)) {
 		envelope_set(&lane->host, host);
 		envelope_set(&lane->text, text);
-		log_notice("queue.destination", F_STR("destination", lane->name), F_STR("state", "dead"),
-		    F_STR("host", host), F_STR("reply", text), F_I64("retry_in", lane->window.retry_at - now),
+		log_notice("queue.destination", F_STR("destination", lane->name),
+		    F_STR("state", "dead"), F_STR("host", host), F_STR("reply", text),
+		    F_I64("retry_in", lane->window.retry_at - now),
 		    F_U64("waiting", lane->waiting_n));
 		empty(lane);
 	}
@@ -358,8 +364,8 @@ lanes_wake(struct lanes *lanes)
 	struct lane *lane;
 
 	RB_FOREACH(lane, lane_tree, &lanes->tree)
-		if (lane->kind == LANE_RELAY && lane->window.dead && lane->window.retry_at > clock_now())
-			lane->window.retry_at = clock_now();
+	if (lane->kind == LANE_RELAY && lane->window.dead && lane->window.retry_at > clock_now())
+		lane->window.retry_at = clock_now();
 }
 
 /* --- housekeeping --- */

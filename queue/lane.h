@@ -1,6 +1,7 @@
 /*
- * Tasks on their way: what waits for one destination or one owner of mailboxes (lane.c), the delivery processes of the
- * latter (process.c), and what was handed to a deliverer (carrier.c).  The inside of the queue role, below dispatch.c.
+ * Tasks on their way: what waits for one destination or one owner of mailboxes (lane.c), the
+ * delivery processes of the latter (process.c), and what was handed to a deliverer (carrier.c). The
+ * inside of the queue role, below dispatch.c.
  */
 #ifndef QUEUE_LANE_H
 #define QUEUE_LANE_H
@@ -106,7 +107,8 @@ struct lanes {
 
 /* --- lane.c --- */
 struct lanes *lanes_new(struct queue *);
-/* The lane for a recipient, which counts as one of its REFS until its task is freed, or lane_release. */
+/* The lane for a recipient, which counts as one of its REFS until its task is freed, or
+ * lane_release. */
 struct lane *lane_relay(struct queue *, const char *destination);
 struct lane *lane_local(struct queue *, uid_t, gid_t, const char *account, const char *root);
 void lane_release(struct lane *);
@@ -124,7 +126,8 @@ void lane_pump(struct lane *);
 void lanes_pump_all(struct lanes *);
 /* A deliverer of relayed mail has room again, or is there. */
 void lanes_unblock(struct lanes *);
-/* The destination failed as a whole in TASK.  Returns the time before which it will not be tried, or 0. */
+/* The destination failed as a whole in TASK.  Returns the time before which it will not be tried,
+ * or 0. */
 int64_t lane_failed(struct task *, const char *host, const char *text);
 /* Takes back all tasks of WORK that wait: their recipients are postponed as they stand. */
 void lanes_withdraw(struct work *);
@@ -136,14 +139,16 @@ void lanes_sweep(struct lanes *);
 /* --- process.c: the delivery processes of local lanes --- */
 void process_init(struct lanes *);
 void process_pump(struct lane *);
-/* The process that was asked for came: returns its lane (NULL: nobody waits for it any more); or went. */
+/* The process that was asked for came: returns its lane (NULL: nobody waits for it any more); or
+ * went. */
 struct lane *process_up(struct lanes *, struct peer *, struct carrier *);
 void process_down(struct lanes *, unsigned instance, struct lane *);
 
 /* --- carrier.c --- */
 bool carrier_takes(struct carrier *, const struct task *);
 bool carrier_is_idle(const struct carrier *);
-/* Takes the task out of its lane and hands it over.  False: its content could not be read, and it is gone. */
+/* Takes the task out of its lane and hands it over.  False: its content could not be read, and it
+ * is gone. */
 bool carrier_hand(struct carrier *, struct task *);
 bool carrier_message(struct lanes *, struct peer *, struct message *);
 void carrier_up(struct lanes *, struct peer *);

@@ -1,12 +1,13 @@
 /*
- * Composing notices: plain words for the sender, the same for programs (message/delivery-status), and the header of his
- * message, or all of it.
+ * Composing notices: plain words for the sender, the same for programs (message/delivery-status),
+ * and the header of his message, or all of it.
  *
- * Replies of other servers and addresses are strangers' text.  They are quoted so that none of it can end a line, a part
- * or the notice: controls become blanks, what is no ASCII is escaped in the part for programs and sent as quoted-printable
- * UTF-8 in the part for people, and long lines are folded.  Apart from what is returned of the message itself, a notice is
- * 7-bit text that any server takes; only one about internationalised addresses needs SMTPUTF8 (RFC 6533), and only their
- * owners get such.
+ * Replies of other servers and addresses are strangers' text.  They are quoted so that none of it
+ * can end a line, a part or the notice: controls become blanks, what is no ASCII is escaped in the
+ * part for programs and sent as quoted-printable UTF-8 in the part for people, and long lines are
+ * folded.  Apart from what is returned of the message itself, a notice is 7-bit text that any
+ * server takes; only one about internationalised addresses needs SMTPUTF8 (RFC 6533), and only
+ * their owners get such.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -32,12 +33,14 @@ static const struct wording {
 	[NOTICE_FAILURE] = {
 		"Undeliverable: your message was not delivered to everybody", "failed",
 		"could not be delivered to the recipients below. It will not be tried again.",
-		"If you do not know what to do about this, forward this whole notice to your own postmaster.",
+		"If you do not know what to do about this, forward this whole notice to your own "
+		"postmaster.",
 	},
 	[NOTICE_DELAY] = {
 		"Delayed: your message was not yet delivered to everybody", "delayed",
 		"could not yet be delivered to the recipients below.",
-		"You need not do anything: it is tried again and again. You will hear from us if it fails.",
+		"You need not do anything: it is tried again and again. You will hear from us if it "
+		"fails.",
 	},
 };
 
@@ -46,7 +49,8 @@ notice_wanted(enum notice_kind kind, const struct envelope *env, const struct re
 {
 	if (env->sender[0] == '\0' || (r->notify & NOTIFY_NEVER) != 0)
 		return false;
-	return r->notify == NOTIFY_DEFAULT || (r->notify & (kind == NOTICE_DELAY ? NOTIFY_DELAY : NOTIFY_FAILURE)) != 0;
+	return r->notify == NOTIFY_DEFAULT ||
+	       (r->notify & (kind == NOTICE_DELAY ? NOTIFY_DELAY : NOTIFY_FAILURE)) != 0;
 }
 
 /* --- text --- */
@@ -65,8 +69,8 @@ static void
 add_date(struct buf *b, int64_t t)
 {
 	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-		"Nov", "Dec" };
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
 	time_t seconds = t;
 	struct tm tm;
 
@@ -74,12 +78,12 @@ add_date(struct buf *b, int64_t t)
 		seconds = 0;
 		gmtime_r(&seconds, &tm);
 	}
-	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
+	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-/* Words of TEXT, wrapped at LINE; lines after the first begin with INDENT, and *COLUMN says where we are.  Controls are
- * blanks. */
+/* Words of TEXT, wrapped at LINE; lines after the first begin with INDENT, and *COLUMN says where
+ * we are.  Controls are blanks. */
 static void
 add_words(struct buf *b, const char *text, const char *indent, size_t *column)
 {
@@ -88,7 +92,8 @@ add_words(struct buf *b, const char *text, const char *indent, size_t *column)
 	while (*text != '\0') {
 		for (; *text != '\0' && (unsigned char)*text <= ' '; text++)
 			;
-		for (len = 0; (unsigned char)text[len] > ' ' && text[len] != 0x7f && len < WORD_MAX; len++)
+		for (len = 0; (unsigned char)text[len] > ' ' && text[len] != 0x7f && len < WORD_MAX;
+		     len++)
 			;
 		if (len == 0 && *text == '\0')
 			return;
@@ -184,11 +189,12 @@ status_length(const char *s)
 	return s[len] == ' ' || s[len] == '\0' ? len : 0;
 }
 
-/* RFC 3464 2.3.4: the enhanced code of the reply if it has one of its own class, else only the class. */
+/* RFC 3464 2.3.4: the enhanced code of the reply if it has one of its own class, else only the
+ * class. */
 static void
 add_status(struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
 {
-	const char *reason = nr->recipient->reason, *code;
+	const char *reason = nr->recipient->reason, *code = "";
 	char class = notice->kind == NOTICE_DELAY ? '4' : '5';
 	size_t len;
 
@@ -197,8 +203,9 @@ add_status(struct buf *b, const struct notice *notice, const struct notice_recip
 		buf_adds(b, "4.4.7");
 		return;
 	}
-	code = reason != NULL && is_digit(reason[0]) && is_digit(reason[1]) && is_digit(reason[2]) &&
-	    (reason[3] == ' ' || reason[3] == '-') ? reason + 4 : "";
+	if (reason != NULL && is_digit(reason[0]) && is_digit(reason[1]) && is_digit(reason[2]) &&
+	    (reason[3] == ' ' || reason[3] == '-'))
+		code = reason + 4;
 	len = status_length(code);
 	if (len > 0 && code[0] == class)
 		buf_add(b, code, len);
@@ -210,7 +217,8 @@ add_status(struct buf *b, const struct notice *notice, const struct notice_recip
 static size_t
 type_length(const char *original)
 {
-	size_t len = strspn(original, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-");
+	size_t len =
+	    strspn(original, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-");
 
 	return original[len] == ';' ? len : 0;
 }
@@ -275,7 +283,8 @@ add_words_part(struct buf *b, const struct notice *notice)
 	for (i = 0; i < notice->recipients_n; i++)
 		add_recipient_words(b, &notice->recipients[i]);
 	add_paragraph(b, "", wording->closing);
-	buf_addf(b, "(Message %s; the next part says the same to programs.)\r\n", id_text(notice->about->id).s);
+	buf_addf(b, "(Message %s; the next part says the same to programs.)\r\n",
+	    id_text(notice->about->id).s);
 }
 
 /* RFC 2045 6.7, of text whose lines end in CRLF. */
@@ -292,7 +301,8 @@ add_quoted_printable(struct buf *b, const char *s)
 			s++;
 			continue;
 		}
-		plain = *s != '=' && (unsigned char)*s < 0x7f && ((unsigned char)*s > ' ' || (*s == ' ' && s[1] != '\r'));
+		plain = *s != '=' && (unsigned char)*s < 0x7f &&
+			((unsigned char)*s > ' ' || (*s == ' ' && s[1] != '\r'));
 		if (column + (plain ? 1 : 3) > LINE - 1) {
 			buf_adds(b, "=\r\n");
 			column = 0;
@@ -395,7 +405,8 @@ add_status_part(struct buf *b, const struct notice *notice, bool global)
 	char *envid;
 	unsigned i;
 
-	buf_addf(b, "Content-Type: message/%s\r\n", global ? "global-delivery-status" : "delivery-status");
+	buf_addf(b, "Content-Type: message/%s\r\n",
+	    global ? "global-delivery-status" : "delivery-status");
 	if (global)
 		buf_adds(b, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_adds(b, "\r\n");
@@ -447,7 +458,8 @@ has_8bit(const char *s, size_t len)
 	return false;
 }
 
-/* RFC 3461 4.3: the whole only when asked for, only of failures, and not when it could not be sent as lines of text. */
+/* RFC 3461 4.3: the whole only when asked for, only of failures, and not when it could not be sent
+ * as lines of text. */
 static bool
 returns_whole(const struct notice *notice)
 {
@@ -506,7 +518,9 @@ add_top(struct buf *b, const struct notice *notice, const char *boundary, bool e
 	buf_addf(b, "Message-ID: <%s@%s>\r\n", id_text(notice->id).s, notice->host);
 	/* RFC 3834 5.1 */
 	buf_adds(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
-	buf_addf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n", boundary);
+	buf_addf(b,
+	    "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n",
+	    boundary);
 	if (eight_bit)
 		buf_adds(b, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_adds(b, "\r\n");

@@ -1,7 +1,8 @@
 /*
- * Delivery status notices: what the sender of a message is told about recipients that were not reached (RFC 3464, in the
- * multipart/report of RFC 6522; RFC 6533 when an address is internationalised).  Pure: an envelope and a content come out
- * of what the caller names, time and id included.
+ * Delivery status notices: what the sender of a message is told about recipients that were not
+ * reached (RFC 3464, in the multipart/report of RFC 6522; RFC 6533 when an address is
+ * internationalised).  Pure: an envelope and a content come out of what the caller names, time and
+ * id included.
  */
 #ifndef QUEUE_NOTICE_H
 #define QUEUE_NOTICE_H
@@ -34,7 +35,7 @@ struct notice {
 	unsigned recipients_n;
 	const char *content;     /* of the message: at least its header, or what there is of it */
 	size_t content_len;
-	bool whole;              /* CONTENT is all of it, so that it can be returned if the sender asked for that */
+	bool whole;              /* CONTENT is all of it, and may be returned if that was asked for */
 };
 
 /* Whether the sender is to hear of this at all (RFC 3461 4.1; never when the sender is null). */

@@ -1,11 +1,12 @@
 /*
- * Outcomes: what a deliverer, the address book, the operator or the clock says about a recipient becomes a state in the
- * store, a line in the log and, where the sender must hear of it, a notice.
+ * Outcomes: what a deliverer, the address book, the operator or the clock says about a recipient
+ * becomes a state in the store, a line in the log and, where the sender must hear of it, a notice.
  *
- * The order that makes a crash harmless: a notice is made durable first, then the recipients that it is about change
- * their state.  A crash between the two tells the sender twice; no crash leaves a recipient failed and its sender untold.
- * While a notice is being stored its recipients stay busy, so nothing else happens to them.  A notice that cannot be
- * stored (the disk is full) leaves them waiting for another attempt.
+ * The order that makes a crash harmless: a notice is made durable first, then the recipients that
+ * it is about change their state.  A crash between the two tells the sender twice; no crash leaves
+ * a recipient failed and its sender untold. While a notice is being stored its recipients stay
+ * busy, so nothing else happens to them.  A notice that cannot be stored (the disk is full) leaves
+ * them waiting for another attempt.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@
 #define HEADER_MAX (64 * 1024)
 /* A message is returned whole, to who asked for that, up to so many octets. */
 #define RETURN_MAX (128 * 1024)
-#define TEXT_UNREACHABLE "451 4.4.1 The destination does not answer; waiting until it is tried again"
+#define TEXT_UNREACHABLE                                                                           \
+	"451 4.4.1 The destination does not answer; waiting until it is tried again"
 
 /* Recipients whose notice is being stored. */
 struct telling {
@@ -38,7 +40,8 @@ struct telling {
 };
 
 static void
-log_outcome(int level, const char *event, const struct work *work, uint32_t index, const char *detail)
+log_outcome(
+    int level, const char *event, const struct work *work, uint32_t index, const char *detail)
 {
 	const struct envelope *env = work->env;
 	const struct recipient *r = &env->recipients[index];
@@ -101,7 +104,8 @@ static void
 fail(struct work *work, uint32_t index, bool expired)
 {
 	struct envelope *env = work->env;
-	struct verdict verdict = { .index = index, .kind = expired ? VERDICT_EXPIRED : VERDICT_FAILED };
+	struct verdict verdict = { .index = index,
+		.kind = expired ? VERDICT_EXPIRED : VERDICT_FAILED };
 
 	if (notice_wanted(NOTICE_FAILURE, env, &env->recipients[index])) {
 		work_add_verdict(work, &verdict);
@@ -111,7 +115,8 @@ fail(struct work *work, uint32_t index, bool expired)
 		work->queue->counters.double_bounces++;
 		log_warning("queue.double_bounce", F_STR("message", id_text(env->id).s),
 		    F_STR("to", env->recipients[index].address), F_STR("origin", env->origin),
-		    F_STR("for", "postmaster"), F_STR("what", "a message without a sender cannot be returned; it is dropped"));
+		    F_STR("for", "postmaster"),
+		    F_STR("what", "a message without a sender cannot be returned; it is dropped"));
 	}
 	settle_failed(work, index, expired);
 }
@@ -125,8 +130,8 @@ is_delay_told(struct work *work, uint32_t index, int64_t due)
 	const struct recipient *r = &env->recipients[index];
 	struct verdict verdict = { .index = index, .kind = VERDICT_DELAYED, .due = due };
 
-	if (conf->delay_notice == 0 || r->delay_told || clock_now() - env->time < conf->delay_notice ||
-	    !notice_wanted(NOTICE_DELAY, env, r))
+	if (conf->delay_notice == 0 || r->delay_told ||
+	    clock_now() - env->time < conf->delay_notice || !notice_wanted(NOTICE_DELAY, env, r))
 		return false;
 	work_add_verdict(work, &verdict);
 	return true;
@@ -175,7 +180,8 @@ delivered(struct work *work, uint32_t index, const char *detail)
 }
 
 void
-outcome_report(struct work *work, uint32_t index, const struct delivery_result *result, int64_t not_before)
+outcome_report(
+    struct work *work, uint32_t index, const struct delivery_result *result, int64_t not_before)
 {
 	struct recipient *r = &work->env->recipients[index];
 
@@ -184,8 +190,9 @@ outcome_report(struct work *work, uint32_t index, const struct delivery_result *
 	note_answer(r, result->host, result->text);
 	if (r->state != RECIPIENT_WAITING) {
 		/* removed by the operator while it was under way */
-		log_outcome(LOG_NOTICE, result->status == DELIVERY_OK ? "queue.delivered" : "queue.removed", work, index,
-		    result->detail);
+		log_outcome(LOG_NOTICE,
+		    result->status == DELIVERY_OK ? "queue.delivered" : "queue.removed", work,
+		    index, result->detail);
 		work_end(work, index);
 		return;
 	}
@@ -212,7 +219,8 @@ outcome_local(struct work *work, uint32_t index, enum delivery_status status, co
 }
 
 void
-outcome_unreachable(struct work *work, uint32_t index, const char *host, const char *text, int64_t until)
+outcome_unreachable(
+    struct work *work, uint32_t index, const char *host, const char *text, int64_t until)
 {
 	const struct envelope *env = work->env;
 	struct recipient *r = &work->env->recipients[index];
@@ -232,7 +240,8 @@ outcome_unreachable(struct work *work, uint32_t index, const char *host, const c
 	/* a million that wait for one dead host are one line in the log, not a million each time */
 	if (is_news) {
 		work->queue->counters.deferred++;
-		log_outcome(LOG_INFO, "queue.deferred", work, index, "not tried: its destination is dead");
+		log_outcome(
+		    LOG_INFO, "queue.deferred", work, index, "not tried: its destination is dead");
 	}
 	if (!is_delay_told(work, index, r->due))
 		settle_waiting(work, index, r->due, is_news);
@@ -272,12 +281,14 @@ settle_verdict(struct work *work, const struct verdict *verdict)
 	}
 }
 
-/* The notice is not safe, so what it was to tell has not happened: these recipients are tried once more, later. */
+/* The notice is not safe, so what it was to tell has not happened: these recipients are tried once
+ * more, later. */
 static void
 take_back_verdict(struct work *work, const struct verdict *verdict)
 {
 	work->telling--;
-	outcome_postponed(work, verdict->index, clock_now() + retry_wait(&work->queue->retry, 1, work->env->id));
+	outcome_postponed(
+	    work, verdict->index, clock_now() + retry_wait(&work->queue->retry, 1, work->env->id));
 }
 
 static void
@@ -291,11 +302,13 @@ told(struct telling *telling, int error)
 		q->counters.notices++;
 		log_info("queue.notice", F_STR("message", id_text(work->env->id).s),
 		    F_STR("notice", id_text(telling->notice).s),
-		    F_STR("kind", telling->kind == NOTICE_DELAY ? "delay" : "failure"), F_STR("to", work->env->sender),
-		    F_U64("recipients", telling->n));
+		    F_STR("kind", telling->kind == NOTICE_DELAY ? "delay" : "failure"),
+		    F_STR("to", work->env->sender), F_U64("recipients", telling->n));
 	} else {
-		log_error("queue.notice", F_STR("message", id_text(work->env->id).s), F_STR("error", strerror(-error)),
-		    F_STR("what", "the notice could not be stored; its recipients are tried again later"));
+		log_error("queue.notice", F_STR("message", id_text(work->env->id).s),
+		    F_STR("error", strerror(-error)),
+		    F_STR("what",
+			"the notice could not be stored; its recipients are tried again later"));
 	}
 	work_pin(work);
 	for (i = 0; i < telling->n; i++) {
@@ -330,7 +343,8 @@ read_original(const struct work *work, struct evbuffer *out)
 
 	error = store_content(work->queue->store, env, out, &fd);
 	if (error < 0) {
-		log_warning("queue.content", F_STR("message", id_text(env->id).s), F_STR("error", strerror(-error)));
+		log_warning("queue.content", F_STR("message", id_text(env->id).s),
+		    F_STR("error", strerror(-error)));
 		return false;
 	}
 	if (fd < 0)
@@ -391,7 +405,8 @@ store_notice(struct telling *telling)
 static struct telling *
 pick(struct work *work, enum notice_kind kind)
 {
-	struct telling *telling = xmalloc(sizeof(*telling) + work->verdicts_n * sizeof(struct verdict));
+	struct telling *telling =
+	    xmalloc(sizeof(*telling) + work->verdicts_n * sizeof(struct verdict));
 	uint32_t i;
 
 	*telling = (struct telling){ .work = work, .kind = kind };

@@ -1,11 +1,13 @@
 /*
- * The delivery processes of local lanes: one for each owner of mailboxes that has mail, started by the master with that
- * owner's ids, given tasks as they come, and ended when there was nothing to do for a while.
+ * The delivery processes of local lanes: one for each owner of mailboxes that has mail, started by
+ * the master with that owner's ids, given tasks as they come, and ended when there was nothing to
+ * do for a while.
  *
- * At most conf.local_most live at once.  When all places are taken, the one that has been idle longest ends; when none is
- * idle, a lane waits its turn, and a process that has had its share ends as soon as it is empty, so that two busy users
- * cannot keep a third from his mail.  The number of an instance stands for the ids that the process has.  It is used again
- * only after that process has come and gone: a mix-up would let one user's process write another's mail.
+ * At most conf.local_most live at once.  When all places are taken, the one that has been idle
+ * longest ends; when none is idle, a lane waits its turn, and a process that has had its share ends
+ * as soon as it is empty, so that two busy users cannot keep a third from his mail.  The number of
+ * an instance stands for the ids that the process has.  It is used again only after that process
+ * has come and gone: a mix-up would let one user's process write another's mail.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -157,7 +159,8 @@ feed(struct lane *lane)
 	struct task *task;
 
 	leave_idle(lane);
-	while (!yields && (task = TAILQ_FIRST(&lane->waiting)) != NULL && carrier_takes(lane->carrier, task)) {
+	while (!yields && (task = TAILQ_FIRST(&lane->waiting)) != NULL &&
+	       carrier_takes(lane->carrier, task)) {
 		lane->handed++;
 		carrier_hand(lane->carrier, task);
 	}
@@ -203,7 +206,8 @@ process_up(struct lanes *lanes, struct peer *peer, struct carrier *carrier)
 		if (lane->instance == peer->instance)
 			break;
 	if (lane == NULL) {
-		event_base_once(peer_base(), -1, EV_TIMEOUT, dismiss_late, (void *)(uintptr_t)peer->instance, &now);
+		event_base_once(peer_base(), -1, EV_TIMEOUT, dismiss_late,
+		    (void *)(uintptr_t)peer->instance, &now);
 		return NULL;
 	}
 	TAILQ_REMOVE(&lanes->asked, lane, entry);
@@ -245,7 +249,8 @@ give_up_start(struct lane *lane)
 		lane_take_out(task);
 		for (i = 0; i < task->parts_n; i++)
 			if (!task->parts[i].reported)
-				outcome_local(task->work, task->parts[i].index, DELIVERY_TEMP, TEXT_NO_PROCESS);
+				outcome_local(task->work, task->parts[i].index, DELIVERY_TEMP,
+				    TEXT_NO_PROCESS);
 		task_free(task);
 	}
 	start_wanted(lanes);

@@ -1,10 +1,12 @@
 /*
- * The queue role: opens the store, connects its parts with their peers, keeps the time, and ends in order.
+ * The queue role: opens the store, connects its parts with their peers, keeps the time, and ends in
+ * order.
  *
- * It reads no clock but lib/clock.h, and sleeps until the next recipient is due; with a test clock, whose jumps no timer
- * sees, it looks every 50 ms.  A store that cannot be opened ends the role with a reason that the operator can act on; the
- * master starts it again, less and less often.  On the way out nothing new begins, and what deliverers hold has some
- * seconds to end, for each result that is not waited for is a message delivered twice.
+ * It reads no clock but lib/clock.h, and sleeps until the next recipient is due; with a test clock,
+ * whose jumps no timer sees, it looks every 50 ms.  A store that cannot be opened ends the role
+ * with a reason that the operator can act on; the master starts it again, less and less often.  On
+ * the way out nothing new begins, and what deliverers hold has some seconds to end, for each result
+ * that is not waited for is a message delivered twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,10 +44,10 @@ set_tick(struct queue *q, int64_t now, int64_t at)
 	struct timeval wait = { 0, 0 };
 
 	q->tick_at = at;
-	if (clock_is_test())
-		wait.tv_usec = at <= now ? 0 : TEST_PERIOD_MS * 1000;
-	else
-		wait.tv_sec = at <= now ? 0 : at - now > SLEEP_MOST ? SLEEP_MOST : (time_t)(at - now);
+	if (at > now && clock_is_test())
+		wait.tv_usec = TEST_PERIOD_MS * 1000;
+	else if (at > now)
+		wait.tv_sec = at - now < SLEEP_MOST ? (time_t)(at - now) : SLEEP_MOST;
 	event_add(q->tick, &wait);
 }
 
@@ -125,8 +127,8 @@ static const struct subject_ops submit_ops = {
 
 /* --- start and stop --- */
 
-/* Found by the store while it opens: the address book and the deliverers are not there yet, so everything waits.  We
- * may have ended between the last outcome of a message and its end. */
+/* Found by the store while it opens: the address book and the deliverers are not there yet, so
+ * everything waits.  We may have ended between the last outcome of a message and its end. */
 static void
 recovered(struct envelope *env, void *arg)
 {
@@ -157,8 +159,8 @@ open_store(struct queue *q)
 		role_exit(1);
 	}
 	store_stats(q->store, &stats);
-	log_info("queue.open", F_U64("messages", stats.messages), F_U64("recipients", stats.recipients),
-	    F_U64("segments", stats.segments));
+	log_info("queue.open", F_U64("messages", stats.messages),
+	    F_U64("recipients", stats.recipients), F_U64("segments", stats.segments));
 }
 
 void

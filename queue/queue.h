@@ -1,16 +1,20 @@
 /*
  * The inside of the queue role: what its files share.  Nobody else includes this.
  *
- *   accept.c    submissions in, one durable answer each
- *   dispatch.c  who is due, where it leads, grouped into tasks
- *   lane.c      tasks waiting for one destination or one mailbox owner
- *   carrier.c   tasks handed to a deliverer, and its word back
- *   outcome.c   what becomes of a recipient; notices to senders
- *   control.c   smtpctl's requests
+ *   queue.c      the role: start, clock, stop
+ *   accept.c     submissions in, one durable answer each
+ *   work.c       messages that something is being done about
+ *   dispatch.c   who is due, where it leads, grouped into tasks
+ *   lane.c       tasks waiting for one destination or one owner of mailboxes
+ *   process.c    the delivery processes of the latter
+ *   carrier.c    tasks handed to a deliverer, and its word back
+ *   outcome.c    what becomes of a recipient; notices to senders
+ *   queue_ctl.c  smtpctl's requests
  *
- * A message exists in the store from its acceptance to its end.  While something is done about some of its recipients it
- * also has a struct work, which marks these recipients as busy: a recipient is either busy, or waits in the schedule, or
- * is held, or is finished, and never two of these.  Only outcome.c ends the busy state.
+ * A message exists in the store from its acceptance to its end.  While something is done about some
+ * of its recipients it also has a struct work, which marks these recipients as busy: a recipient is
+ * either busy, or waits in the schedule, or is held, or is finished, and never two of these.  Only
+ * outcome.c ends the busy state.
  */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
@@ -30,7 +34,8 @@ struct event;
 struct lanes;
 struct task;
 
-/* Recipients that are busy at once; what is due beyond that stays in the schedule, where it costs 16 octets. */
+/* Recipients that are busy at once; what is due beyond that stays in the schedule, where it costs
+ * 16 octets. */
 #define BUSY_MAX 20000
 /* In place of a recipient in the schedule: nobody waits, the message only has to be finished. */
 #define MESSAGE_FINISHED UINT32_MAX
@@ -118,7 +123,8 @@ void work_add_verdict(struct work *, const struct verdict *);
 void dispatch_message(struct queue *, struct envelope *);
 /* What the schedule has for NOW.  True: there is more, and room for it; call again soon. */
 bool dispatch_due(struct queue *, int64_t now);
-/* False while there is no room, no address book, or the operator or the end of the role keep everything where it is. */
+/* False while there is no room, no address book, or the operator or the end of the role keep
+ * everything where it is. */
 bool dispatch_may_begin(const struct queue *);
 /* A recipient waits until its DUE. */
 void dispatch_later(struct queue *, struct envelope *, uint32_t index);

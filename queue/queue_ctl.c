@@ -1,10 +1,11 @@
 /*
  * smtpctl's requests about the queue: `queue VERB SELECTOR...`, `stats`, `pause` and `resume`.
  *
- * One table of verbs.  A request first notes the ids of the messages it is about, then goes through them one by one,
- * resting whenever the caller reads slower than we write and after every few hundred, so that mail goes on meanwhile; a
- * message that is gone when its turn comes is passed over.  A verb that changes something wants to be told what, if only
- * by "all", and shows with "dry-run" what it would have done it to.
+ * One table of verbs.  A request first notes the ids of the messages it is about, then goes through
+ * them one by one, resting whenever the caller reads slower than we write and after every few
+ * hundred, so that mail goes on meanwhile; a message that is gone when its turn comes is passed
+ * over.  A verb that changes something wants to be told what, if only by "all", and shows with
+ * "dry-run" what it would have done it to.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -88,7 +89,8 @@ open_content(struct request *rq, const struct envelope *env, struct evbuffer *co
 
 	if (error == 0)
 		return true;
-	log_error("queue.content", F_STR("message", id_text(env->id).s), F_STR("error", strerror(-error)));
+	log_error("queue.content", F_STR("message", id_text(env->id).s),
+	    F_STR("error", strerror(-error)));
 	rq->why = "the content of a message could not be read; see the log";
 	return false;
 }
@@ -221,10 +223,11 @@ end(struct request *rq)
 	if (rq->summary != NULL)
 		summary_end(rq->summary, rq->ctl);
 	if (why == NULL && rq->n == 0 && ((verb->flags & NAMED) != 0 || rq->selector.ids_n > 0))
-		why = "there is no such message in the queue; the log tells of those that are finished";
+		why = "there is no such message in the queue; the log tells of those that are "
+		      "finished";
 	if ((verb->flags & CHANGES) != 0 && !rq->selector.dry_run)
-		log_notice("queue.operator", F_STR("verb", verb->name), F_U64("uid", ctl_uid(rq->ctl)),
-		    F_U64("messages", rq->n));
+		log_notice("queue.operator", F_STR("verb", verb->name),
+		    F_U64("uid", ctl_uid(rq->ctl)), F_U64("messages", rq->n));
 	ctl_end(rq->ctl, why != NULL, why != NULL ? why : "");
 	if (rq->fd >= 0)
 		close(rq->fd);
@@ -347,19 +350,24 @@ on_queue(struct ctl *ctl, unsigned n, const char *const *words)
 	char *why;
 
 	if (verb == NULL) {
-		refuse(ctl, xasprintf("queue: what? list, summary, show, cat, log, flush, hold, release, remove or "
-				      "bounce"));
+		refuse(ctl, xstrdup("queue: what? list, summary, show, cat, log, flush, hold, "
+				    "release, remove or bounce"));
 		return;
 	}
 	why = select_parse(&selector, n - 2, words + 2);
 	if (why == NULL && select_is_empty(&selector) && (verb->flags & ANY) == 0)
-		why = xasprintf("queue %s: name messages by id or by conditions, or say \"all\"", verb->name);
+		why = xasprintf(
+		    "queue %s: name messages by id or by conditions, or say \"all\"", verb->name);
 	if (why != NULL) {
 		refuse(ctl, why);
 		return;
 	}
 	rq = xcalloc(1, sizeof(*rq));
-	*rq = (struct request){ .queue = the_queue, .ctl = ctl, .verb = verb, .selector = selector, .now = clock_now(),
+	*rq = (struct request){ .queue = the_queue,
+		.ctl = ctl,
+		.verb = verb,
+		.selector = selector,
+		.now = clock_now(),
 		.fd = -1 };
 	if (verb->act == act_summary)
 		rq->summary = summary_new();
@@ -387,13 +395,15 @@ static void
 set_paused(struct ctl *ctl, const char *verb, const char *way, bool paused)
 {
 	struct queue *q = the_queue;
-	bool relay = way == NULL || strcmp(way, "out") == 0, local = way == NULL || strcmp(way, "local") == 0;
+	bool relay = way == NULL || strcmp(way, "out") == 0,
+	     local = way == NULL || strcmp(way, "local") == 0;
 
 	if (!relay && !local) {
 		ctl_end(ctl, 2, "out or local, or nothing for both");
 		return;
 	}
-	log_notice("queue.operator", F_STR("verb", verb), F_STR("way", way), F_U64("uid", ctl_uid(ctl)));
+	log_notice(
+	    "queue.operator", F_STR("verb", verb), F_STR("way", way), F_U64("uid", ctl_uid(ctl)));
 	if (relay)
 		q->paused[LANE_RELAY] = paused;
 	if (local)

@@ -1,8 +1,8 @@
 /*
  * What smtpctl shows of the queue: lists, one message in full, its events, the counters.
  *
- * Called by queue_ctl.c for one message at a time.  Only reads; the names of the fields are an interface that scripts
- * rely on (smtpctl(8)).
+ * Called by queue_ctl.c for one message at a time.  Only reads; the names of the fields are an
+ * interface that scripts rely on (smtpctl(8)).
  */
 #include <inttypes.h>
 
@@ -109,11 +109,13 @@ show_line(struct queue *q, struct ctl *ctl, const struct envelope *env)
 	struct buf names = { 0 };
 
 	add_names(&names, env);
-	ctl_record(ctl, FIELDS(F_STR("message", id.s), F_I64("age", age(env)), F_U64("size", env->size),
-	    F_STR("state", message_state_name(message_state(q, env))), F_STR("sender", env->sender),
-	    F_STR("recipients", buf_str(&names)), F_U64("waiting", w.n), F_I64("due", w.n > 0 ? w.due : env->time),
-	    F_STR("host", or_empty(w.told != NULL ? w.told->host : NULL)),
-	    F_STR("reason", or_empty(w.told != NULL ? w.told->reason : NULL))));
+	ctl_record(
+	    ctl, FIELDS(F_STR("message", id.s), F_I64("age", age(env)), F_U64("size", env->size),
+		     F_STR("state", message_state_name(message_state(q, env))),
+		     F_STR("sender", env->sender), F_STR("recipients", buf_str(&names)),
+		     F_U64("waiting", w.n), F_I64("due", w.n > 0 ? w.due : env->time),
+		     F_STR("host", or_empty(w.told != NULL ? w.told->host : NULL)),
+		     F_STR("reason", or_empty(w.told != NULL ? w.told->reason : NULL))));
 	buf_free(&names);
 }
 
@@ -124,10 +126,12 @@ show_recipient(struct queue *q, struct ctl *ctl, const struct envelope *env, uin
 	const struct recipient *r = &env->recipients[index];
 	const char *from = r->parent != UINT32_MAX ? env->recipients[r->parent].address : NULL;
 
-	ctl_record(ctl, FIELDS(F_STR("recipient", r->address), F_STR("state", recipient_state_names[r->state]),
-	    F_BOOL("active", work != NULL && work_is_busy(work, index)), F_STR("original", r->original),
-	    F_STR("expanded_from", from), F_U64("attempts", r->attempts), F_I64("due", r->due), F_STR("host", r->host),
-	    F_STR("reason", r->reason)));
+	ctl_record(ctl,
+	    FIELDS(F_STR("recipient", r->address), F_STR("state", recipient_state_names[r->state]),
+		F_BOOL("active", work != NULL && work_is_busy(work, index)),
+		F_STR("original", r->original), F_STR("expanded_from", from),
+		F_U64("attempts", r->attempts), F_I64("due", r->due), F_STR("host", r->host),
+		F_STR("reason", r->reason)));
 }
 
 void
@@ -136,20 +140,22 @@ show_message(struct queue *q, struct ctl *ctl, const struct envelope *env)
 	struct id_text id = id_text(env->id), session = id_text(env->session);
 	uint32_t i;
 
-	ctl_record(ctl, FIELDS(F_STR("message", id.s), F_STR("session", env->session != 0 ? session.s : NULL),
-	    F_STR("state", message_state_name(message_state(q, env))), F_I64("time", env->time),
-	    F_I64("expires", env->expires), F_U64("size", env->size), F_STR("sender", env->sender),
-	    F_STR("origin", env->origin), F_BOOL("ours", env->ours), F_STR("envid", env->envid),
-	    F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
-	    F_U64("recipients", env->recipients_n)));
+	ctl_record(ctl,
+	    FIELDS(F_STR("message", id.s), F_STR("session", env->session != 0 ? session.s : NULL),
+		F_STR("state", message_state_name(message_state(q, env))), F_I64("time", env->time),
+		F_I64("expires", env->expires), F_U64("size", env->size),
+		F_STR("sender", env->sender), F_STR("origin", env->origin),
+		F_BOOL("ours", env->ours), F_STR("envid", env->envid),
+		F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
+		F_U64("recipients", env->recipients_n)));
 	for (i = 0; i < env->recipients_n; i++)
 		show_recipient(q, ctl, env, i);
 }
 
 /* --- events --- */
 
-/* Events in the order in which they must have happened; the journal keeps the last answer of each recipient, and how many
- * attempts there were, but not every attempt: those are in the log. */
+/* Events in the order in which they must have happened; the journal keeps the last answer of each
+ * recipient, and how many attempts there were, but not every attempt: those are in the log. */
 static void
 show_event(struct ctl *ctl, const struct envelope *env, const struct recipient *r)
 {
@@ -163,9 +169,11 @@ show_event(struct ctl *ctl, const struct envelope *env, const struct recipient *
 	struct id_text id = id_text(env->id);
 	bool untried = r->state == RECIPIENT_WAITING && r->reason == NULL;
 
-	ctl_record(ctl, FIELDS(F_STR("message", id.s), F_STR("event", untried ? "waiting" : events[r->state]),
-	    F_STR("recipient", r->address), F_U64("attempts", r->attempts), F_STR("host", or_empty(r->host)),
-	    F_STR("reason", or_empty(r->reason)), F_I64("due", r->due)));
+	ctl_record(ctl,
+	    FIELDS(F_STR("message", id.s), F_STR("event", untried ? "waiting" : events[r->state]),
+		F_STR("recipient", r->address), F_U64("attempts", r->attempts),
+		F_STR("host", or_empty(r->host)), F_STR("reason", or_empty(r->reason)),
+		F_I64("due", r->due)));
 }
 
 void
@@ -174,9 +182,10 @@ show_log(struct ctl *ctl, const struct envelope *env)
 	struct id_text id = id_text(env->id), session = id_text(env->session);
 	uint32_t i;
 
-	ctl_record(ctl, FIELDS(F_I64("time", env->time), F_STR("event", "accepted"), F_STR("message", id.s),
-	    F_STR("session", env->session != 0 ? session.s : ""), F_STR("sender", env->sender),
-	    F_STR("origin", env->origin), F_U64("size", env->size), F_BOOL("held", env->held)));
+	ctl_record(ctl,
+	    FIELDS(F_I64("time", env->time), F_STR("event", "accepted"), F_STR("message", id.s),
+		F_STR("session", env->session != 0 ? session.s : ""), F_STR("sender", env->sender),
+		F_STR("origin", env->origin), F_U64("size", env->size), F_BOOL("held", env->held)));
 	for (i = 0; i < env->recipients_n; i++)
 		show_event(ctl, env, &env->recipients[i]);
 }
@@ -190,14 +199,18 @@ show_stats(struct queue *q, struct ctl *ctl)
 	struct store_stats s;
 
 	store_stats(q->store, &s);
-	ctl_record(ctl, FIELDS(F_STR("part", "queue"), F_BOOL("relay_paused", q->paused[LANE_RELAY]),
-	    F_BOOL("local_paused", q->paused[LANE_LOCAL]),
-	    F_U64("messages", s.messages), F_U64("recipients", s.recipients), F_U64("busy", q->busy),
-	    F_U64("under_way", q->lanes->out_n), F_U64("local_processes", q->lanes->processes),
-	    F_U64("scheduled", q->schedule.n), F_U64("accepted", c->accepted), F_U64("refused", c->refused),
-	    F_U64("delivered", c->delivered), F_U64("deferred", c->deferred), F_U64("failed", c->failed),
-	    F_U64("expired", c->expired), F_U64("notices", c->notices), F_U64("double_bounces", c->double_bounces)));
-	ctl_record(ctl, FIELDS(F_STR("part", "journal"), F_U64("segments", s.segments), F_U64("bytes", s.bytes),
-	    F_U64("live_bytes", s.live_bytes), F_U64("records", s.records), F_U64("flushes", s.flushes),
-	    F_U64("flush_errors", s.flush_errors)));
+	ctl_record(ctl,
+	    FIELDS(F_STR("part", "queue"), F_BOOL("relay_paused", q->paused[LANE_RELAY]),
+		F_BOOL("local_paused", q->paused[LANE_LOCAL]), F_U64("messages", s.messages),
+		F_U64("recipients", s.recipients), F_U64("busy", q->busy),
+		F_U64("under_way", q->lanes->out_n), F_U64("local_processes", q->lanes->processes),
+		F_U64("scheduled", q->schedule.n), F_U64("accepted", c->accepted),
+		F_U64("refused", c->refused), F_U64("delivered", c->delivered),
+		F_U64("deferred", c->deferred), F_U64("failed", c->failed),
+		F_U64("expired", c->expired), F_U64("notices", c->notices),
+		F_U64("double_bounces", c->double_bounces)));
+	ctl_record(ctl,
+	    FIELDS(F_STR("part", "journal"), F_U64("segments", s.segments), F_U64("bytes", s.bytes),
+		F_U64("live_bytes", s.live_bytes), F_U64("records", s.records),
+		F_U64("flushes", s.flushes), F_U64("flush_errors", s.flush_errors)));
 }

@@ -1,8 +1,9 @@
 /*
  * `smtpctl queue summary`: how much waits, and for whom.
  *
- * A sum over all messages that the operator selected, by domain of the recipients that wait.  It is made for one request
- * and gone with it; a queue has far fewer domains than messages, and only the largest are shown.
+ * A sum over all messages that the operator selected, by domain of the recipients that wait.  It is
+ * made for one request and gone with it; a queue has far fewer domains than messages, and only the
+ * largest are shown.
  */
 #include <sys/tree.h>
 
@@ -96,7 +97,8 @@ summary_add(struct summary *s, struct queue *q, const struct envelope *env)
 static int
 by_size(const void *left, const void *right)
 {
-	const struct domain_sum *a = *(struct domain_sum *const *)left, *b = *(struct domain_sum *const *)right;
+	const struct domain_sum *a = *(struct domain_sum *const *)left,
+				*b = *(struct domain_sum *const *)right;
 
 	if (a->recipients != b->recipients)
 		return a->recipients > b->recipients ? -1 : 1;
@@ -121,8 +123,10 @@ send_domains(struct summary *s, struct ctl *ctl)
 		all[n++] = sum;
 	qsort(all, n, sizeof(*all), by_size);
 	for (i = 0; i < n && i < SHOWN_MAX; i++)
-		ctl_record(ctl, FIELDS(F_STR("domain", all[i]->name), F_U64("recipients", all[i]->recipients),
-		    F_I64("oldest", age_of(all[i]->oldest)), F_STR("reason", all[i]->reason != NULL ? all[i]->reason : "")));
+		ctl_record(ctl,
+		    FIELDS(F_STR("domain", all[i]->name), F_U64("recipients", all[i]->recipients),
+			F_I64("oldest", age_of(all[i]->oldest)),
+			F_STR("reason", all[i]->reason != NULL ? all[i]->reason : "")));
 	free(all);
 }
 
@@ -132,10 +136,11 @@ summary_end(struct summary *s, struct ctl *ctl)
 	struct domain_sum *sum;
 
 	ctl_record(ctl, FIELDS(F_U64("messages", s->messages), F_U64("recipients", s->recipients),
-	    F_U64("size", s->octets), F_U64("waiting", s->states[MESSAGE_WAITING]),
-	    F_U64("active", s->states[MESSAGE_ACTIVE]), F_U64("deferred", s->states[MESSAGE_DEFERRED]),
-	    F_U64("held", s->states[MESSAGE_HELD]), F_U64("domains", s->domains_n),
-	    s->messages > 0 ? F_I64("oldest", age_of(s->oldest)) : F_END));
+			    F_U64("size", s->octets), F_U64("waiting", s->states[MESSAGE_WAITING]),
+			    F_U64("active", s->states[MESSAGE_ACTIVE]),
+			    F_U64("deferred", s->states[MESSAGE_DEFERRED]),
+			    F_U64("held", s->states[MESSAGE_HELD]), F_U64("domains", s->domains_n),
+			    s->messages > 0 ? F_I64("oldest", age_of(s->oldest)) : F_END));
 	send_domains(s, ctl);
 	while ((sum = RB_ROOT(&s->domains)) != NULL) {
 		RB_REMOVE(domain_sums, &s->domains, sum);

@@ -1,9 +1,10 @@
 /*
  * The schedule: a binary heap of due recipients, retry waits, and the windows of destinations.
  *
- * The queue role (dispatch.c, lane.c) owns one heap and one window for each destination and says what time it is.
- * Nothing fails.  The heap may hold entries that are out of date; it must never lose the entry of the time that a
- * recipient was last given, for nothing else would remember to try it again before the next start.
+ * The queue role (dispatch.c, lane.c) owns one heap and one window for each destination and says
+ * what time it is. Nothing fails.  The heap may hold entries that are out of date; it must never
+ * lose the entry of the time that a recipient was last given, for nothing else would remember to
+ * try it again before the next start.
  */
 #include <stdlib.h>
 
@@ -34,7 +35,9 @@ is_before(const struct schedule_entry *a, const struct schedule_entry *b)
 void
 schedule_add(struct schedule *s, int64_t due, uint64_t message, uint32_t recipient)
 {
-	struct schedule_entry new = { .message = message, .due = clamp_time(due), .recipient = recipient };
+	struct schedule_entry new = {
+		.message = message, .due = clamp_time(due), .recipient = recipient
+	};
 	size_t i, parent;
 
 	if (s->n == s->room) {
@@ -195,7 +198,8 @@ die(struct window *w, int64_t now, const struct retry_policy *policy, uint64_t s
 }
 
 bool
-window_failed(struct window *w, uint64_t ticket, int64_t now, const struct retry_policy *policy, uint64_t seed)
+window_failed(struct window *w, uint64_t ticket, int64_t now, const struct retry_policy *policy,
+    uint64_t seed)
 {
 	window_abandoned(w);
 	if (w->dead) {

@@ -1,9 +1,11 @@
 /*
- * When to try what: pure data structures over times that the caller names.  No clock, no events, no store.
+ * When to try what: pure data structures over times that the caller names.  No clock, no events, no
+ * store.
  *
- * A recipient that waits has one entry of 16 octets here, found again by message id and index.  Entries are never taken
- * out before their time: what became of the recipient meanwhile is told by comparing the entry's time with the
- * recipient's (schedule_entry_for), so that a flush, a hold or a removal costs nothing here.
+ * A recipient that waits has one entry of 16 octets here, found again by message id and index.
+ * Entries are never taken out before their time: what became of the recipient meanwhile is told by
+ * comparing the entry's time with the recipient's (schedule_entry_for), so that a flush, a hold or
+ * a removal costs nothing here.
  */
 #ifndef QUEUE_SCHEDULE_H
 #define QUEUE_SCHEDULE_H
@@ -28,9 +30,11 @@ struct schedule {
 void schedule_add(struct schedule *, int64_t due, uint64_t message, uint32_t recipient);
 /* The least time there is; false when there is none. */
 bool schedule_next(const struct schedule *, int64_t *due);
-/* Takes the first entry that is due at NOW: by time, then by message id (older first), then by recipient. */
+/* Takes the first entry that is due at NOW: by time, then by message id (older first), then by
+ * recipient. */
 bool schedule_take(struct schedule *, int64_t now, struct schedule_entry *);
-/* True when this is the entry that was added for that time; older entries of the same recipient are to be ignored. */
+/* True when this is the entry that was added for that time; older entries of the same recipient are
+ * to be ignored. */
 bool schedule_entry_for(const struct schedule_entry *, int64_t due);
 void schedule_clear(struct schedule *);
 
@@ -39,14 +43,15 @@ struct retry_policy {
 	uint32_t first; /* seconds after the first failure; then twice as long each time */
 	uint32_t most;
 };
-/* Seconds to wait after attempt number ATTEMPTS (1, 2, ...), 10 % more or less by SEED; the same seed gives the same wait, so
- * that recipients of one message stay together.  Never 0. */
+/* Seconds to wait after attempt number ATTEMPTS (1, 2, ...), 10 % more or less by SEED; the same
+ * seed gives the same wait, so that recipients of one message stay together.  Never 0. */
 uint32_t retry_wait(const struct retry_policy *, unsigned attempts, uint64_t seed);
 
 /* --- how much at once ---
- * The window of one destination.  It starts at 2, grows by one with every success and is halved when the destination as a
- * whole fails; when as many have failed in a row as the window held, the destination is dead, and one attempt at a time,
- * after longer and longer waits, asks whether it is back. */
+ * The window of one destination.  It starts at 2, grows by one with every success and is halved
+ * when the destination as a whole fails; when as many have failed in a row as the window held, the
+ * destination is dead, and one attempt at a time, after longer and longer waits, asks whether it is
+ * back. */
 struct window {
 	uint32_t most;     /* never more than this */
 	uint32_t size;
@@ -57,19 +62,22 @@ struct window {
 	bool dead;
 	int64_t retry_at;  /* dead: not before */
 	uint64_t begun;    /* attempts so far */
-	uint64_t cut;      /* BEGUN when it was last halved: earlier attempts do not halve it again */
+	uint64_t cut; /* BEGUN when it was last halved: earlier attempts do not halve it again */
 };
 
 void window_init(struct window *, uint32_t most);
 /* May one more attempt begin? */
 bool window_open(const struct window *, int64_t now);
-/* True while nothing is to be tried, and nobody is finding out: what waits for it can as well wait until RETRY_AT. */
+/* True while nothing is to be tried, and nobody is finding out: what waits for it can as well wait
+ * until RETRY_AT. */
 bool window_shut(const struct window *, int64_t now);
 /* An attempt begins; the ticket goes to window_failed. */
 uint64_t window_begin(struct window *);
-/* How it ended: the destination answered; it failed as a whole (true: it is dead now, anew); nothing was learnt. */
+/* How it ended: the destination answered; it failed as a whole (true: it is dead now, anew);
+ * nothing was learnt. */
 void window_succeeded(struct window *);
-bool window_failed(struct window *, uint64_t ticket, int64_t now, const struct retry_policy *, uint64_t seed);
+bool window_failed(
+    struct window *, uint64_t ticket, int64_t now, const struct retry_policy *, uint64_t seed);
 void window_abandoned(struct window *);
 
 #endif

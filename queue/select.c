@@ -1,8 +1,9 @@
 /*
  * The selector of smtpctl's queue commands.
  *
- * queue_ctl.c parses the operator's words with it and asks it about each message.  It must never match more than was
- * meant: a word that is not understood is an error, and no condition is ever ignored.
+ * queue_ctl.c parses the operator's words with it and asks it about each message.  It must never
+ * match more than was meant: a word that is not understood is an error, and no condition is ever
+ * ignored.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -58,11 +59,12 @@ parse_size(struct selector *s, const char *value)
 {
 	bool below = value[0] == '<';
 	const char *number = below || value[0] == '>' ? value + 1 : value;
-	enum quantity q = quantity_parse(number, strlen(number), below ? &s->size_below : &s->size_least);
+	enum quantity q =
+	    quantity_parse(number, strlen(number), below ? &s->size_below : &s->size_least);
 
 	if (q == QUANTITY_SIZE || q == QUANTITY_COUNT)
 		return NULL;
-	return xasprintf("size=%s: this is no size; write it like 1000, 256K or 2M, with < in front for smaller ones", value);
+	return xasprintf("size=%s: this is no size; write 1000, 256K, 2M, or <2M for less", value);
 }
 
 static char *
@@ -76,7 +78,7 @@ parse_state(struct selector *s, const char *value)
 			return NULL;
 		}
 	}
-	return xasprintf("state=%s: there is no such state; it is one of waiting, active, deferred, held", value);
+	return xasprintf("state=%s: no such state; it is waiting, active, deferred or held", value);
 }
 
 static char *
@@ -120,8 +122,9 @@ parse_id(struct selector *s, const char *value)
 	uint64_t id;
 
 	if (!id_parse(value, &id))
-		return xasprintf("%s: this is neither a message id (13 characters) nor a condition such as from=, to=, "
-				 "domain=, older=, younger=, size=, state=, reason=, host= or all", value);
+		return xasprintf("%s: this is neither a message id (13 characters) nor from=, to=, "
+				 "domain=, older=, younger=, size=, state=, reason=, host= or all",
+		    value);
 	if (s->ids_n == sizeof(s->ids) / sizeof(s->ids[0]))
 		return xstrdup("too many message ids in one request");
 	s->ids[s->ids_n++] = id;
@@ -163,7 +166,8 @@ parse_word(struct selector *s, const char *word, uint32_t *seen)
 		if (strlen(keys[i].name) != len || strncasecmp(word, keys[i].name, len) != 0)
 			continue;
 		if (keys[i].parse != parse_id && (*seen & 1u << i) != 0)
-			return xasprintf("%s= is there twice; conditions are joined by \"and\"", keys[i].name);
+			return xasprintf(
+			    "%s= is there twice; conditions are joined by \"and\"", keys[i].name);
 		*seen |= 1u << i;
 		if (equals[1] == '\0' && keys[i].parse != parse_from)
 			return xasprintf("%s= has no value", keys[i].name);
@@ -179,7 +183,9 @@ select_parse(struct selector *s, unsigned n, const char *const *words)
 	char *why = NULL;
 	unsigned i;
 
-	*s = (struct selector){ .older = UINT64_MAX, .younger = UINT64_MAX, .size_below = UINT64_MAX, .state = -1 };
+	*s = (struct selector){
+		.older = UINT64_MAX, .younger = UINT64_MAX, .size_below = UINT64_MAX, .state = -1
+	};
 	for (i = 0; i < n && why == NULL; i++)
 		why = parse_word(s, words[i], &seen);
 	if (why == NULL && s->all && (seen != 0 || s->ids_n > 0))
@@ -190,9 +196,10 @@ select_parse(struct selector *s, unsigned n, const char *const *words)
 bool
 select_is_empty(const struct selector *s)
 {
-	return !s->all && s->ids_n == 0 && s->from == NULL && s->to == NULL && s->domain == NULL && s->reason == NULL &&
-	    s->host == NULL && s->older == UINT64_MAX && s->younger == UINT64_MAX && s->size_least == 0 &&
-	    s->size_below == UINT64_MAX && s->state == -1;
+	return !s->all && s->ids_n == 0 && s->from == NULL && s->to == NULL && s->domain == NULL &&
+	       s->reason == NULL && s->host == NULL && s->older == UINT64_MAX &&
+	       s->younger == UINT64_MAX && s->size_least == 0 && s->size_below == UINT64_MAX &&
+	       s->state == -1;
 }
 
 /* --- matching --- */
@@ -203,7 +210,8 @@ same_letter(char a, char b)
 	return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* "*" stands for any octets.  Goes back only to the last star, so the time is the product of the lengths at worst. */
+/* "*" stands for any octets.  Goes back only to the last star, so the time is the product of the
+ * lengths at worst. */
 static bool
 pattern_matches(const char *pattern, const char *s)
 {
@@ -244,7 +252,8 @@ address_matches(const char *wanted, const char *address)
 	if (wanted[0] == '@')
 		return strcasecmp(wanted + 1, domain_of(address)) == 0;
 	if (strchr(wanted, '@') == NULL && wanted[0] != '\0')
-		return strcasecmp(wanted, domain_of(address)) == 0 || strcasecmp(wanted, address) == 0;
+		return strcasecmp(wanted, domain_of(address)) == 0 ||
+		       strcasecmp(wanted, address) == 0;
 	return strcasecmp(wanted, address) == 0;
 }
 
@@ -298,7 +307,8 @@ id_matches(const struct selector *s, uint64_t id)
 }
 
 bool
-select_match(const struct selector *s, const struct envelope *env, enum message_state state, int64_t now)
+select_match(
+    const struct selector *s, const struct envelope *env, enum message_state state, int64_t now)
 {
 	uint64_t age = now > env->time ? (uint64_t)(now - env->time) : 0;
 

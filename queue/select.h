@@ -2,7 +2,7 @@
  * Which messages an operator means: the words behind `smtpctl queue VERB`.  Pure.
  *
  *   ID ...          these messages; several may be named
- *   from=ADDRESS    the sender: an address, "@domain" or "domain", a pattern with "*"; "<>" is the null sender
+ *   from=ADDRESS    the sender: an address, "@domain", "domain", a pattern with "*", or "<>"
  *   to=ADDRESS      a recipient that waits, likewise
  *   domain=NAME     a recipient that waits is in this domain or below it
  *   older=TIME      accepted longer ago than this (2h, 3d); younger=TIME: less long ago
@@ -12,7 +12,8 @@
  *   all             every message
  *   dry-run, -n     no condition: show what would happen, and do nothing
  *
- * All conditions must hold; those on recipients must hold for one and the same recipient.  Case does not matter.
+ * All conditions must hold; those on recipients must hold for one and the same recipient.  Case
+ * does not matter.
  */
 #ifndef QUEUE_SELECT_H
 #define QUEUE_SELECT_H
@@ -47,6 +48,7 @@ struct selector {
 char *select_parse(struct selector *, unsigned n, const char *const *words);
 /* True when the words named no condition at all, not even `all`. */
 bool select_is_empty(const struct selector *);
-bool select_match(const struct selector *, const struct envelope *, enum message_state, int64_t now);
+bool select_match(
+    const struct selector *, const struct envelope *, enum message_state, int64_t now);
 
 #endif

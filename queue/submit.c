@@ -1,11 +1,13 @@
 /*
- * Submissions from the side of those who take mail in: the sessions, and the control role for sendmail.
+ * Submissions from the side of those who take mail in: the sessions, and the control role for
+ * sendmail.
  *
- * A content gathers in memory; when it outgrows STORE_INLINE_MAX the queue is asked for a file, and what was gathered and
- * what comes after goes there.  Whatever goes wrong with the file is remembered in the submission and told at the commit;
- * until then its owner reads on and the octets are dropped.  A submission has exactly one end: DONE is called, or
- * submit_abort.  What must never happen is SUBMIT_OK without the queue's word: a queue that goes away answers SUBMIT_TEMP
- * for all that it was given and did not confirm.
+ * A content gathers in memory; when it outgrows STORE_INLINE_MAX the queue is asked for a file, and
+ * what was gathered and what comes after goes there.  Whatever goes wrong with the file is
+ * remembered in the submission and told at the commit; until then its owner reads on and the octets
+ * are dropped.  A submission has exactly one end: DONE is called, or submit_abort.  What must never
+ * happen is SUBMIT_OK without the queue's word: a queue that goes away answers SUBMIT_TEMP for all
+ * that it was given and did not confirm.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -179,7 +181,8 @@ write_to_file(struct submission *s)
 	while (s->place == IN_FILE && evbuffer_get_length(s->content) > 0) {
 		if (evbuffer_write(s->content, s->fd) >= 0 || errno == EINTR)
 			continue;
-		log_error("submit.write", F_STR("message", id_text(s->id).s), F_STR("error", strerror(errno)));
+		log_error("submit.write", F_STR("message", id_text(s->id).s),
+		    F_STR("error", strerror(errno)));
 		spoil(s, errno == ENOSPC || errno == EDQUOT ? TEXT_FULL : TEXT_FAULT);
 	}
 }
@@ -294,7 +297,9 @@ on_up(struct peer *peer)
 		client.largest = UINT64_MAX; /* until it says otherwise */
 }
 
-static const struct subject_ops submit_ops = { .message = on_message, .up = on_up, .down = on_down };
+static const struct subject_ops submit_ops = {
+	.message = on_message, .up = on_up, .down = on_down
+};
 
 void
 submit_client_init(void)
@@ -384,8 +389,8 @@ send_message(struct submission *s, struct peer *peer, const struct buf *envelope
 }
 
 void
-submit_commit(struct submission *s, const struct envelope *env, void (*done)(enum submit_status, const char *, void *),
-    void *arg)
+submit_commit(struct submission *s, const struct envelope *env,
+    void (*done)(enum submit_status, const char *, void *), void *arg)
 {
 	struct peer *peer = queue_peer();
 	struct buf bytes = { 0 };

@@ -1,6 +1,7 @@
 /*
- * Handing a message to the queue: used by the SMTP sessions and by the control role (sendmail).  The content is
- * gathered here while it comes in: in memory up to STORE_INLINE_MAX, in a file of the queue's beyond that.
+ * Handing a message to the queue: used by the SMTP sessions and by the control role (sendmail). The
+ * content is gathered here while it comes in: in memory up to STORE_INLINE_MAX, in a file of the
+ * queue's beyond that.
  */
 #ifndef QUEUE_SUBMIT_H
 #define QUEUE_SUBMIT_H
@@ -16,13 +17,15 @@ struct submission;
 /* In a role's start. */
 void submit_client_init(void);
 
-/* 0, or why a message of SIZE octets (0: unknown) cannot be taken now: text for a 452 or 451 reply. */
+/* 0, or why a message of SIZE octets (0: unknown) cannot be taken now: text for a 452 or 451 reply.
+ */
 const char *submit_refusal(uint64_t size);
 
 struct submission *submit_begin(uint64_t id);
 /* Moves all of CONTENT into the submission. */
 void submit_write(struct submission *, struct evbuffer *content);
-/* True while the file is not there yet or the disk is behind: read no more from the client until READY (called once). */
+/* True while the file is not there yet or the disk is behind: read no more from the client until
+ * READY (called once). */
 bool submit_busy(const struct submission *);
 void submit_on_ready(struct submission *, void (*ready)(void *arg), void *arg);
 uint64_t submit_size(const struct submission *);
@@ -31,9 +34,11 @@ enum submit_status {
 	SUBMIT_OK,    /* durable: "250" may go out */
 	SUBMIT_TEMP   /* not taken; TEXT says why, as "452 4.3.1 ..." */
 };
-/* ENV (its id is the submission's) is encoded and stays the caller's.  The callback comes once, from the loop, not after submit_abort; the submission is gone
- * after it.  When the queue dies meanwhile the status is SUBMIT_TEMP. */
-void submit_commit(struct submission *, const struct envelope *env, void (*done)(enum submit_status, const char *text, void *arg), void *arg);
+/* ENV (its id is the submission's) is encoded and stays the caller's.  The callback comes once,
+ * from the loop, not after submit_abort; the submission is gone after it.  When the queue dies
+ * meanwhile the status is SUBMIT_TEMP. */
+void submit_commit(struct submission *, const struct envelope *env,
+    void (*done)(enum submit_status, const char *text, void *arg), void *arg);
 /* Forgets it; after submit_commit the message may be queued all the same. */
 void submit_abort(struct submission *);
 
@@ -41,7 +46,8 @@ void submit_abort(struct submission *);
 struct queue_conf {
 	const char *dir;        /* as seen after chroot */
 	const char *host;       /* our name, in notices */
-	uint32_t retry_first;   /* seconds to the second attempt; each later wait is twice as long, with jitter */
+	uint32_t retry_first;	/* seconds to the second attempt; each later wait is twice as long,
+				   with jitter */
 	uint32_t retry_most;    /* longest wait */
 	uint32_t lifetime;      /* then it goes back */
 	uint32_t notice_lifetime; /* the same for mail with a null sender */

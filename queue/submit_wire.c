@@ -1,8 +1,9 @@
 /*
  * The encoding of submissions, used by submit.c on the session's side and accept.c on the queue's.
  *
- * What the readers get comes from another process and may be anything: they check bounds, ranges and the limits of an
- * envelope (envelope_decode), and leave to the caller what only it can know, such as whether an id is new.
+ * What the readers get comes from another process and may be anything: they check bounds, ranges
+ * and the limits of an envelope (envelope_decode), and leave to the caller what only it can know,
+ * such as whether an id is new.
  */
 #include <event2/buffer.h>
 

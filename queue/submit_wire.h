@@ -1,6 +1,6 @@
 /*
- * What submitters and the queue say to each other (SUBJECT_SUBMIT).  The id of every message is that of the submission,
- * which becomes the id of the queued message.  Encoding and decoding only.
+ * What submitters and the queue say to each other (SUBJECT_SUBMIT).  The id of every message is
+ * that of the submission, which becomes the id of the queued message.  Encoding and decoding only.
  */
 #ifndef QUEUE_SUBMIT_WIRE_H
 #define QUEUE_SUBMIT_WIRE_H
@@ -17,15 +17,18 @@
 struct evbuffer;
 
 enum submit_type {
-	SUBMIT_FILE = MESSAGE_TYPE(SUBJECT_SUBMIT, 1), /* to the queue: the content is large, a file, please; no payload */
-	SUBMIT_FILE_ANSWER, /* back: str "", and a descriptor open for writing; or str why not, as a reply */
-	SUBMIT_FORGET,      /* to the queue: the file will not be used; no payload */
-	SUBMIT_MESSAGE,     /* to the queue: struct submit_message */
-	SUBMIT_ANSWER,      /* back: struct submit_answer */
-	SUBMIT_ROOM         /* to all submitters when it changes, and at first: struct submit_room; id 0 */
+	SUBMIT_FILE = MESSAGE_TYPE(
+	    SUBJECT_SUBMIT, 1), /* to the queue: the content is large, a file, please; no payload */
+	SUBMIT_FILE_ANSWER, /* back: str "", and a descriptor open for writing; or str why not, as a
+			       reply */
+	SUBMIT_FORGET,	    /* to the queue: the file will not be used; no payload */
+	SUBMIT_MESSAGE,	    /* to the queue: struct submit_message */
+	SUBMIT_ANSWER,	    /* back: struct submit_answer */
+	SUBMIT_ROOM /* to all submitters when it changes, and at first: struct submit_room; id 0 */
 };
 
-/* An envelope longer than this is refused where it is made: with the longest inline content it must fit a message. */
+/* An envelope longer than this is refused where it is made: with the longest inline content it must
+ * fit a message. */
 #define SUBMIT_ENVELOPE_MAX (MESSAGE_MAX - STORE_INLINE_MAX - 64)
 
 struct submit_message {

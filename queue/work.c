@@ -1,9 +1,10 @@
 /*
- * Messages that something is being done about: which of their recipients are busy, and what was learnt of them so far.
+ * Messages that something is being done about: which of their recipients are busy, and what was
+ * learnt of them so far.
  *
- * dispatch.c makes recipients busy, outcome.c ends it.  A work lives as long as one of its recipients is busy; its end is
- * the one place where a message that nobody waits for any more leaves the store, so that an envelope is never freed under
- * somebody who is still at it.
+ * dispatch.c makes recipients busy, outcome.c ends it.  A work lives as long as one of its
+ * recipients is busy; its end is the one place where a message that nobody waits for any more
+ * leaves the store, so that an envelope is never freed under somebody who is still at it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,8 @@
 #include "queue/queue.h"
 
 #define FEW 64
-/* What was learnt of some recipients is told to the sender when nothing else of the message is under way any more, so
- * that one notice tells all; but not later than after so many seconds. */
+/* What was learnt of some recipients is told to the sender when nothing else of the message is
+ * under way any more, so that one notice tells all; but not later than after so many seconds. */
 #define TELL_WITHIN 30
 
 static int
@@ -126,7 +127,8 @@ work_end(struct work *work, uint32_t index)
 	q->busy--;
 	if (q->starved && q->busy < BUSY_MAX / 10 * 9)
 		queue_wake(q, clock_now());
-	if (work->busy_n > 0 && work->busy_n == work->verdicts_n + work->telling && work->verdicts_n > 0)
+	if (work->busy_n > 0 && work->busy_n == work->verdicts_n + work->telling &&
+	    work->verdicts_n > 0)
 		outcome_tell(work);
 	else
 		free_if_over(work);
@@ -150,7 +152,8 @@ work_add_routed(struct work *work, const struct routed *routed)
 {
 	if (work->routed_n == work->routed_room) {
 		work->routed_room = work->routed_room == 0 ? 1 : work->routed_room * 2;
-		work->routed = xreallocarray(work->routed, work->routed_room, sizeof(*work->routed));
+		work->routed =
+		    xreallocarray(work->routed, work->routed_room, sizeof(*work->routed));
 	}
 	work->routed[work->routed_n++] = *routed;
 }
@@ -162,7 +165,8 @@ work_add_verdict(struct work *work, const struct verdict *verdict)
 
 	if (work->verdicts_n == work->verdicts_room) {
 		work->verdicts_room = work->verdicts_room == 0 ? 1 : work->verdicts_room * 2;
-		work->verdicts = xreallocarray(work->verdicts, work->verdicts_room, sizeof(*work->verdicts));
+		work->verdicts =
+		    xreallocarray(work->verdicts, work->verdicts_room, sizeof(*work->verdicts));
 	}
 	work->verdicts[work->verdicts_n++] = *verdict;
 	if (work->verdicts_n == 1) {

@@ -1,6 +1,7 @@
 /*
- * The queue role in the middle of a made-up house, for tests: its peers are the other ends of socketpairs in the same loop,
- * time stands still until a test moves it, and deliverers do what the recipient's name says.
+ * The queue role in the middle of a made-up house, for tests: its peers are the other ends of
+ * socketpairs in the same loop, time stands still until a test moves it, and deliverers do what the
+ * recipient's name says.
  *
  *   local part begins with   relay or local process
  *   temp, perm, host         fails: this time, for good, the whole destination
@@ -9,8 +10,8 @@
  *   wait                     keeps the job until finish_waiting()
  *   anything else            delivers, as it does once HEALED is set
  *
- * The address book: alias... stands for TARGETS, nobody... is unknown, box... is a mailbox of user 1000, cot... one of user
- * 1001, later... cannot be told; everything else goes to "mx DOMAIN".
+ * The address book: alias... stands for TARGETS, nobody... is unknown, box... is a mailbox of user
+ * 1000, cot... one of user 1001, later... cannot be told; everything else goes to "mx DOMAIN".
  */
 #ifndef REGRESS_UNIT_QUEUE_WORLD_H
 #define REGRESS_UNIT_QUEUE_WORLD_H
@@ -125,16 +126,17 @@ on_patience_over(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Runs the loop until WHAT is true, not for ever. */
-#define until(what)                                                                                  \
-	do {                                                                                         \
-		struct event *patience_ = evtimer_new(world.base, on_patience_over, &world.patience_over); \
-		world.patience_over = false;                                                         \
-		event_add(patience_, &(struct timeval){ 20, 0 });                                    \
-		while (!(what) && !world.patience_over)                                              \
-			event_base_loop(world.base, EVLOOP_ONCE);                                    \
-		event_free(patience_);                                                               \
-		if (world.patience_over)                                                             \
-			fail_msg("nothing happens, and not: %s", #what);                             \
+#define until(what)                                                                                \
+	do {                                                                                       \
+		struct event *patience_ =                                                          \
+		    evtimer_new(world.base, on_patience_over, &world.patience_over);               \
+		world.patience_over = false;                                                       \
+		event_add(patience_, &(struct timeval){ 20, 0 });                                  \
+		while (!(what) && !world.patience_over)                                            \
+			event_base_loop(world.base, EVLOOP_ONCE);                                  \
+		event_free(patience_);                                                             \
+		if (world.patience_over)                                                           \
+			fail_msg("nothing happens, and not: %s", #what);                           \
 	} while (0)
 
 /* --- the queue's peers --- */
@@ -176,14 +178,22 @@ answer_route(struct channel *ch, uint64_t id, const char *address)
 	snprintf(destination, sizeof(destination), "mx %s", strrchr(address, '@') + 1);
 	a.destination = destination;
 	if (begins(address, "alias")) {
-		a = (struct route_answer){ .kind = ROUTE_EXPAND, .targets_n = world.targets_n, .targets = world.targets };
+		a = (struct route_answer){
+			.kind = ROUTE_EXPAND, .targets_n = world.targets_n, .targets = world.targets
+		};
 	} else if (begins(address, "nobody")) {
-		a = (struct route_answer){ .kind = ROUTE_FAIL, .why = "550 5.1.1 Nobody of that name" };
+		a = (struct route_answer){ .kind = ROUTE_FAIL,
+			.why = "550 5.1.1 Nobody of that name" };
 	} else if (begins(address, "later")) {
-		a = (struct route_answer){ .kind = ROUTE_DEFER, .why = "451 4.3.0 The alias file cannot be read" };
+		a = (struct route_answer){ .kind = ROUTE_DEFER,
+			.why = "451 4.3.0 The alias file cannot be read" };
 	} else if (begins(address, "box") || begins(address, "cot")) {
-		a = (struct route_answer){ .kind = ROUTE_LOCAL, .uid = begins(address, "box") ? 1000 : 1001, .gid = 1000,
-			.account = "user", .root = "/home/user", .method = MAILBOX_MAILDIR,
+		a = (struct route_answer){ .kind = ROUTE_LOCAL,
+			.uid = begins(address, "box") ? 1000 : 1001,
+			.gid = 1000,
+			.account = "user",
+			.root = "/home/user",
+			.method = MAILBOX_MAILDIR,
 			.path = "/home/user/Maildir" };
 	}
 	lookup_answer_encode(channel_begin(ch, LOOKUP_ANSWER, id), &a);
@@ -251,8 +261,11 @@ report(struct actor *a, const struct job *job, const struct job_recipient *r)
 		{ "perm", DELIVERY_PERM, "550 5.1.1 No such user" },
 		{ "host", DELIVERY_TEMP_HOST, "451 4.4.1 Connection refused" },
 	};
-	struct delivery_result result = { .job = job->id, .index = r->index, .host = "mx.test[192.0.2.1]",
-		.text = "250 2.0.0 Taken", .detail = "" };
+	struct delivery_result result = { .job = job->id,
+		.index = r->index,
+		.host = "mx.test[192.0.2.1]",
+		.text = "250 2.0.0 Taken",
+		.detail = "" };
 	size_t i;
 
 	for (i = 0; i < 3 && !world.healed; i++) {
@@ -295,7 +308,8 @@ on_job(struct channel *ch, struct message *m, void *arg)
 	world.jobs++;
 	world.attempts += job.recipients_n;
 	if (job.content != NULL)
-		snprintf(world.content, sizeof(world.content), "%.*s", (int)job.content_len, (const char *)job.content);
+		snprintf(world.content, sizeof(world.content), "%.*s", (int)job.content_len,
+		    (const char *)job.content);
 	if (begins(job.recipients[0].address, "crash") && world.crashes > 0) {
 		world.crashes--;
 		delivery_free_job(&job);
@@ -310,7 +324,9 @@ on_job(struct channel *ch, struct message *m, void *arg)
 static inline void
 finish_waiting(struct actor *a)
 {
-	struct delivery_result result = { .host = "mx.test[192.0.2.1]", .text = "250 2.0.0 Taken at last", .detail = "" };
+	struct delivery_result result = {
+		.host = "mx.test[192.0.2.1]", .text = "250 2.0.0 Taken at last", .detail = ""
+	};
 	unsigned i;
 
 	for (i = 0; i < a->waiting_n; i++) {
@@ -433,9 +449,15 @@ begin_world(void)
 	if (world.dir[0] == '\0' && mkdtemp(strcpy(world.dir, "/tmp/genkan-queue.XXXXXX")) == NULL)
 		abort();
 	place_actors();
-	world.conf = (struct queue_conf){ .dir = world.dir, .host = "mx.example.net", .retry_first = 600,
-		.retry_most = 7200, .lifetime = 5 * 86400, .notice_lifetime = 86400, .delay_notice = 4 * 3600,
-		.destination_most = 20, .local_most = 2 };
+	world.conf = (struct queue_conf){ .dir = world.dir,
+		.host = "mx.example.net",
+		.retry_first = 600,
+		.retry_most = 7200,
+		.lifetime = 5 * 86400,
+		.notice_lifetime = 86400,
+		.delay_notice = 4 * 3600,
+		.destination_most = 20,
+		.local_most = 2 };
 	lookup_client_init();
 	ledger_client_init();
 	queue_role_start(&world.conf);
@@ -563,7 +585,8 @@ settle(void)
 	/* a message goes all the way, through the same queues as what was before it */
 	snprintf(address, sizeof(address), "ok%u@settle.test", n++);
 	submit("", address, 0);
-	until(world.delivered_n > before && strcmp(world.delivered[world.delivered_n - 1].address, address) == 0);
+	until(world.delivered_n > before &&
+	      strcmp(world.delivered[world.delivered_n - 1].address, address) == 0);
 }
 
 /* Nothing waits any more. */

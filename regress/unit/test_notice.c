@@ -1,6 +1,6 @@
 /*
- * Units of queue/notice.c: whole notices with a fixed id and time, byte for byte, and a reader of its own that checks the
- * structure of any notice (RFC 3464, RFC 6522, RFC 5322 line lengths).
+ * Units of queue/notice.c: whole notices with a fixed id and time, byte for byte, and a reader of
+ * its own that checks the structure of any notice (RFC 3464, RFC 6522, RFC 5322 line lengths).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,13 +49,20 @@ begin(struct world *w, enum notice_kind kind)
 	w->env->expires = NOW + 5 * 86400;
 	w->env->sender = xstrdup("alice@example.org");
 	w->env->origin = xstrdup("");
-	w->notice = (struct notice){ .kind = kind, .id = NOTICE_ID, .time = NOW, .host = "mx.example.net",
-		.about = w->env, .recipients = w->recipients, .content = content, .content_len = strlen(content),
+	w->notice = (struct notice){ .kind = kind,
+		.id = NOTICE_ID,
+		.time = NOW,
+		.host = "mx.example.net",
+		.about = w->env,
+		.recipients = w->recipients,
+		.content = content,
+		.content_len = strlen(content),
 		.whole = true };
 }
 
 static struct recipient *
-add(struct world *w, const char *address, const char *original, const char *host, const char *reason)
+add(struct world *w, const char *address, const char *original, const char *host,
+    const char *reason)
 {
 	uint32_t i = envelope_add_recipient(w->env, address, original, NOTIFY_DEFAULT);
 	struct recipient *r = &w->env->recipients[i];
@@ -83,8 +90,8 @@ count(const char *s, const char *what)
 	return n;
 }
 
-/* Every line ends in CRLF, is no longer than 998 octets, and but for what is returned of the message is ASCII without
- * controls, where LIMIT is the longest line of our own. */
+/* Every line ends in CRLF, is no longer than 998 octets, and but for what is returned of the
+ * message is ASCII without controls, where LIMIT is the longest line of our own. */
 static void
 check_lines(const char *text, size_t limit, bool may_be_8bit)
 {
@@ -260,7 +267,8 @@ original_recipient(void **state)
 	add(&w, "bob@example.com", "rfc822;Bob@example.com", NULL, "550 5.1.1 No");
 	compose(&w);
 	assert_in_part(&w, 0, "  <bob@example.com> (for <Bob@example.com>)\r\n");
-	assert_in_part(&w, 1, "\r\nOriginal-Recipient: rfc822; Bob@example.com\r\nFinal-Recipient: rfc822; bob@");
+	assert_in_part(&w, 1,
+	    "\r\nOriginal-Recipient: rfc822; Bob@example.com\r\nFinal-Recipient: rfc822; bob@");
 	finish(&w);
 }
 
@@ -275,7 +283,8 @@ delay(void **state)
 	add(&w, "bob@example.com", NULL, "[192.0.2.7]", "451 4.7.1 Greylisted");
 	compose(&w);
 	check_lines(buf_str(&w.text), 78, false);
-	assert_non_null(strstr(buf_str(&w.text), "\r\nSubject: Delayed: your message was not yet delivered to everybody\r\n"));
+	assert_non_null(strstr(buf_str(&w.text),
+	    "\r\nSubject: Delayed: your message was not yet delivered to everybody\r\n"));
 	assert_part(&w, 0,
 	    "Content-Type: text/plain; charset=us-ascii\r\n"
 	    "\r\n"
@@ -320,11 +329,16 @@ returned(void **state)
 		const char *part; /* all of it */
 		uint8_t expected_body;
 	} cases[] = {
-		{ content, 0, BODY_7BIT, true, "Content-Type: text/rfc822-headers\r\n\r\nHEADER", BODY_7BIT },
-		{ content, 2, BODY_7BIT, true, "Content-Type: text/rfc822-headers\r\n\r\nHEADER", BODY_7BIT },
-		{ content, 1, BODY_7BIT, true, "Content-Type: message/rfc822\r\n\r\nCONTENT", BODY_7BIT },
-		{ content, 1, BODY_7BIT, false, "Content-Type: text/rfc822-headers\r\n\r\nHEADER", BODY_7BIT },
-		{ content, 1, BODY_BINARYMIME, true, "Content-Type: text/rfc822-headers\r\n\r\nHEADER", BODY_7BIT },
+		{ content, 0, BODY_7BIT, true, "Content-Type: text/rfc822-headers\r\n\r\nHEADER",
+		    BODY_7BIT },
+		{ content, 2, BODY_7BIT, true, "Content-Type: text/rfc822-headers\r\n\r\nHEADER",
+		    BODY_7BIT },
+		{ content, 1, BODY_7BIT, true, "Content-Type: message/rfc822\r\n\r\nCONTENT",
+		    BODY_7BIT },
+		{ content, 1, BODY_7BIT, false, "Content-Type: text/rfc822-headers\r\n\r\nHEADER",
+		    BODY_7BIT },
+		{ content, 1, BODY_BINARYMIME, true,
+		    "Content-Type: text/rfc822-headers\r\n\r\nHEADER", BODY_7BIT },
 		{ eight, 1, BODY_8BITMIME, true,
 		    "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 		    "Subject: Tee f\xc3\xbcr zwei\r\n\r\n\xc3\xa4\r\n",
@@ -333,8 +347,10 @@ returned(void **state)
 		    "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 		    "Subject: Tee f\xc3\xbcr zwei\r\n",
 		    BODY_8BITMIME },
-		{ unended, 0, BODY_7BIT, false, "Content-Type: text/rfc822-headers\r\n\r\nSubject: x\r\n", BODY_7BIT },
-		{ unended, 1, BODY_7BIT, true, "Content-Type: message/rfc822\r\n\r\nSubject: x\r\nX-Cut: in the mid\r\n",
+		{ unended, 0, BODY_7BIT, false,
+		    "Content-Type: text/rfc822-headers\r\n\r\nSubject: x\r\n", BODY_7BIT },
+		{ unended, 1, BODY_7BIT, true,
+		    "Content-Type: message/rfc822\r\n\r\nSubject: x\r\nX-Cut: in the mid\r\n",
 		    BODY_7BIT },
 		{ "", 0, BODY_7BIT, false, "Content-Type: text/rfc822-headers\r\n\r\n", BODY_7BIT },
 	};
@@ -357,12 +373,15 @@ returned(void **state)
 		s = strstr(cases[i].part, "HEADER");
 		if (s == NULL)
 			s = strstr(cases[i].part, "CONTENT");
-		buf_add(&expected, cases[i].part, s != NULL ? (size_t)(s - cases[i].part) : strlen(cases[i].part));
+		buf_add(&expected, cases[i].part,
+		    s != NULL ? (size_t)(s - cases[i].part) : strlen(cases[i].part));
 		if (s != NULL)
 			buf_adds(&expected, *s == 'H' ? header : content);
 		assert_part(&w, 2, buf_str(&expected));
 		assert_int_equal(w.composed->body, cases[i].expected_body);
-		assert_int_equal(strstr(buf_str(&w.text), "boundary=\"=_6AMZH00000001\"\r\nContent-Transfer-Encoding: 8bit") != NULL,
+		assert_int_equal(
+		    strstr(buf_str(&w.text),
+			"boundary=\"=_6AMZH00000001\"\r\nContent-Transfer-Encoding: 8bit") != NULL,
 		    cases[i].expected_body == BODY_8BITMIME);
 		check_lines(buf_str(&w.text), 78, cases[i].expected_body == BODY_8BITMIME);
 		finish(&w);
@@ -442,13 +461,16 @@ hostile_reasons(void **state)
 		buf_addc(&word, 'x');
 	add(&w, "a@example.com", NULL, "evil\r\nX-Injected: yes[192.0.2.1]",
 	    "550 5.1.1 one\r\n\r\n--=_6AMZH00000001--\r\nX-Injected: yes\x01\x7f");
-	add(&w, "b@example.com", NULL, "mx.example.com[192.0.2.1]", "550 gesch\xc3\xbctzt = \xff\xfe zu");
+	add(&w, "b@example.com", NULL, "mx.example.com[192.0.2.1]",
+	    "550 gesch\xc3\xbctzt = \xff\xfe zu");
 	add(&w, "c@example.com", NULL, NULL, buf_str(&word));
 	compose(&w);
 	check_lines(buf_str(&w.text), 901, false);
 	assert_int_equal(count(buf_str(&w.text), "\r\nX-Injected"), 0);
-	assert_in_part(&w, 1, "Diagnostic-Code: smtp; 550 5.1.1 one --=_6AMZH00000001-- X-Injected: yes\r\n");
-	assert_in_part(&w, 1, "Diagnostic-Code: smtp; 550 gesch\\x{C3}\\x{BC}tzt = \\x{FF}\\x{FE} zu\r\n");
+	assert_in_part(
+	    &w, 1, "Diagnostic-Code: smtp; 550 5.1.1 one --=_6AMZH00000001-- X-Injected: yes\r\n");
+	assert_in_part(
+	    &w, 1, "Diagnostic-Code: smtp; 550 gesch\\x{C3}\\x{BC}tzt = \\x{FF}\\x{FE} zu\r\n");
 	assert_in_part(&w, 0, "Content-Transfer-Encoding: quoted-printable\r\n");
 	assert_in_part(&w, 0, "550 gesch=C3=BCtzt =3D =FF=FE zu\r\n");
 	buf_free(&word);
@@ -463,8 +485,10 @@ long_reasons_are_folded(void **state)
 	(void)state;
 	begin(&w, NOTICE_FAILURE);
 	add(&w, "bob@example.com", NULL, "mx.example.com[192.0.2.1]",
-	    "554 5.7.1 Your access to this mail system has been rejected due to the sending MTA's poor reputation. If "
-	    "you believe that this failure is in error, please contact the intended recipient via alternate means.");
+	    "554 5.7.1 Your access to this mail system has been rejected due to the sending MTA's "
+	    "poor reputation. If "
+	    "you believe that this failure is in error, please contact the intended recipient via "
+	    "alternate means.");
 	compose(&w);
 	check_lines(buf_str(&w.text), 78, false);
 	assert_in_part(&w, 1,
@@ -504,7 +528,8 @@ internationalised(void **state)
 	compose(&w);
 	assert_true(w.composed->utf8);
 	assert_int_equal(w.composed->body, BODY_8BITMIME);
-	assert_in_part(&w, 1, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n");
+	assert_in_part(&w, 1,
+	    "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n");
 	assert_in_part(&w, 1, "Final-Recipient: utf-8; j\xc3\xb6rg@example.com\r\n");
 	assert_in_part(&w, 2, "Content-Type: message/global\r\n");
 	check_lines(buf_str(&w.text), 78, true);

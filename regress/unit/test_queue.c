@@ -1,6 +1,7 @@
 /*
- * The queue role as a whole, from a submission to its outcomes, among peers that a test plays (queue_world.h).  The store is
- * the real one, in a directory of its own; only time is made up, and stands still unless a test moves it.
+ * The queue role as a whole, from a submission to its outcomes, among peers that a test plays
+ * (queue_world.h).  The store is the real one, in a directory of its own; only time is made up, and
+ * stands still unless a test moves it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +30,8 @@ delivers(void **state)
 	assert_true(is_told("stats", "delivered=1 "));
 }
 
-/* RFC 5321 4.5.3.1.8: no transaction has more than 100 recipients; but one has as many as go the same way. */
+/* RFC 5321 4.5.3.1.8: no transaction has more than 100 recipients; but one has as many as go the
+ * same way. */
 static void
 groups(void **state)
 {
@@ -49,7 +51,8 @@ groups(void **state)
 	for (i = 0; i < 250; i++) {
 		char address[64];
 
-		snprintf(address, sizeof(address), "ok%u@%s.test", i, i % 10 == 0 ? "small" : "large");
+		snprintf(
+		    address, sizeof(address), "ok%u@%s.test", i, i % 10 == 0 ? "small" : "large");
 		assert_int_equal(reached(address), 1);
 	}
 }
@@ -99,7 +102,8 @@ defers_and_tries_again(void **state)
 static void
 tells_of_failure(void **state)
 {
-	uint64_t id = submit(SENDER, "perm1@three.test perm2@three.test nobody@three.test ok@three.test", 0);
+	uint64_t id =
+	    submit(SENDER, "perm1@three.test perm2@three.test nobody@three.test ok@three.test", 0);
 
 	(void)state;
 	until(reached(SENDER) == 1);
@@ -169,7 +173,8 @@ gives_up(void **state)
 	assert_true(is_told("stats", "expired=1 "));
 }
 
-/* An address book that is away is no answer: nothing counts as tried, and all goes on when it is back. */
+/* An address book that is away is no answer: nothing counts as tried, and all goes on when it is
+ * back. */
 static void
 waits_for_the_address_book(void **state)
 {
@@ -231,7 +236,8 @@ asks_a_dead_host_once(void **state)
 		submit(SENDER, "host3@dead.test", 0);
 	until(is_told("queue summary", "deferred=52"));
 	assert_int_equal(world.attempts, attempts);
-	assert_true(is_told("queue list to=host3@dead.test", "reason=\"451 4.4.1 Connection refused\""));
+	assert_true(
+	    is_told("queue list to=host3@dead.test", "reason=\"451 4.4.1 Connection refused\""));
 	/* its time comes: one asks for all */
 	world.now += 661;
 	until(world.attempts > attempts);
@@ -258,7 +264,8 @@ flush_wakes_the_dead(void **state)
 	world.healed = false;
 }
 
-/* A busy destination does not get more at once than it has shown to bear; others do not wait for it. */
+/* A busy destination does not get more at once than it has shown to bear; others do not wait for
+ * it. */
 static void
 window_holds_back(void **state)
 {
@@ -311,7 +318,8 @@ defers_what_kills(void **state)
 	reconnect_relays();
 	until(world.crashes == 97);
 	reconnect_relays();
-	until(is_told("queue list", "reason=\"451 4.3.0 The delivery process ended without a result, several times\""));
+	until(is_told("queue list",
+	    "reason=\"451 4.3.0 The delivery process ended without a result, several times\""));
 	assert_true(is_told("queue show all", "attempts=1"));
 	world.crashes = 0;
 	ctl("queue flush all");
@@ -335,7 +343,8 @@ silence_is_no_success(void **state)
 static void
 expands(void **state)
 {
-	static const char *const targets[] = { "ok1@eleven.test", "ok2@eleven.test", "ok2@eleven.test" };
+	static const char *const targets[] = { "ok1@eleven.test", "ok2@eleven.test",
+		"ok2@eleven.test" };
 
 	(void)state;
 	memcpy(world.targets, targets, sizeof(targets));
@@ -387,7 +396,8 @@ shares_the_places(void **state)
 	(void)state;
 	world.conf.local_most = 1;
 	for (i = 0; i < 10; i++) {
-		struct envelope *env = new_envelope(SENDER, i % 2 ? "box1@here.test" : "cot1@here.test", 0);
+		struct envelope *env =
+		    new_envelope(SENDER, i % 2 ? "box1@here.test" : "cot1@here.test", 0);
 
 		send_envelope(env, "x\r\n");
 		envelope_free(env);
@@ -651,10 +661,13 @@ shows(void **state)
 		{ "queue remove -n", 2, "say \"all\"" },
 		{ "queue list state=odd", 2, "no such state" },
 		{ "queue show 6AMZGPG000002", 1, "no such message" },
-		{ "queue list to=temp@seventeen.test", 0, "recipients=temp@seventeen.test waiting=1" },
+		{ "queue list to=temp@seventeen.test", 0,
+		    "recipients=temp@seventeen.test waiting=1" },
 		{ "queue summary", 0, "domain=seventeen.test recipients=1" },
-		{ "queue show domain=seventeen.test", 0, "recipient=ok@seventeen.test state=delivered" },
-		{ "queue log domain=seventeen.test", 0, "event=deferred recipient=temp@seventeen.test attempts=1" },
+		{ "queue show domain=seventeen.test", 0,
+		    "recipient=ok@seventeen.test state=delivered" },
+		{ "queue log domain=seventeen.test", 0,
+		    "event=deferred recipient=temp@seventeen.test attempts=1" },
 		{ "queue cat domain=seventeen.test", 0, "Subject: test\r\n\r\nbody\r\n" },
 		{ "pause sideways", 2, "out or local" },
 	};

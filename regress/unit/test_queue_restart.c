@@ -1,6 +1,6 @@
 /*
- * What the queue role remembers when it ends without a word: each life is a child process on the same store, among the
- * peers of queue_world.h.
+ * What the queue role remembers when it ends without a word: each life is a child process on the
+ * same store, among the peers of queue_world.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,8 @@
 
 #define SENDER "alice@sender.test"
 
-/* Nothing is asserted in a child: cmocka's jumps end in the parent.  The exit code says which step failed. */
+/* Nothing is asserted in a child: cmocka's jumps end in the parent.  The exit code says which step
+ * failed. */
 #define need(what)                        \
 	do {                              \
 		if (!(what))              \

@@ -1,5 +1,6 @@
 /*
- * Units of queue/schedule.c: the order of what is due, retry waits, and windows of destinations as tables of steps.
+ * Units of queue/schedule.c: the order of what is due, retry waits, and windows of destinations as
+ * tables of steps.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,10 +19,21 @@ static void
 takes_in_order(void **state)
 {
 	static const struct schedule_entry in[] = {
-		{ 7, 300, 0 }, { 5, 100, 1 }, { 9, 200, 0 }, { 5, 100, 0 }, { 4, 100, 3 }, { 1, 400, 0 }, { 9, 200, 0 },
+		{ 7, 300, 0 },
+		{ 5, 100, 1 },
+		{ 9, 200, 0 },
+		{ 5, 100, 0 },
+		{ 4, 100, 3 },
+		{ 1, 400, 0 },
+		{ 9, 200, 0 },
 	};
 	static const struct schedule_entry out[] = {
-		{ 4, 100, 3 }, { 5, 100, 0 }, { 5, 100, 1 }, { 9, 200, 0 }, { 9, 200, 0 }, { 7, 300, 0 },
+		{ 4, 100, 3 },
+		{ 5, 100, 0 },
+		{ 5, 100, 1 },
+		{ 9, 200, 0 },
+		{ 9, 200, 0 },
+		{ 7, 300, 0 },
 	};
 	struct schedule s = { 0 };
 	struct schedule_entry e;
@@ -138,7 +150,8 @@ waits_double(void **state)
 			assert_in_range(wait, cases[i].least, cases[i].most);
 			low = wait < low ? wait : low;
 			high = wait > high ? wait : high;
-			assert_int_equal(wait, retry_wait(&cases[i].policy, cases[i].attempts, seed));
+			assert_int_equal(
+			    wait, retry_wait(&cases[i].policy, cases[i].attempts, seed));
 		}
 		/* the jitter uses its range */
 		if (cases[i].most - cases[i].least > 20 && cases[i].most < UINT32_MAX) {
@@ -149,8 +162,9 @@ waits_double(void **state)
 }
 
 /* --- windows: one letter a step ---
- * b: an attempt begins (must be allowed), B: must not be allowed; s: the oldest running one succeeds; f: it fails; F: it fails, and
- * the destination must be dead now; a: it is abandoned; w: RETRY_AT comes; S: shut, O: not shut. */
+ * b: an attempt begins (must be allowed), B: must not be allowed; s: the oldest running one
+ * succeeds; f: it fails; F: it fails, and the destination must be dead now; a: it is abandoned; w:
+ * RETRY_AT comes; S: shut, O: not shut. */
 
 static const struct {
 	const char *name;

@@ -65,7 +65,9 @@ parse(struct selector *s, const char *text)
 	strlcpy(ids[1], id_text(OTHER_ID).s, sizeof(ids[1]));
 	n = split(copy, words);
 	for (i = 0; i < n; i++)
-		words[i] = strcmp(words[i], "ID") == 0 ? ids[0] : strcmp(words[i], "OTHER") == 0 ? ids[1] : words[i];
+		words[i] = strcmp(words[i], "ID") == 0	    ? ids[0]
+			   : strcmp(words[i], "OTHER") == 0 ? ids[1]
+							    : words[i];
 	return select_parse(s, n, words);
 }
 
@@ -218,9 +220,16 @@ emptiness(void **state)
 		const char *words;
 		bool empty, dry;
 	} cases[] = {
-		{ "", true, false }, { "dry-run", true, true }, { "-n", true, true }, { "all", false, false },
-		{ "ID", false, false }, { "from=<>", false, false }, { "size=<1", false, false },
-		{ "younger=1d|-n", false, true }, { "state=waiting", false, false }, { "host=a", false, false },
+		{ "", true, false },
+		{ "dry-run", true, true },
+		{ "-n", true, true },
+		{ "all", false, false },
+		{ "ID", false, false },
+		{ "from=<>", false, false },
+		{ "size=<1", false, false },
+		{ "younger=1d|-n", false, true },
+		{ "state=waiting", false, false },
+		{ "host=a", false, false },
 	};
 	struct selector s;
 	size_t i;

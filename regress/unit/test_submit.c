@@ -1,6 +1,7 @@
 /*
- * Units of queue/submit.c, the submitter's side, against a queue that the test plays: what it sends, when it is busy, and
- * that every submission has exactly one end, whatever becomes of the queue.
+ * Units of queue/submit.c, the submitter's side, against a queue that the test plays: what it
+ * sends, when it is busy, and that every submission has exactly one end, whatever becomes of the
+ * queue.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -185,7 +186,8 @@ commit(struct submission *s, uint64_t id, unsigned recipients)
 	envelope_set(&env->origin, "test");
 	memset(address, 'x', sizeof(address));
 	for (i = 0; i < recipients; i++) {
-		snprintf(address + 50, sizeof(address) - 50, "%u@%0*d.example.net", i, recipients > 1 ? 200 : 1, 0);
+		snprintf(address + 50, sizeof(address) - 50, "%u@%0*d.example.net", i,
+		    recipients > 1 ? 200 : 1, 0);
 		envelope_add_recipient(env, address, NULL, 0);
 	}
 	submit_commit(s, env, on_done, &heard);
@@ -335,11 +337,13 @@ abort_after_commit(void **state)
 	assert_int_equal(heard.done, 0);
 }
 
-/* What the queue was given and did not confirm is not taken, and what is in its files is gone; what is in memory is not. */
+/* What the queue was given and did not confirm is not taken, and what is in its files is gone; what
+ * is in memory is not. */
 static void
 queue_dies(void **state)
 {
-	struct submission *given = submit_begin(8), *in_memory = submit_begin(9), *asked = submit_begin(10);
+	struct submission *given = submit_begin(8), *in_memory = submit_begin(9),
+			  *asked = submit_begin(10);
 
 	(void)state;
 	write_octets(in_memory, 10);

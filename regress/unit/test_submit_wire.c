@@ -1,5 +1,6 @@
 /*
- * Units of queue/submit_wire.c: submissions and their answers survive the way, and nothing else is taken for one.
+ * Units of queue/submit_wire.c: submissions and their answers survive the way, and nothing else is
+ * taken for one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,7 +137,8 @@ message_refused(void **state)
 static void
 answers(void **state)
 {
-	static const struct submit_answer cases[] = { { SUBMIT_OK, "" }, { SUBMIT_TEMP, "452 4.3.1 Full" } };
+	static const struct submit_answer cases[] = { { SUBMIT_OK, "" },
+		{ SUBMIT_TEMP, "452 4.3.1 Full" } };
 	struct submit_answer a;
 	struct submit_room room;
 	struct buf b = { 0 };
@@ -158,7 +160,8 @@ answers(void **state)
 	c = cursor_init(b.data, b.len);
 	assert_false(submit_read_answer(&c, &a));
 	buf_clear(&b);
-	submit_add_room(&b, &(struct submit_room){ .largest = UINT64_MAX, .text = "452 4.3.1 Full" });
+	submit_add_room(
+	    &b, &(struct submit_room){ .largest = UINT64_MAX, .text = "452 4.3.1 Full" });
 	c = cursor_init(b.data, b.len);
 	assert_true(submit_read_room(&c, &room));
 	assert_true(room.largest == UINT64_MAX);
