@@ -12,8 +12,8 @@
         mx.deliveries("alice", 1)            # waits for the Maildir
         mx.ctl("queue", "list")              # smtpctl -j: a list of dicts
 
-The server never runs as root here: root's tests become `nobody` in a child first, so every role runs as that user and
-its mailboxes are its own.  Extra statements go in CONF, with $dir, $mail and $port filled in.  TIME moves by
+The server does not run as root here unless a test says so: root's tests become `nobody` in a child first, so every role runs as
+that user and its mailboxes are its own.  Extra statements go in CONF, with $dir, $mail and $port filled in.  TIME moves by
 advance(), for the greylist and for retries; nothing sleeps for it.
 """
 import json
@@ -76,7 +76,7 @@ def own(path):
 
 class Genkan:
     def __init__(self, directory, conf="", *, host="mx.example.org", dns=None, listen="", port=None, verbose=False,
-                 env=None, wrapper=()):
+                 env=None, wrapper=(), as_root=False):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.mail = self.dir / "mail"
@@ -85,6 +85,7 @@ class Genkan:
         self.host = host
         self.verbose = verbose
         self.wrapper = list(wrapper)
+        self.ids = {} if as_root else as_user()
         self.process = None
         self.log_path = self.dir / "log"
         self.conf_path = self.dir / "smtpd.conf"
@@ -120,7 +121,7 @@ class Genkan:
         log = open(self.log_path, "ab")
         command = [*self.wrapper, BUILD / "smtpd", "-d", *(["-v"] if self.verbose else []), "-f", self.conf_path]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
-                                        cwd=self.dir, **as_user())
+                                        cwd=self.dir, **self.ids)
         log.close()
         wait_for(self.answers, "the port to answer: " + self.log_text()[-2000:])
         return self
@@ -215,9 +216,12 @@ class Genkan:
         assert len(found) == count
         return found
 
+    def smtpctl(self):
+        return [BUILD / "smtpctl", "-f", self.conf_path]
+
     def run_ctl(self, *words, stdin=None, json_lines=False):
-        command = [BUILD / "smtpctl", "-f", self.conf_path, *(["-j"] if json_lines else []), *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, input=stdin, env=self.env, timeout=60, **as_user())
+        command = [*self.smtpctl(), *(["-j"] if json_lines else []), *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, input=stdin, env=self.env, timeout=60, **self.ids)
 
     def ctl(self, *words, stdin=None):
         done = self.run_ctl(*words, stdin=stdin, json_lines=True)

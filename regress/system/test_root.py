@@ -1,0 +1,107 @@
+"""Started as root: every role under its own ids, in its own root directory, behind the sandbox; mail under its owner's."""
+import os
+import pwd
+import subprocess
+
+import pytest
+
+from genkan import Client, Genkan, wait_for
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+CONF = """
+gate { }
+domain "example.org" {
+	users { "alice" }
+	deliver maildir "$mail/%{user}"
+}
+"""
+
+# role: account, folder of the spool that is its root directory (None: no chroot)
+ROLES = {
+    "resolver": ("_smtpd", "empty"), "ledger": ("_smtpd", "ledger"), "lookup": ("_smtpd", None), "relay": ("_smtpd", "empty"),
+    "queue": ("_smtpq", "queue"), "session": ("_smtpd", "empty"), "control": ("_smtpd", None),
+}
+
+
+def status(pid):
+    fields = {}
+    for line in open(f"/proc/{pid}/status"):
+        key, _, value = line.partition(":")
+        fields[key] = value.split()
+    return fields
+
+
+@pytest.fixture
+def mx(place):
+    for account in ("_smtpd", "_smtpq"):
+        try:
+            pwd.getpwnam(account)
+        except KeyError:
+            pytest.skip(f"no account {account}; etc/make-accounts makes it")
+    with Genkan(place, CONF, as_root=True) as server:
+        yield server
+
+
+def test_ids_roots_and_filters(mx):
+    wait_for(lambda: {name.rstrip("0123456789") for name in mx.pids()} >= set(ROLES), "all roles to be what they are")
+    seen = set()
+    for name, pid in mx.pids().items():
+        role = name.rstrip("0123456789")
+        account, folder = ROLES[role]
+        entry, fields = pwd.getpwnam(account), status(pid)
+        assert fields["Uid"] == [str(entry.pw_uid)] * 4, role
+        assert fields["Gid"] == [str(entry.pw_gid)] * 4, role
+        assert fields["Groups"] in ([], [str(entry.pw_gid)]), role
+        assert fields["Seccomp"] == ["2"] and fields["NoNewPrivs"] == ["1"], role
+        assert int(fields["CapEff"][0], 16) == 0, role
+        root = os.readlink(f"/proc/{pid}/root")
+        assert root == (str(mx.dir / "spool" / folder) if folder else "/"), role
+        seen.add(role)
+    assert seen == set(ROLES)
+
+
+def test_mail_is_written_by_its_owner(mx):
+    nobody = pwd.getpwnam("nobody")
+    assert os.stat(mx.mail).st_uid == nobody.pw_uid
+    with Client(mx.port) as c:
+        assert c.mail("a@b.example", "alice@example.org").code == 250
+    mx.deliveries("alice", 1)
+    for folder, _, files in os.walk(mx.mail / "alice"):
+        for path in [folder, *(os.path.join(folder, f) for f in files)]:
+            assert os.stat(path).st_uid == nobody.pw_uid, path
+            assert os.stat(path).st_mode & 0o077 == 0, path
+    local = mx.pids("local")
+    assert local and status(local[0])["Uid"] == [str(nobody.pw_uid)] * 4
+
+
+def test_accounts_of_the_host(place):
+    """users system: the mailbox is in the home of the account, and its process runs as that account."""
+    account, home = "_genkan_test", place / "home"
+    home.mkdir()
+    made = subprocess.run(["useradd", "--system", "--home-dir", str(home), "--badname", account], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    try:
+        entry = pwd.getpwnam(account)
+        os.chown(home, entry.pw_uid, entry.pw_gid)
+        home.chmod(0o700)
+        conf = 'gate { }\ndomain "example.org" {\n users system\n deliver maildir "%{home}/Maildir"\n}\n'
+        with Genkan(place / "server", conf, as_root=True) as mx:
+            with Client(mx.port) as c:
+                assert c.mail("a@b.example", f"{account}@example.org").code == 250
+            entry_log = mx.await_log("queue.delivered", to=f"{account}@example.org")
+            assert str(home / "Maildir/new") in entry_log["detail"]
+            assert os.stat(entry_log["detail"]).st_uid == entry.pw_uid
+    finally:
+        subprocess.run(["userdel", account], capture_output=True)
+
+
+def test_anybody_may_send_and_nobody_else_may_look(mx):
+    """The control socket is open to all, but only the superuser and the server's account may ask."""
+    nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    look = subprocess.run([*mx.smtpctl(), "queue", "list"], capture_output=True, text=True, **nobody)
+    assert look.returncode == 1 and look.stderr
+    send = subprocess.run([*mx.smtpctl(), "sendmail", "-i", "alice@example.org"], input="Subject: from nobody\n\nhello\n",
+                          capture_output=True, text=True, **nobody)
+    assert send.returncode == 0, send.stderr
+    assert b"from nobody" in mx.deliveries("alice", 1)[0]
