@@ -15,8 +15,8 @@ struct param {
 
 #define PARAMS_MAX 20
 
-/* Parses LEN octets that begin behind the path: nothing, or a space and parameters with single spaces between.
- * Returns how many, or -1 when that is no list of parameters. */
+/* Parses LEN octets that begin behind the path: nothing, or parameters with a space before each (several are taken for one,
+ * and so are those at the end).  Returns how many, or -1 when that is no list of parameters. */
 int params_parse(const char *s, size_t len, struct param out[PARAMS_MAX]);
 
 #endif

@@ -1,0 +1,82 @@
+/*
+ * Fuzz target: what stands behind a path in MAIL and RCPT, and the attributes of XCLIENT.  What is taken lies inside the
+ * line, in order, and holds only the octets that its syntax has.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/rdns.h"
+#include "lib/mailaddr.h"
+#include "smtpd/params.h"
+#include "smtpd/xclient.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static void
+require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void
+check_params(const char *s, size_t len)
+{
+	struct param p[PARAMS_MAX];
+	const char *behind = s;
+	size_t k;
+	int i, n = params_parse(s, len, p);
+
+	require(n >= -1 && n <= PARAMS_MAX);
+	for (i = 0; i < n; i++) {
+		require(p[i].keyword > behind && p[i].keyword_len > 0);
+		behind = p[i].keyword + p[i].keyword_len;
+		require(behind <= s + len);
+		if (p[i].value == NULL)
+			continue;
+		require(p[i].value == behind + 1 && p[i].value_len > 0);
+		behind = p[i].value + p[i].value_len;
+		require(behind <= s + len);
+		for (k = 0; k < p[i].value_len; k++)
+			require((unsigned char)p[i].value[k] > ' ' && p[i].value[k] != '=');
+	}
+}
+
+static void
+require_printable(const char *s)
+{
+	for (; s != NULL && *s != '\0'; s++)
+		require(*s > ' ' && *s < 127);
+}
+
+static void
+check_xclient(const char *s, size_t len)
+{
+	struct xclient x;
+
+	if (xclient_parse(s, len, &x)) {
+		require(x.rdns >= -1 && x.rdns <= RDNS_TEMPERROR);
+		require((x.name != NULL) == (x.rdns == RDNS_PASS));
+		require(x.name == NULL || mailaddr_domain_ok(x.name, strlen(x.name), 0));
+		require_printable(x.login);
+		xclient_free(&x);
+	}
+	require(x.name == NULL && x.login == NULL);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *line = malloc(size > 0 ? size : 1); /* as long as it is, so that a step past it is seen */
+
+	if (line == NULL)
+		abort();
+	if (size > 0)
+		memcpy(line, data, size);
+	check_params(line, size);
+	check_xclient(line, size);
+	free(line);
+	return 0;
+}
