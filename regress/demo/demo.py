@@ -7,6 +7,7 @@ report, and where the mail is.  Everything lives in one temporary directory and 
 """
 import pathlib
 import socket
+import string
 import sys
 import tempfile
 import threading
@@ -21,36 +22,36 @@ PAUSE = 2
 TARPIT = 4
 
 GATE = """
-# The waits are short, so that nobody watching falls asleep: greylist {delay}s (default 2m), pauses {pause}s and 1s (20s and
-# 4s), tarpit {tarpit}s.
-table friends {{ 127.0.7.0/24, "office.example.org" }}
-table suspects {{ "bulk.example" }}
-gate {{
+# The waits are short, so that nobody watching falls asleep: greylist ${delay}s (default 2m), pauses ${pause}s and 1s (20s and
+# 4s), tarpit ${tarpit}s.
+table friends { 127.0.7.0/24, "office.example.org" }
+table suspects { "bulk.example" }
+gate {
 	trust    when client in <friends>
-	pause    {pause}s when s25r or not rdns pass
+	pause    ${pause}s when s25r or not rdns pass
 	pause    1s
 	reject   "you talk before you are greeted" when early-talker
-	tarpit   {tarpit}s when rdns in <suspects>
-	greylist delay {delay}s when s25r or not rdns pass
-}}
-relay {{
-	from {{ 127.0.7.0/24 }}
-	route "partner.example" to "[127.0.0.1]:{partner}"
+	tarpit   ${tarpit}s when rdns in <suspects>
+	greylist delay ${delay}s when s25r or not rdns pass
+}
+relay {
+	from { 127.0.7.0/24 }
+	route "partner.example" to "[127.0.0.1]:$partner"
 	route "*" to mx
-}}
-domain "example.org" {{
-	users {{ "alice", "bob" }}
-	deliver maildir "{{mail}}/%{{{{user}}}}"
-}}
+}
+domain "example.org" {
+	users { "alice", "bob" }
+	deliver maildir "$mail/%{user}"
+}
 """
 
 PARTNER = """
-gate {{ }}
-relay {{ from {{ 127.0.0.0/8 }} }}
-domain "partner.example" {{
-	users {{ "carol" }}
-	deliver maildir "{mail}/%{{user}}"
-}}
+gate { }
+relay { from { 127.0.0.0/8 } }
+domain "partner.example" {
+	users { "carol" }
+	deliver maildir "$mail/%{user}"
+}
 """
 
 NAMES = {
@@ -195,8 +196,8 @@ def main():
         (directory / "dns").mkdir()
         with names(directory / "dns") as dns, \
                 Genkan(directory / "partner", PARTNER, host="mx.partner.example", dns=dns, port=partner_port) as partner, \
-                Genkan(directory / "door", GATE.format(delay=GREY_DELAY, pause=PAUSE, tarpit=TARPIT, partner=partner_port),
-                       dns=dns) as door:
+                Genkan(directory / "door", string.Template(GATE).safe_substitute(
+                    delay=GREY_DELAY, pause=PAUSE, tarpit=TARPIT, partner=partner_port), dns=dns) as door:
             heading(f"Genkan at 127.0.0.1:{door.port}, nsd at port {dns.port}, another server behind at port {partner_port}")
             print(door.run_ctl("config", "show").stdout.partition("gate {")[2].partition("\n}")[0].join(["gate {", "\n}"]))
             heading("The callers")
