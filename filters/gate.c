@@ -248,6 +248,12 @@ waits(const struct rule *r)
 	return r->action == ACTION_PAUSE || r->action == ACTION_TARPIT;
 }
 
+static const struct rule *
+longer(const struct rule *first, const struct rule *other)
+{
+	return first == NULL || other->seconds > first->seconds ? other : first;
+}
+
 /* A rule that matches and is no verdict. */
 static void
 note(const struct rule *r, unsigned i, struct gate_result *out)
@@ -260,8 +266,10 @@ note(const struct rule *r, unsigned i, struct gate_result *out)
 		out->marks |= bit;
 	else if (r->action == ACTION_TRAP)
 		out->traps |= bit;
-	else if (waits(r) && (out->wait == NULL || r->seconds > out->wait->seconds))
-		out->wait = r;
+	else if (r->else_greylist)
+		out->wait_else = longer(out->wait_else, r);
+	else if (waits(r))
+		out->wait = longer(out->wait, r);
 }
 
 static bool
@@ -311,10 +319,30 @@ facts_of(const struct condition *c)
 }
 
 bool
+rule_asks(const struct rule *rule, enum fact fact)
+{
+	return facts_of(rule->when) & FACT_BIT(fact);
+}
+
+/* Facts whose answer is that DNS gave none. */
+static uint32_t
+without_answer(const struct facts *f)
+{
+	uint32_t bits = 0;
+
+	if (f->rdns == RDNS_TEMPERROR)
+		bits |= FACT_BIT(FACT_RDNS);
+	if (f->sender_domain == SENDER_DOMAIN_TEMPERROR)
+		bits |= FACT_BIT(FACT_SENDER_DOMAIN);
+	if (f->spf == AUTH_TEMPERROR)
+		bits |= FACT_BIT(FACT_SPF);
+	return bits & f->known;
+}
+
+bool
 rule_is_softened(const struct rule *rule, const struct facts *f)
 {
-	return rule->action == ACTION_REJECT && (f->known & FACT_BIT(FACT_RDNS)) && f->rdns == RDNS_TEMPERROR &&
-	    (facts_of(rule->when) & FACT_BIT(FACT_RDNS));
+	return rule->action == ACTION_REJECT && (facts_of(rule->when) & without_answer(f));
 }
 
 uint32_t

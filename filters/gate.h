@@ -127,7 +127,7 @@ struct rule {
 	uint32_t delay, window, lifetime; /* greylist; 0: the defaults */
 	enum grey_by by;      /* greylist */
 	uint32_t trust_after; /* greylist: triplets passed; 0: the default */
-	char *text;           /* reply text, or the marked header's value; NULL: the default */
+	char *text;           /* reply text (gate_reply.h), or the marked header's value; NULL: the default */
 	char *name;           /* mark: header name */
 };
 
@@ -205,6 +205,7 @@ struct gate_result {
 	uint32_t missing;          /* FACT_BIT()s that must be learned before the rest can be judged; then nothing below is final */
 	const struct rule *verdict; /* the decisive rule: trust, greylist, tempfail, reject, drop; or NULL: go on */
 	const struct rule *wait;    /* pause or tarpit with the longest wait; or NULL */
+	const struct rule *wait_else; /* likewise of `tarpit ... else greylist`, which is for those who have the choice */
 	uint64_t observed;          /* bit number-1 of each `observe` rule that would have acted */
 	uint64_t marks, traps;      /* likewise, of mark and trap rules that apply */
 };
@@ -214,6 +215,8 @@ void gate_run(const struct gate *, enum phase, const struct facts *, struct gate
 /* A `reject` that leans on DNS which did not answer: it is carried out as `tempfail`, since trouble with DNS is no reason
  * to lose mail. */
 bool rule_is_softened(const struct rule *, const struct facts *);
+/* Its condition asks for the fact. */
+bool rule_asks(const struct rule *, enum fact);
 /* FACT_BIT()s that rules acting at phases up to LAST may ask and that can be known at phase FIRST: what to ask for in advance. */
 uint32_t gate_wants(const struct gate *, enum phase first, enum phase last);
 /* -1 unknown (a fact is missing), 0, 1: for explain. */

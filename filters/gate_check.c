@@ -12,7 +12,9 @@
 #include <strings.h>
 
 #include "filters/gate.h"
+#include "filters/gate_reply.h"
 #include "filters/s25r.h"
+#include "lib/ascii.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/quantity.h"
@@ -73,6 +75,7 @@ static const bool fact_evaluated[FACT_COUNT] = {
 	[FACT_HELO_RESOLVES] = true,
 	[FACT_SENDER] = true,
 	[FACT_SENDER_DOMAIN] = true,
+	[FACT_SPF] = true,
 	[FACT_RECIPIENT] = true,
 	[FACT_KNOWN_CORRESPONDENT] = true,
 	[FACT_UNKNOWN_RECIPIENTS] = true,
@@ -307,25 +310,45 @@ check_header_name(const struct rule *rule)
 	return NULL;
 }
 
-/* RFC 5321 4.2 (textstring), RFC 5322 2.2 */
+/* RFC 5321 4.2 (textstring): replies are written in UTF-8 and sent as ASCII.  RFC 5322 2.2: a header is ASCII. */
 static char *
 check_text(const struct rule *rule)
 {
-	const char *s;
+	const char *action = action_name(rule->action);
+	struct buf ascii = { 0 };
+	size_t len;
 
 	if (rule->text == NULL)
 		return NULL;
-	for (s = rule->text; (*s >= ' ' && *s < '\x7f') || *s == '\t'; s++)
-		;
-	if (*s != '\0')
-		return complaint(rule->place,
-		    "the text of \"%s\" holds other characters than printable ASCII (RFC 5321 4.2)",
-		    action_name(rule->action));
-	if (s == rule->text || s - rule->text > TEXT_MAX)
-		return complaint(rule->place,
-		    "the text of \"%s\" has %zu octets; 1 to %d fit in a line",
-		    action_name(rule->action), (size_t)(s - rule->text), TEXT_MAX);
+	if (!ascii_is_text(rule->text))
+		return complaint(rule->place, "the text of \"%s\" holds control characters, or is not UTF-8",
+		    action);
+	ascii_add(&ascii, rule->text);
+	len = ascii.len;
+	buf_free(&ascii);
+	if (rule->action == ACTION_MARK && strlen(rule->text) != len)
+		return complaint(rule->place, "the text of \"mark\" holds other characters than ASCII");
+	if (len == 0 || len > TEXT_MAX)
+		return complaint(rule->place, "the text of \"%s\" has %zu octets; 1 to %d fit in a line", action,
+		    len, TEXT_MAX);
 	return NULL;
+}
+
+/* The fields of a reply (gate_reply.h); a header's text has none. */
+static char *
+check_fields(const struct rule *rule)
+{
+	char *field, *why;
+
+	if (rule->text == NULL || rule->action == ACTION_MARK)
+		return NULL;
+	field = gate_reply_unknown_field(rule->text);
+	if (field == NULL)
+		return NULL;
+	why = complaint(rule->place,
+	    "there is no field %%{%s}; a reply has client, name, helo, sender, recipient and minutes", field);
+	free(field);
+	return why;
 }
 
 /* What applies beside a verdict is told by bits (struct gate_result). */
@@ -343,7 +366,7 @@ char *
 rule_check(struct rule *rule)
 {
 	static char *(*const checks[])(const struct rule *) = { check_phase, check_tests,
-		check_seconds, check_greylist, check_header_name, check_text, check_number };
+		check_seconds, check_greylist, check_header_name, check_text, check_fields, check_number };
 	char *why = NULL;
 	size_t i;
 
@@ -383,6 +406,26 @@ struct warner {
 	void *arg;
 	uint32_t told; /* FACT_BIT()s */
 };
+
+/* What nobody could read: a text that loses most of its characters on the way. */
+static void
+warn_lost_text(const struct rule *rule, struct warner *warner)
+{
+	struct buf ascii = { 0 };
+	char *text;
+	size_t lost;
+
+	if (rule->text == NULL)
+		return;
+	lost = ascii_add(&ascii, rule->text);
+	buf_free(&ascii);
+	if (lost == 0)
+		return;
+	text = xasprintf("%zu character%s of this text %s no form in ASCII and %s sent as \"?\"", lost,
+	    lost == 1 ? "" : "s", lost == 1 ? "has" : "have", lost == 1 ? "is" : "are");
+	warner->warn(rule->place, text, warner->arg);
+	free(text);
+}
 
 /* Once for each fact: a gate may ask for the same one in many rules. */
 static bool
@@ -445,6 +488,7 @@ gate_warn(const struct gate *gate, void (*warn)(struct place, const char *, void
 
 	for (i = 0; i < gate->n; i++) {
 		condition_find(gate->rules[i].when, warn_unevaluated, &warner);
+		warn_lost_text(&gate->rules[i], &warner);
 		warn_hidden(gate, i, &warner);
 	}
 }

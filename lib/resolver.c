@@ -185,6 +185,12 @@ resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
 	return query;
 }
 
+bool
+resolver_is_there(void)
+{
+	return engine != NULL || peer_find(ROLE_RESOLVER, 0) != NULL;
+}
+
 void
 resolver_cancel(struct resolver_query *query)
 {

@@ -17,6 +17,8 @@ void resolver_use_engine(struct dns_engine *);
 /* As dns_engine_query: the callback comes once, from the loop, never from inside the call, not after a cancel. */
 struct resolver_query *resolver_ask(const char *name, uint16_t type, dns_callback, void *arg);
 void resolver_cancel(struct resolver_query *);
+/* False while the resolver role is down: every answer is DNS_TEMP, and it is our own fault. */
+bool resolver_is_there(void);
 
 /* The resolver role itself (smtpd/roles.c); CONF is a struct dns_conf. */
 /* Before the sandbox: reads resolv.conf when CONF names no server. */

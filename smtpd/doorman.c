@@ -14,6 +14,7 @@
 
 #include "conf/conf.h"
 #include "filters/gate.h"
+#include "filters/gate_reply.h"
 #include "filters/grey_ask.h"
 #include "lib/clock.h"
 #include "lib/id.h"
@@ -35,15 +36,16 @@ gate(void)
 
 /* --- what is told --- */
 
-/* One line in the log and one entry in the ledger for each thing that a rule did, or would have done. */
+/* One line in the log and one entry in the ledger for each thing that a rule did, or would have done; ACTION is the rule's,
+ * or its alternative. */
 static void
-tell(struct session *s, const struct rule *r, const char *what, uint32_t waited)
+tell_action(struct session *s, const struct rule *r, enum action action, const char *what, uint32_t waited)
 {
 	const struct facts *f = &s->door.facts;
 	char *evidence = door_evidence(s), tag[32];
 	struct gate_event e = { .session = s->id, .time = clock_now(), .client = s->ip, .name = f->name, .helo = s->helo,
 		.sender = f->sender, .recipient = f->recipient, .rule = (uint16_t)r->number,
-		.line = (uint16_t)r->place.line, .action = r->action, .phase = s->door.phase, .observe = r->observe,
+		.line = (uint16_t)r->place.line, .action = action, .phase = s->door.phase, .observe = r->observe,
 		.waited = waited, .evidence = evidence };
 
 	rule_tag(r, tag, sizeof(tag));
@@ -53,6 +55,12 @@ tell(struct session *s, const struct rule *r, const char *what, uint32_t waited)
 	    F_STR("evidence", evidence), F_BOOL("observe", r->observe));
 	ledger_record(&e);
 	free(evidence);
+}
+
+static void
+tell(struct session *s, const struct rule *r, const char *what, uint32_t waited)
+{
+	tell_action(s, r, r->action, what, waited);
 }
 
 static void
@@ -95,15 +103,30 @@ static const struct {
 	[ACTION_DROP] = { 421, "4.7.0", "refused by local policy; good-bye", true },
 };
 
+/* The rule's words, or the action's, and by what to find the decision in the log. */
+static char *
+reply_text(struct session *s, const struct rule *r, const char *text, unsigned minutes)
+{
+	char *words_sent = gate_reply(r->text != NULL ? r->text : text, &s->door.facts, minutes), *line;
+	char tag[32];
+
+	rule_tag(r, tag, sizeof(tag));
+	line = xasprintf("%s (%s %s)", words_sent, tag, id_text(s->id).s);
+	free(words_sent);
+	return line;
+}
+
 static void
 answer_refusal(struct session *s, const struct rule *r)
 {
 	enum action action = rule_is_softened(r, &s->door.facts) ? ACTION_TEMPFAIL : r->action;
-	char tag[32];
-	char *text;
+	/* RFC 7208 8.4: not our words, and said to be so */
+	const char *theirs = rule_asks(r, FACT_SPF) ? s->door.spf_words : NULL;
+	char *ours = reply_text(s, r, words[action].text, 0);
+	char *text = xasprintf("%s%s%s", ours, theirs != NULL ? "; the sender's domain explains: " : "",
+	    theirs != NULL ? theirs : "");
 
-	rule_tag(r, tag, sizeof(tag));
-	text = xasprintf("%s (%s %s)", r->text != NULL ? r->text : words[action].text, tag, id_text(s->id).s);
+	free(ours);
 	tell(s, r, text, 0);
 	answer(s, words[action].code, words[action].status, text, words[action].close);
 	free(text);
@@ -114,13 +137,10 @@ static char *
 grey_text(struct session *s, const struct rule *r, const struct grey_answer *g)
 {
 	unsigned minutes = (g->left + 59) / 60;
-	char tag[32];
 
-	rule_tag(r, tag, sizeof(tag));
-	if (r->text != NULL)
-		return xasprintf("%s (%s %s)", r->text, tag, id_text(s->id).s);
-	return xasprintf("greylisted: we do not know you yet; please try again in %u minute%s (%s %s)", minutes,
-	    minutes == 1 ? "" : "s", tag, id_text(s->id).s);
+	return reply_text(s, r,
+	    minutes == 1 ? "greylisted: we do not know you yet; please try again in a minute"
+	                 : "greylisted: we do not know you yet; please try again in %{minutes} minutes", minutes);
 }
 
 static void
@@ -138,7 +158,7 @@ on_grey(const struct grey_answer *g, void *arg)
 	case GREY_NEW:
 	case GREY_EARLY:
 		text = grey_text(s, r, g);
-		tell(s, r, text, g->left);
+		tell_action(s, r, ACTION_GREYLIST, text, g->left);
 		answer(s, 450, "4.7.1", text, false);
 		free(text);
 		break;
@@ -167,10 +187,6 @@ ask_greylist(struct session *s, const struct rule *r)
 static void
 act(struct session *s, const struct rule *r)
 {
-	if (s->door.no_such_user && r->action != ACTION_DROP && r->action != ACTION_TRUST) {
-		go_on(s);
-		return;
-	}
 	switch (r->action) {
 	case ACTION_PASS:
 		tell(s, r, "passed", 0);
@@ -232,6 +248,18 @@ run(struct session *s, struct gate_result *r)
 	gate_run(gate(), s->door.phase, &f, r);
 }
 
+static uint32_t
+longest_trap(uint64_t traps)
+{
+	uint32_t seconds = 0;
+	unsigned i;
+
+	for (i = 0; i < gate()->n && i < GATE_BITS; i++)
+		if ((traps & (UINT64_C(1) << i)) && gate()->rules[i].seconds > seconds)
+			seconds = gate()->rules[i].seconds;
+	return seconds;
+}
+
 /* Rules that act beside the verdict. */
 static void
 note_others(struct session *s, const struct gate_result *r)
@@ -240,7 +268,48 @@ note_others(struct session *s, const struct gate_result *r)
 	s->door.marks |= r->marks;
 	tell_each(s, r->traps, "trapped");
 	if (r->traps != 0)
-		ledger_trap(&s->ip, gate()->rules[__builtin_ctzll(r->traps)].seconds);
+		ledger_trap(&s->ip, longest_trap(r->traps));
+}
+
+/* Who is greylisted is known by SPF first of all (identity.h), so it is asked even if no rule does. */
+static bool
+must_identify(const struct doorman *d, const struct rule *verdict)
+{
+	return verdict != NULL && verdict->action == ACTION_GREYLIST && verdict->by == GREY_BY_TRIPLET &&
+	    !d->caller_denied && !d->no_such_user;
+}
+
+/*
+ * `tarpit ... else greylist` leaves the caller the choice.  Who has waited lately, here or for a pause, has shown what it
+ * asks for; who hung up has chosen the greylist, which then needs a recipient.  Everybody else waits.
+ */
+static const struct rule *
+choose_wait(struct session *s, const struct gate_result *r)
+{
+	struct doorman *d = &s->door;
+
+	if (r->wait_else == NULL || d->caller_passed || d->caller_allowed)
+		return r->wait;
+	if (d->caller_left) {
+		d->owes = r->wait_else;
+		return r->wait;
+	}
+	return r->wait == NULL || r->wait_else->seconds > r->wait->seconds ? r->wait_else : r->wait;
+}
+
+/* Nothing is left to decide: there is no verdict and no debt, or this recipient is not for verdicts.  An early talker does
+ * not reach the postmaster either: he is a program that never reads an answer. */
+static bool
+is_excused(const struct session *s, const struct rule *verdict)
+{
+	const struct doorman *d = &s->door;
+	bool refuses = verdict == NULL || verdict->action == ACTION_GREYLIST || verdict->action == ACTION_TEMPFAIL ||
+	    verdict->action == ACTION_REJECT;
+
+	if (verdict == NULL && (d->owes == NULL || d->phase < PHASE_RCPT || (d->phase > PHASE_RCPT && d->owes->at != d->phase)))
+		return true;
+	return refuses && (d->no_such_user ||
+	    (d->phase == PHASE_RCPT && !d->facts.early_talker && door_is_postmaster(s)));
 }
 
 /* A phase is judged from its beginning each time that something was learned, until nothing is missing. */
@@ -259,9 +328,9 @@ judge(struct session *s)
 			return;
 		run(s, &r);
 	}
-	if (r.wait != NULL && (d->asked & DOOR_CALLER))
+	if ((r.wait != NULL || r.wait_else != NULL) && (d->asked & DOOR_CALLER))
 		return; /* whether he must wait again is not known yet */
-	if (begin_wait(s, r.wait))
+	if (begin_wait(s, choose_wait(s, &r)))
 		return;
 	if (d->phase == PHASE_GREETING && !d->served) {
 		d->served = true; /* now it is known whether he talked */
@@ -269,13 +338,20 @@ judge(struct session *s)
 		judge(s);
 		return;
 	}
+	if (must_identify(d, r.verdict)) {
+		door_ask(s, FACT_BIT(FACT_SPF));
+		if (d->asked & FACT_BIT(FACT_SPF))
+			return;
+	}
 	note_others(s, &r);
 	if (d->phase == PHASE_RCPT && d->caller_denied)
 		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
-	else if (r.verdict == NULL)
+	else if (is_excused(s, r.verdict))
 		go_on(s);
-	else
+	else if (r.verdict != NULL)
 		act(s, r.verdict);
+	else
+		ask_greylist(s, d->owes);
 }
 
 void
@@ -326,6 +402,10 @@ door_timer(struct session *s)
 	d->waited = (uint16_t)(d->waited + d->rule->seconds);
 	if (d->rule->action == ACTION_TARPIT)
 		tell(s, d->rule, "waited", d->rule->seconds);
+	if (d->rule->else_greylist) {
+		d->caller_passed = true;
+		ledger_caller_passed(&s->ip);
+	}
 	if (d->phase == PHASE_GREETING) {
 		d->facts.known |= FACT_BIT(FACT_EARLY_TALKER);
 		if (!d->facts.early_talker && d->rule->seconds > 0)
@@ -394,8 +474,11 @@ door_close(struct session *s)
 	struct doorman *d = &s->door;
 
 	/* who hangs up while he is kept waiting was stopped by that rule */
-	if (d->waiting && s->state != STATE_CLOSING)
+	if (d->waiting && s->state != STATE_CLOSING) {
 		tell(s, d->rule, "hung up", (uint32_t)((clock_ms() - d->since_ms) / 1000));
+		if (d->rule->else_greylist)
+			ledger_caller_left(&s->ip);
+	}
 	door_forget(s);
 	if (d->grey != NULL)
 		ledger_cancel(d->grey);

@@ -17,6 +17,7 @@ struct dnsbl_query;
 struct helo_query;
 struct rdns_query;
 struct sender_domain_query;
+struct spf_query;
 
 /* What a phase came to. */
 struct door_answer {
@@ -35,19 +36,24 @@ struct doorman {
 	bool waiting;       /* the timer runs: pause or tarpit */
 	bool served;        /* the wait of this phase is over */
 	bool no_such_user;  /* the recipient is refused already: only traps, waits and drop count */
-	bool caller_asked, caller_passed, caller_allowed, caller_denied;
+	bool caller_passed, caller_allowed, caller_denied, caller_left; /* struct ledger_caller */
 	uint16_t waited;    /* seconds of pause and tarpit that the caller sat through */
 	uint32_t grey_waited; /* seconds that the greylist had held this mail */
 	uint64_t since_ms;  /* the caller rang */
 	uint64_t marks;     /* bit number-1 of the mark rules that applied */
 	char *name, *claimed; /* behind facts.name and facts.claimed */
 	const struct rule *rule;    /* the one that makes the caller wait or greylists him */
+	const struct rule *owes;    /* a tarpit ... else greylist that he left lately: now he is greylisted */
 	door_callback done;
 	void (*learned)(struct session *); /* judges again */
 	struct rdns_query *rdns;
 	struct dnsbl_query *dnsbl;
 	struct helo_query *helo_query;
 	struct sender_domain_query *sender_domain;
+	struct spf_query *spf;
+	char *spf_domain;   /* behind facts.spf_domain */
+	char *spf_words;    /* what the sender's domain says to a fail (exp=), or NULL */
+	bool spf_blanket;   /* a pass that identifies nobody */
 	struct ledger_request *caller, *grey, *correspondent;
 };
 

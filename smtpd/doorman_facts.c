@@ -18,11 +18,13 @@
 #include "filters/rdns.h"
 #include "filters/s25r.h"
 #include "filters/sender_domain.h"
+#include "filters/spf.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/resolver.h"
 #include "smtpd/census.h"
 #include "smtpd/doorman_facts.h"
 #include "smtpd/meters.h"
@@ -48,6 +50,7 @@ on_caller(const struct ledger_caller *c, void *arg)
 	s->door.caller_passed = c->passed;
 	s->door.caller_allowed = c->allowed;
 	s->door.caller_denied = c->denied;
+	s->door.caller_left = c->left;
 	s->door.facts.trapped = c->trapped;
 	learned(s, DOOR_CALLER, c->unknown);
 }
@@ -130,6 +133,50 @@ on_sender_domain(enum sender_domain result, void *arg)
 	learned(s, FACT_BIT(FACT_SENDER_DOMAIN), false);
 }
 
+/* "temperror" is an answer here, too, except while nobody is there to be asked. */
+static void
+on_spf(const struct spf_answer *a, void *arg)
+{
+	struct session *s = arg;
+	struct doorman *d = &s->door;
+
+	d->spf = NULL;
+	d->facts.spf = a->result;
+	d->spf_blanket = a->blanket;
+	if (a->result == AUTH_PASS && !a->blanket)
+		d->spf_domain = xstrdup(a->domain);
+	if (a->explanation != NULL)
+		d->spf_words = xstrdup(a->explanation);
+	d->facts.spf_domain = d->spf_domain;
+	log_info("spf", F_STR("session", id_text(s->id).s), F_STR("result", auth_result_name(a->result)),
+	    F_STR("domain", a->domain), F_STR("why", a->why));
+	learned(s, FACT_BIT(FACT_SPF), a->result == AUTH_TEMPERROR && !resolver_is_there());
+}
+
+static void
+ask_spf(struct session *s)
+{
+	struct spf_question q = { .client = s->ip, .sender = s->door.facts.sender, .helo = s->door.facts.helo,
+		.host = session_conf()->host };
+
+	s->door.asked |= FACT_BIT(FACT_SPF);
+	s->door.spf = spf_ask(&q, on_spf, s);
+}
+
+static void
+forget_spf(struct doorman *d)
+{
+	if (d->spf != NULL)
+		spf_cancel(d->spf);
+	d->spf = NULL;
+	free(d->spf_domain);
+	free(d->spf_words);
+	d->spf_domain = d->spf_words = NULL;
+	d->facts.spf_domain = NULL;
+	d->facts.spf = AUTH_NONE;
+	d->spf_blanket = false;
+}
+
 static void
 on_correspondent(bool known, void *arg)
 {
@@ -164,6 +211,8 @@ door_ask(struct session *s, uint32_t missing)
 		d->asked |= FACT_BIT(FACT_SENDER_DOMAIN);
 		d->sender_domain = sender_domain_ask(f->sender, on_sender_domain, s);
 	}
+	if ((mine & FACT_BIT(FACT_SPF)) && f->sender != NULL)
+		ask_spf(s);
 	if ((mine & FACT_BIT(FACT_KNOWN_CORRESPONDENT)) && f->sender != NULL && f->recipient != NULL) {
 		d->asked |= FACT_BIT(FACT_KNOWN_CORRESPONDENT);
 		d->correspondent = ledger_ask_correspondent(f->sender, f->recipient, on_correspondent, s);
@@ -173,21 +222,42 @@ door_ask(struct session *s, uint32_t missing)
 	f->failed |= mine;
 }
 
+static bool
+is_ours(const char *name)
+{
+	const struct conf *conf = session_conf();
+	unsigned i;
+
+	if (strcasecmp(name, conf->host) == 0)
+		return true;
+	for (i = 0; i < conf->lookup.domains_n; i++)
+		if (strcasecmp(name, conf->lookup.domains[i].name) == 0)
+			return true;
+	return false;
+}
+
+bool
+door_is_postmaster(const struct session *s)
+{
+	const char *recipient = s->door.facts.recipient, *at;
+
+	at = recipient != NULL ? strrchr(recipient, '@') : NULL;
+	if (at == NULL || !is_ours(at + 1))
+		return false;
+	return (at - recipient == 10 && strncasecmp(recipient, "postmaster", 10) == 0) ||
+	    (at - recipient == 5 && strncasecmp(recipient, "abuse", 5) == 0);
+}
+
 /* The client calls itself by our name, by that of a domain of ours, or by the address that it reached us at. */
 static bool
 is_own_name(const struct session *s, const char *helo)
 {
-	const struct conf *conf = session_conf();
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	struct ip claimed, here;
-	unsigned i;
 
-	if (strcasecmp(helo, conf->host) == 0)
+	if (is_ours(helo))
 		return true;
-	for (i = 0; i < conf->lookup.domains_n; i++)
-		if (strcasecmp(helo, conf->lookup.domains[i].name) == 0)
-			return true;
 	if (!ip_parse_literal(helo, strlen(helo), &claimed) && !ip_parse(helo, &claimed))
 		return false;
 	return getsockname(s->fd, (struct sockaddr *)&ss, &len) == 0 &&
@@ -227,7 +297,8 @@ take_sender(struct session *s)
 	if (d->sender_domain != NULL)
 		sender_domain_cancel(d->sender_domain);
 	d->sender_domain = NULL;
-	forget_facts(s, FACT_BIT(FACT_SENDER) | FACT_BIT(FACT_SENDER_DOMAIN));
+	forget_spf(d);
+	forget_facts(s, FACT_BIT(FACT_SENDER) | FACT_BIT(FACT_SENDER_DOMAIN) | FACT_BIT(FACT_SPF));
 	d->facts.sender = s->tx != NULL ? s->tx->env->sender : NULL;
 	if (d->facts.sender != NULL)
 		d->facts.known |= FACT_BIT(FACT_SENDER);
@@ -313,6 +384,7 @@ door_forget(struct session *s)
 	d->helo_query = NULL;
 	d->sender_domain = NULL;
 	d->caller = d->correspondent = NULL;
+	forget_spf(d);
 	free(d->name);
 	free(d->claimed);
 	d->name = d->claimed = NULL;
@@ -354,6 +426,8 @@ door_evidence(const struct session *s)
 			    f->name != NULL && s25r_own_address(f->name, &f->client) ? " own-address" : "");
 	}
 	add_listings(&b, &f->dnsbl);
+	if (f->known & ~f->failed & FACT_BIT(FACT_SPF))
+		buf_addf(&b, " spf=%s%s", auth_result_name(f->spf), s->door.spf_blanket ? " blanket" : "");
 	if (f->early_talker)
 		buf_adds(&b, " early-talker");
 	if (f->pipelining)

@@ -5,6 +5,7 @@
 #ifndef SMTPD_DOORMAN_FACTS_H
 #define SMTPD_DOORMAN_FACTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "filters/gate.h"
@@ -20,13 +21,16 @@ struct session;
 	(FACT_BIT(FACT_CLIENT) | FACT_BIT(FACT_AUTHENTICATED) | FACT_BIT(FACT_TLS) | FACT_BIT(FACT_TIME) | \
 	    FACT_BIT(FACT_CONNECTIONS) | FACT_BIT(FACT_RATE) | FACT_BIT(FACT_UNKNOWN_RECIPIENTS))
 /* Asked for as soon as they can be known, because a rule of a later phase will want them. */
-#define DOOR_EARLY (FACT_BIT(FACT_HELO_RESOLVES) | FACT_BIT(FACT_SENDER_DOMAIN))
+#define DOOR_EARLY \
+	(FACT_BIT(FACT_HELO_RESOLVES) | FACT_BIT(FACT_SENDER_DOMAIN) | FACT_BIT(FACT_SPF))
 
 /* Asks for those of MISSING (FACT_BIT()s) that are neither known nor asked for.  What is then still not among door.asked is
  * known: LEARNED is called once for each answer, later. */
 void door_ask(struct session *, uint32_t missing);
 /* A caller rings: what is known of him without asking. */
 void door_take_caller(struct session *);
+/* The recipient is postmaster or abuse at a domain of ours or at our host: whoever is refused elsewhere can ask why. */
+bool door_is_postmaster(const struct session *);
 /* What the session knows by itself once PHASE is reached; what was learned of another HELO or sender is forgotten. */
 void door_take_plain_facts(struct session *, enum phase);
 /* No question is answered any more; what was learned about the name is forgotten. */

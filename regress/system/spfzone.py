@@ -5,7 +5,7 @@
         zone.seen                            # [("example.org", "TXT"), ...] as they came
 
 It answers as an authoritative server for everything and can do what a real one cannot: be silent about one type of one name,
-have names with spaces, and the same record twice.
+have names with spaces, and the same record twice.  A bare SERVFAIL is our own addition.
 """
 import socket
 import struct
@@ -25,6 +25,7 @@ import dns.rdtypes.ANY.TXT
 import dns.rrset
 
 SILENT = object()
+BROKEN = object()
 TTL = 60
 CHUNK = 255
 
@@ -66,6 +67,9 @@ def read_name(records):
     for record in records:
         if record == "TIMEOUT":
             found["*"] = SILENT
+            continue
+        if record == "SERVFAIL":
+            found["*"] = BROKEN
             continue
         (kind, value), = record.items()
         if value == "TIMEOUT":
@@ -132,6 +136,9 @@ class SpfZone:
             records = known.get(kind, known.get("*", known.get("CNAME", [])))
         if records is SILENT:
             return None
+        if records is BROKEN:
+            response.set_rcode(dns.rcode.SERVFAIL)
+            return response.to_wire()
         if not records:
             soa = "ns. root. 1 3600 600 86400 60"
             response.authority.append(dns.rrset.from_text(dns.name.root, TTL, "IN", "SOA", soa))

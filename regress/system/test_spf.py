@@ -1,4 +1,5 @@
-"""SPF: every case of the RFC 7208 test suite (corpora/spf), by `smtpctl spf -` and a DNS server with the suite's zones.
+"""SPF: every case of the RFC 7208 test suite (corpora/spf), by `smtpctl spf -` and a DNS server with the suite's zones; the
+command itself; and what the gate makes of it.
 
 Six cases leave the verifier a choice; MAY says which one Genkan takes and why, and any other result fails.
 """
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 import yaml
 
-from genkan import BUILD, ROOT
+from genkan import BUILD, ROOT, Client, Genkan
 from spfzone import SpfZone
 
 SUITE = pathlib.Path(os.environ.get("CORPORA", ROOT.parent / "shared" / "corpora")) / "spf" / "rfc7208-tests.yml"
@@ -171,3 +172,104 @@ def test_usage(spf, words, stdin, why):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("smtpctl: " + why)
+
+
+# --- at the door ---
+
+DOOR = {
+    "pool.example": [{"TXT": "v=spf1 ip4:127.0.0.0/16 -all exp=why.pool.example"}],
+    "why.pool.example": [{"TXT": "%{i} is none of ours"}],
+    "open.example": [{"TXT": "v=spf1 +all"}],
+    "broken.example": ["SERVFAIL"],
+    "slow.example": ["TIMEOUT"],
+}
+MAILBOX = """
+domain "example.org" {
+    users { "alice" }
+    deliver maildir "$mail/%{user}"
+}
+"""
+
+
+@pytest.fixture
+def door(place):
+    """door(GATE): a server with that gate and the zone above."""
+    with SpfZone(DOOR) as zone:
+        running = []
+
+        def start(gate):
+            server = Genkan(place, MAILBOX + "gate {\n" + gate + "\n}\n", dns=zone, listen="gate").start()
+            running.append(server)
+            return server
+        yield start
+        for server in running:
+            server.stop()
+
+
+def send(server, source, sender, text="Subject: test\r\n\r\nhello\r\n"):
+    with Client(server.port, source=source) as client:
+        return client.mail(sender, "alice@example.org", text)
+
+
+def test_rule(door):
+    server = door("reject when spf fail")
+    assert send(server, "127.0.1.5", "bob@pool.example").code == 250
+    refused = send(server, "127.1.1.5", "bob@pool.example")
+    assert refused.code == 550
+    assert "the sender's domain explains: 127.1.1.5 is none of ours" in refused.text.replace("\n5.7.1 ", " ")
+    assert send(server, "127.1.1.5", "bob@nothing.example").code == 250
+    mails = server.deliveries("alice", 2)
+    assert any(b"spf=pass\r\n" in m or b"spf=pass " in m or b"spf=pass\n" in m for m in mails)
+    assert server.await_log("spf", result="fail")["domain"] == "pool.example"
+
+
+def test_each_mail_has_its_own_answer(door):
+    server = door("reject when spf fail")
+    with Client(server.port, source="127.1.1.5") as client:
+        client.say("EHLO client.example")
+        for sender, code in (("a@pool.example", 550), ("a@open.example", 250), ("a@pool.example", 550), ("", 250)):
+            assert client.say(f"MAIL FROM:<{sender}>").code == 250
+            assert client.say("RCPT TO:<alice@example.org>").code == code
+            assert client.say("RSET").code == 250
+
+
+@pytest.mark.parametrize("gate", ["greylist", "greylist when not spf fail"])
+def test_pool_is_one_caller(door, gate):
+    """The retry comes from another host and network of the pool; a blanket record makes nobody a pool."""
+    server = door(gate)
+    for sender, again in (("bob@pool.example", 250), ("bob@open.example", 450)):
+        assert send(server, "127.0.1.5", sender).code == 450
+        server.advance(300)
+        assert send(server, "127.0.77.6", sender).code == again
+    identities = {entry["identity"] for entry in server.ctl("grey", "list") if "identity" in entry}
+    assert "spf:pool.example" in identities
+    assert not any("open.example" in identity for identity in identities)
+
+
+def test_trouble_is_never_a_5xx(door):
+    server = door("reject when not spf pass")
+    assert send(server, "127.0.1.5", "bob@broken.example").code == 450
+    assert send(server, "127.0.1.5", "bob@nothing.example").code == 550
+    assert send(server, "127.0.1.5", "bob@pool.example").code == 250
+
+
+def test_who_leaves_is_forgotten(door):
+    """While SPF is asked: at RCPT, by the next MAIL, by the next EHLO."""
+    server = door("reject when spf fail")
+    with Client(server.port, source="127.0.1.5") as client:
+        client.say("EHLO client.example")
+        client.say("MAIL FROM:<bob@slow.example>")
+        client.send("RCPT TO:<alice@example.org>\r\n")
+    with Client(server.port, source="127.0.1.5") as client:
+        client.say("EHLO client.example")
+        for word in ("RSET", "EHLO client.example"):
+            assert client.say("MAIL FROM:<bob@slow.example>").code == 250
+            assert client.say(word).code == 250
+        assert client.mail("bob@pool.example", "alice@example.org", helo=None).code == 250
+    server.deliveries("alice", 1)
+
+
+def test_trusted_callers_are_not_asked_about(door):
+    server = door("trust when client in { 127.0.1.5 }\nreject when spf fail")
+    assert send(server, "127.0.1.5", "bob@pool.example").code == 250
+    assert not server.log("spf")

@@ -121,7 +121,7 @@ static const struct row failed[] = {
 	/* failed here, missing there: the answer may still decide */
 	{ "reject when trapped or early-talker\n", PHASE_RCPT, { FAILED(TRAPPED) }, NULL, "missing=early-talker" },
 	{ "reject when trapped and early-talker\n", PHASE_RCPT, { FAILED(TRAPPED) }, NULL, "missing=early-talker" },
-	/* facts of later versions are known to be unknown */
+	/* the resolver was away, and nobody is judged by that */
 	{ "reject when spf fail\n", PHASE_RCPT, { FAILED(SPF) }, NULL, "" },
 	{ "reject when not spf pass\n", PHASE_RCPT, { FAILED(SPF) }, NULL, "" },
 	{ "greylist when s25r and not spf pass\n", PHASE_RCPT, { FAILED(SPF) }, NULL, "missing=s25r" },
@@ -138,6 +138,14 @@ static const struct row failed[] = {
 	{ "reject when not rdns pass\n", PHASE_RCPT, { NO_DNS }, NULL, "reject#1 softened" },
 	{ "reject when rdns temperror\n", PHASE_RCPT, { NO_DNS }, NULL, "reject#1 softened" },
 	{ "reject when not (trapped and rdns pass)\n", PHASE_RCPT, { NO_DNS }, NULL, "reject#1 softened" },
+	{ "reject when not spf pass\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_TEMPERROR }, NULL,
+	    "reject#1 softened" },
+	{ "reject when spf fail\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_TEMPERROR }, NULL, "" },
+	{ "reject when trapped\n", PHASE_RCPT,
+	    { .known = K(SPF) | K(TRAPPED), .spf = AUTH_TEMPERROR, .trapped = true }, NULL, "reject#1" },
+	{ "reject when sender-domain temperror\n", PHASE_RCPT,
+	    { .known = K(SENDER_DOMAIN), .sender_domain = SENDER_DOMAIN_TEMPERROR }, NULL,
+	    "reject#1 softened" },
 	{ "greylist when not rdns pass\n", PHASE_RCPT, { NO_DNS }, NULL, "greylist#1" },
 	{ "reject when not rdns pass\n", PHASE_RCPT, { NAMELESS(RDNS_NONE) }, NULL, "reject#1" },
 	{ "reject when early-talker\n", PHASE_RCPT,

@@ -40,7 +40,7 @@ static const struct {
 	{ FACT_HELO_RESOLVES, "helo resolves-to-client", "helo", true },
 	{ FACT_SENDER, "sender", "mail", true },
 	{ FACT_SENDER_DOMAIN, "sender-domain", "mail", true },
-	{ FACT_SPF, "spf", "mail", false },
+	{ FACT_SPF, "spf", "mail", true },
 	{ FACT_RECIPIENT, "recipient", "rcpt", true },
 	{ FACT_KNOWN_CORRESPONDENT, "known-correspondent", "rcpt", true },
 	{ FACT_LIST_MEMBER, "list-member", "rcpt", false },
