@@ -96,6 +96,17 @@ tell_rdns(struct walk *w)
 	buf_free(&more);
 }
 
+static void
+tell_spf(struct walk *w)
+{
+	const struct caller *c = w->caller;
+
+	if (c->facts.known & FACT_BIT(FACT_SPF))
+		tell_fact(w, "spf", auth_result_name(c->facts.spf), c->spf_why);
+	else
+		tell_fact(w, "spf", "not asked", "from= is not given");
+}
+
 /* A yes or no that was given, found, or assumed. */
 static void
 tell_sign(struct walk *w, enum fact fact, bool value)
@@ -117,6 +128,7 @@ tell_facts(struct walk *w)
 	tell_s25r(w);
 	tell_fact(w, "helo", f->helo != NULL ? f->helo : "not given", NULL);
 	tell_fact(w, "sender", sender != NULL ? sender : "not given", NULL);
+	tell_spf(w);
 	tell_fact(w, "recipient", f->recipient != NULL ? f->recipient : "not given", NULL);
 	tell_sign(w, FACT_EARLY_TALKER, f->early_talker);
 	tell_sign(w, FACT_PIPELINING, f->pipelining);
@@ -259,6 +271,7 @@ static const char *const advice[FACT_COUNT] = {
 	[FACT_EARLY_TALKER] = "wait for the banner before talking",
 	[FACT_HELO] = "another name in HELO",
 	[FACT_SENDER] = "another sender",
+	[FACT_SPF] = "an SPF record of the sender's domain that permits the address",
 	[FACT_RECIPIENT] = "another recipient",
 	[FACT_KNOWN_CORRESPONDENT] = "that the recipient wrote first",
 	[FACT_UNKNOWN_RECIPIENTS] = "fewer recipients that do not exist",

@@ -18,7 +18,8 @@ struct caller {
 	bool name_given;      /* name=: DNS is not asked */
 	bool allowed, denied, passed; /* the ledger's word on the address, if it was asked */
 	bool ledger_asked;
-	char *rdns_why;       /* for people, or NULL */
+	char *rdns_why, *spf_why; /* for people, or NULL */
+	char *spf_domain;     /* behind facts.spf_domain */
 	char *name, *claimed, *sender, *recipient; /* what the strings of FACTS point to */
 };
 

@@ -12,14 +12,13 @@
 
 #include "conf/conf.h"
 #include "filters/rdns.h"
-#include "lib/dns.h"
+#include "filters/spf.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
-#include "lib/peer.h"
 #include "lib/quantity.h"
-#include "lib/resolver.h"
 #include "smtpctl/client.h"
 #include "smtpctl/explain.h"
+#include "smtpctl/lookups.h"
 
 /* --- the words --- */
 
@@ -133,6 +132,8 @@ caller_word(enum fact fact)
 {
 	size_t i;
 
+	if (fact == FACT_SPF)
+		fact = FACT_SENDER;
 	for (i = 0; i < VALUES; i++)
 		if (values[i].fact == fact)
 			return values[i].key;
@@ -197,15 +198,24 @@ caller_read(struct caller *c, int n, char **words)
 
 /* --- DNS --- */
 
-struct question {
+/* All is asked at once. */
+struct questions {
 	struct caller *caller;
 	struct event_base *base;
+	unsigned pending;
 };
+
+static void
+answered(struct questions *q)
+{
+	if (--q->pending == 0)
+		event_base_loopbreak(q->base);
+}
 
 static void
 on_rdns(const struct rdns *r, void *arg)
 {
-	struct question *q = arg;
+	struct questions *q = arg;
 	struct caller *c = q->caller;
 
 	c->name = r->name != NULL ? xstrdup(r->name) : NULL;
@@ -218,31 +228,58 @@ on_rdns(const struct rdns *r, void *arg)
 	/* "temperror" is an answer to `rdns`; to `s25r` it is none */
 	if (r->status == RDNS_TEMPERROR)
 		c->facts.failed |= FACT_BIT(FACT_S25R);
-	event_base_loopbreak(q->base);
+	answered(q);
+}
+
+static void
+on_spf(const struct spf_answer *a, void *arg)
+{
+	struct questions *q = arg;
+	struct caller *c = q->caller;
+
+	c->spf_why = xstrdup(a->why);
+	/* a blanket pass names nobody */
+	if (a->result == AUTH_PASS && !a->blanket)
+		c->spf_domain = xstrdup(a->domain);
+	c->facts.spf = a->result;
+	c->facts.spf_domain = c->spf_domain;
+	c->facts.known |= FACT_BIT(FACT_SPF);
+	answered(q);
+}
+
+/* The name that was given counts for macros as well. */
+static void
+ask_spf(struct questions *q, const char *host)
+{
+	const struct caller *c = q->caller;
+	const char *const names[] = { c->name };
+	struct spf_question question = { .client = c->facts.client, .sender = c->facts.sender,
+		.helo = c->facts.helo, .host = host, .names_known = c->name_given,
+		.names_n = c->name != NULL, .names = names };
+
+	(void)spf_ask(&question, on_spf, q);
+	q->pending++;
 }
 
 int
 caller_ask_dns(struct caller *c, const struct conf *conf, char **why)
 {
-	struct question q = { .caller = c };
-	struct dns_engine *engine;
+	struct questions q = { .caller = c };
+	bool sender = c->facts.known & FACT_BIT(FACT_SENDER);
 
-	if (c->name_given)
+	if (c->name_given && !sender)
 		return 0;
-	q.base = event_base_new();
-	engine = dns_engine_new(q.base, &conf->dns, why);
-	if (engine == NULL) {
-		event_base_free(q.base);
+	q.base = lookups_begin(conf, why);
+	if (q.base == NULL)
 		return -1;
+	if (!c->name_given) {
+		(void)rdns_ask(&c->facts.client, on_rdns, &q);
+		q.pending++;
 	}
-	peer_set_base(q.base);
-	resolver_use_engine(engine);
-	(void)rdns_ask(&c->facts.client, on_rdns, &q);
+	if (sender)
+		ask_spf(&q, conf->host);
 	event_base_dispatch(q.base);
-	resolver_use_engine(NULL);
-	dns_engine_free(engine);
-	event_base_free(q.base);
-	peer_set_base(NULL);
+	lookups_end();
 	return 0;
 }
 
@@ -284,6 +321,8 @@ void
 caller_free(struct caller *c)
 {
 	free(c->rdns_why);
+	free(c->spf_why);
+	free(c->spf_domain);
 	free(c->name);
 	free(c->claimed);
 	free(c->sender);

@@ -46,9 +46,9 @@ SCENARIOS = load()
 CASES = [(scenario["description"], name) for scenario in SCENARIOS for name in scenario["tests"]]
 
 
-def write_conf(directory, port):
+def write_conf(directory, port, more=""):
     path = directory / "smtpd.conf"
-    path.write_text(f'host "{OUR_NAME}"\nresolver 127.0.0.1 port {port} anchor none\n')
+    path.write_text(f'host "{OUR_NAME}"\nspool "{directory}/spool"\nresolver 127.0.0.1 port {port} anchor none\n{more}')
     return path
 
 
@@ -172,6 +172,27 @@ def test_usage(spf, words, stdin, why):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("smtpctl: " + why)
+
+
+@pytest.mark.parametrize("words,fact,verdict,identity", [
+    (["client=192.0.2.7", "from=a@example.org", "to=b@x.example"], "pass", "greylist", "spf:example.org"),
+    (["client=192.0.2.7", "from=a@open.example.org", "to=b@x.example"], "pass", "greylist", "net:192.0.2.0/24"),
+    (["client=198.51.100.1", "from=a@example.org", "to=b@x.example"], "fail", "reject", None),
+    (["client=192.0.2.1", "name=", "helo=mail.example.org", "from=<>"], "pass", "greylist", "spf:mail.example.org"),
+    (["client=192.0.2.1"], "not asked", "greylist", "net:192.0.2.0/24"),
+])
+def test_explained(tmp_path, words, fact, verdict, identity):
+    with SpfZone(ZONE) as zone:
+        conf = write_conf(tmp_path, zone.port, "gate {\nreject when spf fail\ngreylist\n}\n")
+        done = subprocess.run([BUILD / "smtpctl", "-j", "-f", conf, "gate", "explain", *words], capture_output=True,
+                              text=True, timeout=60)
+    parts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [p["value"] for p in parts if p.get("fact") == "spf"] == [fact], done.stderr
+    assert [p["text"].split()[0] for p in parts if p["part"] == "verdict"] == [verdict]
+    if identity:
+        assert any(f'"{identity}"' in p["text"] for p in parts if p["part"] == "greylist")
+    if fact == "not asked":
+        assert any("from=" in p["text"] for p in parts if p["part"] == "uncertain")
 
 
 # --- at the door ---
