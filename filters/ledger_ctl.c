@@ -12,6 +12,7 @@
 #include "filters/grey_selector.h"
 #include "filters/ledger_fields.h"
 #include "filters/ledger_gate_ctl.h"
+#include "filters/ledger_import.h"
 #include "filters/ledger_role.h"
 #include "filters/ledger_walk.h"
 #include "lib/clock.h"
@@ -421,6 +422,13 @@ entry_start(struct ctl *ctl, const struct verb *verb, unsigned n, const char *co
 	free((void *)(uintptr_t)e->text);
 }
 
+static void
+import_start(struct ctl *ctl, const struct verb *verb, unsigned n, const char *const *words)
+{
+	(void)verb;
+	ledger_import(ledger, ctl, n, words);
+}
+
 /*
  * The object
  */
@@ -432,6 +440,7 @@ static const struct verb verbs[] = {
 	{ "pass", job_start, pass_visit, pass_finish, true },
 	{ "allow", entry_start, NULL, NULL, true },
 	{ "deny", entry_start, NULL, NULL, true },
+	{ "import", import_start, NULL, NULL, false },
 };
 
 static void
@@ -445,7 +454,7 @@ on_grey(struct ctl *ctl, unsigned n, const char *const *words)
 			return;
 		}
 	}
-	ctl_end(ctl, 2, "grey list|show|allow|deny|pass|forget");
+	ctl_end(ctl, 2, "grey list|show|allow|deny|pass|forget|import");
 }
 
 void

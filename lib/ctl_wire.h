@@ -14,7 +14,7 @@ struct buf;
 struct cursor;
 
 /* Words of a request that a role answers, and octets of all of them. */
-#define CTL_WORDS_MAX 64
+#define CTL_WORDS_MAX 512
 #define CTL_WORDS_SIZE (64 * 1024)
 /* Words of a `submit`: its recipients. */
 #define CTL_SUBMIT_WORDS_MAX 10240
