@@ -78,18 +78,17 @@ handled_rights(long version)
 static int
 add_path(int ruleset, const char *path, uint64_t rights)
 {
-	struct landlock_path_beneath_attr rule = { .allowed_access = rights };
-	int r;
+	int r, fd = open(path, O_PATH | O_CLOEXEC);
+	struct landlock_path_beneath_attr rule = { .allowed_access = rights, .parent_fd = fd };
 
-	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
-	if (rule.parent_fd < 0)
+	if (fd < 0)
 		return 0; /* nothing is there, nothing is allowed */
 	r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 	if (r < 0 && errno == EINVAL) { /* a file takes fewer rights than a directory */
 		rule.allowed_access = rights & FS_FILE;
 		r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 	}
-	close(rule.parent_fd);
+	close(fd);
 	return r;
 }
 
