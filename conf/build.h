@@ -158,6 +158,7 @@ struct condition *build_test(struct build *, struct test);
 struct condition *build_daytime(struct build *, struct place, struct place text_at, char *text);
 void build_greylist_time(
     struct build *, struct place, uint32_t *member, const char *name, uint64_t seconds);
+void build_greylist_text(struct build *, struct place, struct rule *, char *text);
 /* Both, once in a rule. */
 void build_greylist_by(struct build *, struct place, struct rule *, enum grey_by);
 void build_greylist_trust(struct build *, struct place, struct rule *, uint64_t triplets);

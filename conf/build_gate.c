@@ -126,6 +126,15 @@ build_greylist_time(
 	*member = (uint32_t)seconds;
 }
 
+void
+build_greylist_text(struct build *build, struct place place, struct rule *rule, char *text)
+{
+	if (rule->text != NULL)
+		complain(&build->errors, place, "a text is given twice in this rule");
+	free(rule->text);
+	rule->text = text;
+}
+
 /* "by triplet" is what holds without it, so nothing but another key shows that it was given. */
 void
 build_greylist_by(struct build *build, struct place place, struct rule *rule, enum grey_by by)

@@ -371,6 +371,8 @@ greylist:
 		{ $$ = $1; build_greylist_time(build, @2, &$$.window, "window", $3); }
 |	greylist LIFETIME TIME
 		{ $$ = $1; build_greylist_time(build, @2, &$$.lifetime, "lifetime", $3); }
+|	greylist STRING
+		{ $$ = $1; build_greylist_text(build, @2, &$$, $2); }
 |	greylist BY grey_by
 		{ $$ = $1; build_greylist_by(build, @2, &$$, $3); }
 |	greylist TRUST_AFTER NUMBER

@@ -14,7 +14,7 @@
 #include "lib/mem.h"
 
 static const char *const states[] = { "waiting", "ready", "passed", "expired", "trusted", "known",
-	"allowed", "denied", "caller", "trapped", "correspondent" };
+	"allowed", "denied", "caller", "trapped", "left", "correspondent" };
 
 static bool
 parse_state(const char *value, struct grey_selector *sel, char **why)
@@ -177,7 +177,7 @@ client_matches(const struct grey_selector *sel, const struct ledger_item *item)
 {
 	struct ipnet net;
 
-	if (item->type == ITEM_PASSED || item->type == ITEM_TRAP)
+	if (item->type == ITEM_PASSED || item->type == ITEM_TRAP || item->type == ITEM_LEFT)
 		return ipnet_contains(&sel->client, &item->client);
 	if (item->identity == NULL || strncmp(item->identity, "net:", 4) != 0 ||
 	    !ipnet_parse(item->identity + 4, &net))

@@ -166,8 +166,20 @@ told_passed(struct peer *peer, struct message *m)
 	ledger_decode_ip(&m->body, &ip);
 	if (!cursor_done(&m->body) || ip.family == 0)
 		return false;
-	(void)ledger_put_caller(
-	    ledger.store, ITEM_PASSED, &ip, clock_now() + LEDGER_PASSED_SECONDS);
+	ledger_caller_has_passed(&ledger, &ip, clock_now());
+	return true;
+}
+
+static bool
+told_left(struct peer *peer, struct message *m)
+{
+	struct ip ip;
+
+	(void)peer;
+	ledger_decode_ip(&m->body, &ip);
+	if (!cursor_done(&m->body) || ip.family == 0)
+		return false;
+	(void)ledger_put_caller(ledger.store, ITEM_LEFT, &ip, clock_now() + GREYLIST_WINDOW);
 	return true;
 }
 
@@ -228,6 +240,7 @@ on_message(struct peer *peer, struct message *m)
 		{ LEDGER_ASK_CORRESPONDENT, ask_correspondent, false },
 		{ LEDGER_TELL_PASSED, told_passed, true },
 		{ LEDGER_TELL_TRAP, told_trap, true },
+		{ LEDGER_TELL_LEFT, told_left, true },
 		{ LEDGER_TELL_EVENT, told_event, true },
 		{ LEDGER_TELL_WROTE, told_wrote, true },
 	};

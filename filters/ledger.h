@@ -24,12 +24,15 @@ struct ledger_caller {
 	bool denied;    /* by the operator: `grey deny` */
 	bool passed;    /* sat through a pause or passed the greylist lately: is not made to wait again */
 	bool trapped;
+	bool left;      /* hung up lately in a tarpit that has a greylist behind it, and has not passed since */
 };
 struct ledger_request *ledger_ask_caller(const struct ip *, const char *name,
     void (*)(const struct ledger_caller *, void *), void *arg);
 /* A caller sat through its pause (or tarpit) in order; remembered for a day. */
 void ledger_caller_passed(const struct ip *);
 void ledger_trap(const struct ip *, uint32_t seconds);
+/* A caller hung up in a `tarpit ... else greylist`; remembered for as long as the greylist's window. */
+void ledger_caller_left(const struct ip *);
 
 /* --- the greylist, at rcpt --- */
 enum grey_state {

@@ -238,6 +238,19 @@ ledger_caller_passed(const struct ip *ip)
 }
 
 void
+ledger_caller_left(const struct ip *ip)
+{
+	struct channel *ch;
+	struct buf *b;
+
+	ch = tell(LEDGER_TELL_LEFT, &b);
+	if (ch == NULL)
+		return;
+	ledger_encode_ip(b, ip);
+	channel_end(ch, -1);
+}
+
+void
 ledger_trap(const struct ip *ip, uint32_t seconds)
 {
 	struct channel *ch;

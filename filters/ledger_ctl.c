@@ -61,6 +61,7 @@ static const struct stage {
 	{ TABLE_GREY, ITEM_TRIPLET },
 	{ TABLE_CALLER, ITEM_PASSED },
 	{ TABLE_CALLER, ITEM_TRAP },
+	{ TABLE_CALLER, ITEM_LEFT },
 	{ TABLE_CORRESPONDENT, ITEM_CORRESPONDENT },
 };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))

@@ -18,7 +18,7 @@ ledger_judge_caller(
     struct ledger *l, const struct ip *ip, const char *name, int64_t now, struct ledger_caller *a)
 {
 	enum operator_word word;
-	int passed, trapped;
+	int passed, trapped, left;
 
 	memset(a, 0, sizeof(*a));
 	word = operator_on_caller(l->operators, ip, name, now);
@@ -26,10 +26,12 @@ ledger_judge_caller(
 	a->denied = word == OPERATOR_DENY;
 	passed = ledger_get_caller(l->store, ITEM_PASSED, ip, now);
 	trapped = ledger_get_caller(l->store, ITEM_TRAP, ip, now);
+	left = ledger_get_caller(l->store, ITEM_LEFT, ip, now);
 	a->passed = passed == 1;
 	a->trapped = trapped == 1;
+	a->left = left == 1 && passed != 1;
 	/* the operator's word is in memory and holds without the store */
-	a->unknown = (passed == -1 || trapped == -1) && word == OPERATOR_SILENT;
+	a->unknown = (passed == -1 || trapped == -1 || left == -1) && word == OPERATOR_SILENT;
 }
 
 /*
@@ -167,6 +169,14 @@ ledger_decide(struct ledger *l, const struct grey_question *q, int64_t now, stru
 }
 
 void
+ledger_caller_has_passed(struct ledger *l, const struct ip *client, int64_t now)
+{
+	(void)ledger_put_caller(l->store, ITEM_PASSED, client, now + LEDGER_PASSED_SECONDS);
+	if (ledger_get_caller(l->store, ITEM_LEFT, client, now) == 1)
+		(void)ledger_put_caller(l->store, ITEM_LEFT, client, now - 1);
+}
+
+void
 ledger_take_event(struct ledger *l, const struct gate_event *e)
 {
 	l->changed = true;
@@ -174,8 +184,7 @@ ledger_take_event(struct ledger *l, const struct gate_event *e)
 	(void)ledger_put_event(l->store, e);
 	/* Who came back and was let in need not sit through the next pause either. */
 	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
-		(void)ledger_put_caller(
-		    l->store, ITEM_PASSED, &e->client, e->time + LEDGER_PASSED_SECONDS);
+		ledger_caller_has_passed(l, &e->client, e->time);
 }
 
 static enum kv_step

@@ -24,6 +24,7 @@ enum key_kind {
 	KEY_TRIPLET = 'T',
 	KEY_PASSED = 'P',
 	KEY_TRAP = 'X',
+	KEY_LEFT = 'L',
 	KEY_COUNTS = 'C',
 	KEY_WAITS = 'W'
 };
@@ -35,6 +36,7 @@ ledger_key_first(struct buf *b, enum ledger_item_type type)
 		[ITEM_IDENTITY] = KEY_IDENTITY,
 		[ITEM_PASSED] = KEY_PASSED,
 		[ITEM_TRAP] = KEY_TRAP,
+		[ITEM_LEFT] = KEY_LEFT,
 		[ITEM_COUNTS] = KEY_COUNTS,
 		[ITEM_WAITS] = KEY_WAITS,
 		[ITEM_EVENT] = 0 };
@@ -171,9 +173,9 @@ decode_caller(struct cursor *key, const void *value, size_t len, struct ledger_i
 	uint8_t kind;
 
 	kind = cursor_u8(key);
-	if (kind != KEY_PASSED && kind != KEY_TRAP)
+	if (kind != KEY_PASSED && kind != KEY_TRAP && kind != KEY_LEFT)
 		return false;
-	item->type = kind == KEY_TRAP ? ITEM_TRAP : ITEM_PASSED;
+	item->type = kind == KEY_TRAP ? ITEM_TRAP : kind == KEY_LEFT ? ITEM_LEFT : ITEM_PASSED;
 	ledger_decode_ip(key, &item->client);
 	return cursor_done(key) && item->client.family != 0 &&
 	       ledger_until_decode(value, len, &item->until);
@@ -279,6 +281,7 @@ ledger_item_expires(const struct ledger_item *item)
 		return item->trust.expires;
 	case ITEM_PASSED:
 	case ITEM_TRAP:
+	case ITEM_LEFT:
 	case ITEM_CORRESPONDENT:
 		return item->until;
 	case ITEM_OPERATOR:
@@ -308,6 +311,8 @@ ledger_item_state(const struct ledger_item *item, int64_t now)
 		return "caller";
 	case ITEM_TRAP:
 		return "trapped";
+	case ITEM_LEFT:
+		return "left";
 	case ITEM_CORRESPONDENT:
 		return "correspondent";
 	case ITEM_OPERATOR:

@@ -21,7 +21,7 @@ struct buf;
 
 enum ledger_table {
 	TABLE_GREY,	     /* triplets and identities */
-	TABLE_CALLER,	     /* who passed lately, who is trapped */
+	TABLE_CALLER,	     /* who passed lately, who is trapped, who hung up */
 	TABLE_CORRESPONDENT, /* to whom one of ours wrote */
 	TABLE_OPERATOR,
 	TABLE_COUNTER,
@@ -34,6 +34,7 @@ enum ledger_item_type {
 	ITEM_IDENTITY,
 	ITEM_PASSED,
 	ITEM_TRAP,
+	ITEM_LEFT,
 	ITEM_CORRESPONDENT,
 	ITEM_OPERATOR,
 	ITEM_COUNTS,
@@ -47,9 +48,9 @@ struct ledger_item {
 	const char *identity, *sender, *recipient; /* TRIPLET; IDENTITY: the first */
 	struct grey_record triplet;
 	struct grey_identity trust; /* IDENTITY */
-	struct ip client;	    /* PASSED, TRAP */
+	struct ip client;	    /* PASSED, TRAP, LEFT */
 	const char *theirs, *ours;  /* CORRESPONDENT */
-	int64_t until;		    /* PASSED, TRAP, CORRESPONDENT */
+	int64_t until;		    /* PASSED, TRAP, LEFT, CORRESPONDENT */
 	struct operator_entry operator_entry;
 	struct report_key key; /* COUNTS; WAITS: the hour */
 	struct report_counts counts;
@@ -65,7 +66,7 @@ void ledger_key_triplet(
 void ledger_key_identity(struct buf *, const char *identity);
 /* With what all keys of an identity's triplets begin. */
 void ledger_key_triplets_of(struct buf *, const char *identity);
-/* ITEM_PASSED or ITEM_TRAP */
+/* ITEM_PASSED, ITEM_TRAP or ITEM_LEFT */
 void ledger_key_caller(struct buf *, enum ledger_item_type, const struct ip *);
 /* Both in lower case. */
 void ledger_key_correspondent(struct buf *, const char *theirs, const char *ours);
@@ -75,7 +76,7 @@ void ledger_key_waits(struct buf *, uint32_t hour);
 void ledger_key_hour(struct buf *, enum ledger_item_type, uint32_t hour);
 void ledger_key_event(struct buf *, uint64_t number);
 
-/* The value of PASSED, TRAP and CORRESPONDENT. */
+/* The value of PASSED, TRAP, LEFT and CORRESPONDENT. */
 void ledger_until_encode(struct buf *, int64_t until);
 bool ledger_until_decode(const void *, size_t, int64_t *until);
 void ledger_event_value(struct buf *, const struct gate_event *);

@@ -21,6 +21,8 @@ struct ledger {
 	bool changed; /* since the last flush to disk */
 };
 
+/* CLIENT has shown that it waits: it may pass, whatever it did before. */
+void ledger_caller_has_passed(struct ledger *, const struct ip *client, int64_t now);
 /* The greylist's whole decision at NOW: the operator's word, the identity's trust, the triplet. */
 void ledger_decide(
     struct ledger *, const struct grey_question *, int64_t now, struct grey_answer *);

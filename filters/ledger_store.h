@@ -18,13 +18,15 @@ struct ledger_store;
 struct ledger_store *ledger_store_open(const char *dir, char **why);
 void ledger_store_close(struct ledger_store *);
 int ledger_store_sync(struct ledger_store *);
+/* How many of those failed since it was opened. */
+uint64_t ledger_store_sync_failures(const struct ledger_store *);
 
 int ledger_get_triplet(struct ledger_store *, const struct grey_question *, struct grey_record *);
 int ledger_put_triplet(
     struct ledger_store *, const struct grey_question *, const struct grey_record *);
 int ledger_get_identity(struct ledger_store *, const char *identity, struct grey_identity *);
 int ledger_put_identity(struct ledger_store *, const char *identity, const struct grey_identity *);
-/* ITEM_PASSED, ITEM_TRAP.  What is over at NOW is not there. */
+/* ITEM_PASSED, ITEM_TRAP, ITEM_LEFT.  What is over at NOW is not there. */
 int ledger_get_caller(struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t now);
 int ledger_put_caller(
     struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t until);

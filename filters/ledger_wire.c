@@ -18,7 +18,8 @@ enum caller_flags {
 	CALLER_ALLOWED = 1 << 1,
 	CALLER_DENIED = 1 << 2,
 	CALLER_PASSED = 1 << 3,
-	CALLER_TRAPPED = 1 << 4
+	CALLER_TRAPPED = 1 << 4,
+	CALLER_LEFT = 1 << 5
 };
 
 enum question_flags { ASKS_OBSERVE = 1 << 0, ASKS_CLIENT_ONLY = 1 << 1 };
@@ -118,7 +119,7 @@ ledger_encode_caller(struct buf *b, const struct ledger_caller *a)
 	buf_add_u8(
 	    b, (uint8_t)((a->unknown ? CALLER_UNKNOWN : 0) | (a->allowed ? CALLER_ALLOWED : 0) |
 			 (a->denied ? CALLER_DENIED : 0) | (a->passed ? CALLER_PASSED : 0) |
-			 (a->trapped ? CALLER_TRAPPED : 0)));
+			 (a->trapped ? CALLER_TRAPPED : 0) | (a->left ? CALLER_LEFT : 0)));
 }
 
 void
@@ -127,12 +128,14 @@ ledger_decode_caller(struct cursor *c, struct ledger_caller *a)
 	uint8_t flags;
 
 	flags = decode_flags(
-	    c, CALLER_UNKNOWN | CALLER_ALLOWED | CALLER_DENIED | CALLER_PASSED | CALLER_TRAPPED);
+	    c, CALLER_UNKNOWN | CALLER_ALLOWED | CALLER_DENIED | CALLER_PASSED | CALLER_TRAPPED |
+		CALLER_LEFT);
 	a->unknown = (flags & CALLER_UNKNOWN) != 0;
 	a->allowed = (flags & CALLER_ALLOWED) != 0;
 	a->denied = (flags & CALLER_DENIED) != 0;
 	a->passed = (flags & CALLER_PASSED) != 0;
 	a->trapped = (flags & CALLER_TRAPPED) != 0;
+	a->left = (flags & CALLER_LEFT) != 0;
 }
 
 void

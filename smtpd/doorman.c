@@ -233,7 +233,12 @@ begin_wait(struct session *s, const struct rule *wait)
 	if (ms == 0)
 		return false;
 	s->door.waiting = true;
-	session_set_timer(s, ms);
+	log_debug("gate.wait", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+	    F_STR("phase", phase_name(s->door.phase)), F_U64("line", wait->place.line), F_U64("ms", ms));
+	if (s->eof) /* he has left already */
+		session_drop(s, "the client left");
+	else
+		session_set_timer(s, ms);
 	return true;
 }
 
@@ -297,19 +302,30 @@ choose_wait(struct session *s, const struct gate_result *r)
 	return r->wait == NULL || r->wait_else->seconds > r->wait->seconds ? r->wait_else : r->wait;
 }
 
-/* Nothing is left to decide: there is no verdict and no debt, or this recipient is not for verdicts.  An early talker does
- * not reach the postmaster either: he is a program that never reads an answer. */
+/* What he owes for having hung up, in this phase. */
+static const struct rule *
+owed(const struct session *s)
+{
+	const struct doorman *d = &s->door;
+
+	if (d->owes == NULL || d->phase < PHASE_RCPT)
+		return NULL;
+	return d->phase == PHASE_RCPT || d->owes->at == d->phase ? d->owes : NULL;
+}
+
+/* This recipient is refused nothing: because he is the postmaster, to whom whoever is refused elsewhere can turn, or because
+ * there is no such recipient and he is refused already.  An early talker does not reach the postmaster: he is a program that
+ * reads no answers. */
 static bool
 is_excused(const struct session *s, const struct rule *verdict)
 {
 	const struct doorman *d = &s->door;
-	bool refuses = verdict == NULL || verdict->action == ACTION_GREYLIST || verdict->action == ACTION_TEMPFAIL ||
-	    verdict->action == ACTION_REJECT;
 
-	if (verdict == NULL && (d->owes == NULL || d->phase < PHASE_RCPT || (d->phase > PHASE_RCPT && d->owes->at != d->phase)))
-		return true;
-	return refuses && (d->no_such_user ||
-	    (d->phase == PHASE_RCPT && !d->facts.early_talker && door_is_postmaster(s)));
+	if (verdict != NULL && verdict->action != ACTION_GREYLIST && verdict->action != ACTION_TEMPFAIL &&
+	    verdict->action != ACTION_REJECT)
+		return false;
+	return d->no_such_user ||
+	    (d->phase == PHASE_RCPT && !d->facts.early_talker && door_is_postmaster(s));
 }
 
 /* A phase is judged from its beginning each time that something was learned, until nothing is missing. */
@@ -346,12 +362,12 @@ judge(struct session *s)
 	note_others(s, &r);
 	if (d->phase == PHASE_RCPT && d->caller_denied)
 		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
-	else if (is_excused(s, r.verdict))
+	else if ((r.verdict == NULL && owed(s) == NULL) || is_excused(s, r.verdict))
 		go_on(s);
 	else if (r.verdict != NULL)
 		act(s, r.verdict);
 	else
-		ask_greylist(s, d->owes);
+		ask_greylist(s, owed(s));
 }
 
 void

@@ -552,7 +552,7 @@ read_some(struct session *s)
 		s->eof = true;
 		set_reading(s, false);
 		/* what he asked before he left may still be answered, but nobody waits for a tarpit or for DNS */
-		if (s->busy && s->in.len == 0 && s->state != STATE_DATA)
+		if (s->busy && (s->in.len == 0 || s->door.waiting) && s->state != STATE_DATA)
 			end(s, "the client left");
 		else
 			work(s, NULL, 0);

@@ -256,3 +256,98 @@ def test_pass_is_for_one_recipient(server):
         assert c.try_mail(recipient="bob@example.org").code == 250
         assert c.say("RCPT TO:<alice@example.org>").code == 550
         assert c.say("RCPT TO:<bob@example.org>").code == 250
+
+
+TARPIT = "tarpit 1s else greylist when client in 192.0.2.0/24"
+
+
+def test_who_waits_in_the_tarpit_has_passed(server):
+    mx = server(TARPIT)
+    with Caller(mx, "192.0.2.90") as c:
+        assert c.try_mail().code == 250
+        assert c.say("RCPT TO:<bob@example.org>").code == 250
+    assert [e["what"] for e in mx.log("gate.verdict")] == ["waited"] # once, not for each recipient
+    with Caller(mx, "192.0.2.90") as c:
+        assert c.try_mail().code == 250
+    assert len(mx.log("gate.verdict")) == 1 # and not when he comes again
+    assert {"client": "192.0.2.90", "state": "caller"}.items() <= mx.ctl("grey", "list", "client=192.0.2.90")[0].items()
+
+
+def test_who_is_gone_before_the_tarpit_begins_has_hung_up(server):
+    mx = server(TARPIT)
+    with Caller(mx, "192.0.2.96") as c:
+        c.send("EHLO a.example\r\nMAIL FROM:<a@mx.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n")
+        c.socket.shutdown(1)
+    wait_for(lambda: [e for e in mx.log("gate.verdict") if e["what"] == "hung up"], "the tarpit to notice")
+
+
+def hang_up(mx, ip, send="RCPT TO:<alice@example.org>\r\n"):
+    before = len(mx.log("gate.verdict"))
+    with Caller(mx, ip) as c:
+        c.say("EHLO mail.caller.example")
+        c.say("MAIL FROM:<a@mx.example>")
+        c.send(send)
+        mx.await_log("gate.wait", client=ip)
+    wait_for(lambda: len(mx.log("gate.verdict")) > before, "the tarpit to notice")
+    assert mx.log("gate.verdict")[-1]["what"] == "hung up"
+    wait_for(lambda: [e for e in mx.ctl("grey", "list", f"client={ip}") if e["state"] == "left"], "the ledger to note it")
+
+
+@pytest.mark.parametrize("send", ["RCPT TO:<alice@example.org>\r\n",
+                                  "RCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n"])
+def test_who_hangs_up_in_the_tarpit_is_greylisted(server, send):
+    mx = server(TARPIT, verbose=True)
+    hang_up(mx, "192.0.2.91", send)
+    with Caller(mx, "192.0.2.91") as c:
+        assert c.try_mail().code == 450
+        reply = c.say("RCPT TO:<bob@example.org>")
+        assert reply.code == 450 and "greylisted" in reply.text and "tarpit#1" in reply.text
+    assert codes(mx, ["192.0.2.92"]) == {"192.0.2.92": 250} # his neighbour waits as everybody does
+    mx.advance(150)
+    with Caller(mx, "192.0.2.91") as c:
+        assert c.mail("a@mx.example", "alice@example.org").code == 250
+    # who came back as a mail server does may choose again
+    wait_for(lambda: "left" not in [e["state"] for e in mx.ctl("grey", "list", "client=192.0.2.91")],
+             "the ledger to forget that he left")
+    rows = mx.ctl("gate", "report")
+    assert any(r.get("action") == "greylist" for r in rows), rows
+
+
+def test_a_tarpit_at_helo_greylists_at_rcpt(server):
+    mx = server("tarpit 1s else greylist at helo when client in 192.0.2.0/24", verbose=True)
+    with Caller(mx, "192.0.2.93") as c:
+        c.send("EHLO mail.caller.example\r\n")
+        mx.await_log("gate.wait", client="192.0.2.93")
+    wait_for(lambda: [e for e in mx.ctl("grey", "list", "client=192.0.2.93") if e["state"] == "left"],
+             "the ledger to note it")
+    with Caller(mx, "192.0.2.93") as c:
+        assert c.say("EHLO mail.caller.example").code == 250
+        assert c.try_mail(helo=None).code == 450
+
+
+@pytest.mark.parametrize("rule", ["reject", "tempfail", "greylist"])
+def test_the_postmaster_is_reached(server, rule):
+    mx = server(f"{rule} when client in 192.0.2.0/24")
+    with Caller(mx, "192.0.2.94") as c:
+        assert c.try_mail(recipient="postmaster@example.org").code == 250
+        assert c.say("RCPT TO:<Abuse@EXAMPLE.org>").code == 250
+        assert c.say("RCPT TO:<postmaster>").code in (250, 550) # at our host, if it has users
+        assert c.say("RCPT TO:<alice@example.org>").code >= 450
+
+
+def test_an_early_talker_does_not_reach_the_postmaster(server):
+    mx = server("pause 1s\nreject when early-talker", listen="gate")
+    with Client(mx.port, source="127.0.7.3", greet=False) as c:
+        c.send("EHLO mail.caller.example\r\n")
+        c.reply(), c.reply()
+        assert c.mail("a@mx.example", "postmaster@example.org", helo=None).code == 550
+
+
+def test_texts_are_filled_in_and_sent_as_ascii(server):
+    mx = server('reject "Für %{name} [%{client}]: être ou ne pas être – %{sender} → %{recipient}" when sender in "a@mx.example"\n'
+                'greylist delay 5m "Bitte %{minutes} Minuten"')
+    with Caller(mx, "192.0.2.95", "mail.caller.example") as c:
+        reply = c.try_mail()
+        assert "Fuer mail.caller.example [192.0.2.95]: etre ou ne pas etre - a@mx.example -> alice@example.org" in reply.text
+        c.say("RSET")
+        assert "Bitte 5 Minuten (greylist#2" in c.try_mail(sender="b@mx.example").text

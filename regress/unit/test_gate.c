@@ -167,6 +167,10 @@ static const struct row others[] = {
 	{ "pause 20s when trapped\n pause 4s\n", PHASE_GREETING, { .known = K(TRAPPED) }, NULL, "wait=pause#2" },
 	{ "pause 9s\n pause 9s\n", PHASE_GREETING, { 0 }, NULL, "wait=pause#1" },
 	{ "tarpit 30s\n tarpit 65s\n tarpit 5s\n", PHASE_RCPT, { 0 }, NULL, "wait=tarpit#2" },
+	/* who has the choice is told apart from who must */
+	{ "tarpit 30s\n tarpit 65s else greylist\n tarpit 5s else greylist\n", PHASE_RCPT, { 0 }, NULL,
+	    "wait=tarpit#1 else=tarpit#2" },
+	{ "observe tarpit 65s else greylist\n", PHASE_RCPT, { 0 }, NULL, "observed=1" },
 	{ "tarpit 65s at data\n", PHASE_RCPT, { 0 }, NULL, "" },
 	{ "tarpit 65s at data\n", PHASE_DATA, { 0 }, NULL, "wait=tarpit#1" },
 	{ "tarpit 30s\n reject\n tarpit 65s\n", PHASE_RCPT, { 0 }, NULL, "reject#2 wait=tarpit#1" },
@@ -420,6 +424,7 @@ add_result(struct buf *out, const struct gate_result *r, const struct facts *f)
 	if (r->verdict != NULL && rule_is_softened(r->verdict, f))
 		add_word(out, "softened");
 	add_rule(out, "wait=", r->wait);
+	add_rule(out, "else=", r->wait_else);
 	add_bits(out, "observed=", r->observed);
 	add_bits(out, "marks=", r->marks);
 	add_bits(out, "traps=", r->traps);

@@ -277,11 +277,20 @@ test_other_mistakes(void **state)
 		{ { .action = ACTION_REJECT }, "", NULL,
 		    "1:1: the text of \"reject\" has 0 octets; 1 to 400 fit in a line" },
 		{ { .action = ACTION_REJECT }, "a\r\n250 ok", NULL,
-		    "1:1: the text of \"reject\" holds other characters than printable ASCII (RFC "
-		    "5321 4.2)" },
-		{ { .action = ACTION_DROP }, "\xc3\xa9", NULL,
-		    "1:1: the text of \"drop\" holds other characters than printable ASCII (RFC "
-		    "5321 4.2)" },
+		    "1:1: the text of \"reject\" holds control characters, or is not UTF-8" },
+		{ { .action = ACTION_DROP }, "\xc3", NULL,
+		    "1:1: the text of \"drop\" holds control characters, or is not UTF-8" },
+		{ { .action = ACTION_DROP }, "\xc3\xa9", NULL, NULL },
+		{ { .action = ACTION_DROP }, "for %{client} 100% {} %{}", NULL,
+		    "1:1: there is no field %{}; a reply has client, name, helo, sender, recipient and "
+		    "minutes" },
+		{ { .action = ACTION_GREYLIST }, "%{minute}", NULL,
+		    "1:1: there is no field %{minute}; a reply has client, name, helo, sender, recipient "
+		    "and minutes" },
+		{ { .action = ACTION_GREYLIST }, "%{minutes} %{minutes", NULL, NULL },
+		{ { .action = ACTION_MARK }, "%{minute}", "X-A", NULL },
+		{ { .action = ACTION_MARK }, "\xc3\xa9", "X-A",
+		    "1:1: the text of \"mark\" holds other characters than ASCII" },
 		{ { .action = ACTION_TEMPFAIL }, "go\taway", NULL, NULL },
 		{ { .action = ACTION_MARK }, "yes", "", "1:1: \"\" is not the name of a header" },
 		{ { .action = ACTION_MARK }, "yes",
@@ -291,8 +300,7 @@ test_other_mistakes(void **state)
 		{ { .action = ACTION_MARK }, "yes", "x-genkan",
 		    "1:1: the header \"X-Genkan\" is the gate's own; choose another name" },
 		{ { .action = ACTION_MARK }, "yes\nBcc: x", "X-A",
-		    "1:1: the text of \"mark\" holds other characters than printable ASCII (RFC "
-		    "5321 4.2)" },
+		    "1:1: the text of \"mark\" holds control characters, or is not UTF-8" },
 		{ { .action = ACTION_MARK }, "yes", "X-A", NULL },
 	};
 	struct rule rule;

@@ -140,7 +140,7 @@ test_question_and_answer(void **state)
 		.first_pass = true,
 		.first = T0 },
 			   a2;
-	struct ledger_caller l = { .denied = true, .trapped = true }, l2;
+	struct ledger_caller l = { .denied = true, .trapped = true, .left = true }, l2;
 	struct buf b = { 0 };
 	struct cursor c;
 
@@ -161,7 +161,7 @@ test_question_and_answer(void **state)
 	assert_true(ip_equal(&q2.client, &q.client));
 	assert_true(a2.state == GREY_PASS && a2.left == 1 && a2.waited == 2 && a2.first_pass &&
 		    a2.first == T0);
-	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped);
+	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped && l2.left);
 
 	/* values that do not exist */
 	buf_clear(&b);
@@ -170,7 +170,7 @@ test_question_and_answer(void **state)
 	c = cursor_init(b.data, b.len);
 	ledger_decode_answer(&c, &a2);
 	assert_false(cursor_done(&c));
-	c = cursor_init("\x20", 1);
+	c = cursor_init("\x40", 1);
 	ledger_decode_caller(&c, &l2);
 	assert_false(cursor_done(&c));
 	buf_free(&b);
@@ -759,6 +759,18 @@ test_callers(void **state)
 	ledger_take_event(&ledger, &e);
 	ledger_judge_caller(&ledger, &other, NULL, T0 + 86400, &c);
 	assert_true(c.passed);
+	/* who hung up has to be greylisted, until he shows that he waits */
+	client = ip("192.0.2.3");
+	assert_int_equal(ledger_put_caller(ledger.store, ITEM_LEFT, &client, T0 + 100), 1);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 100, &c);
+	assert_true(c.left && !c.passed && !c.unknown);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 101, &c);
+	assert_true(!c.left);
+	ledger_caller_has_passed(&ledger, &client, T0 + 10);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 11, &c);
+	assert_true(!c.left && c.passed);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 11 + 86400, &c);
+	assert_true(!c.left && !c.passed);
 }
 
 static void

@@ -1,0 +1,115 @@
+/*
+ * Reply texts with their fields filled in (gate_reply.h).
+ *
+ * The doorman calls it for each refusal, the judgement of rules to find misspelt fields.  Nothing can
+ * fail.  What must never happen: that a value from a client ends the line and begins another reply; so
+ * whatever is not printable ASCII in it becomes a question mark.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "filters/gate_reply.h"
+#include "lib/ascii.h"
+#include "lib/buf.h"
+#include "lib/mem.h"
+
+enum field { FIELD_CLIENT, FIELD_NAME, FIELD_HELO, FIELD_SENDER, FIELD_RECIPIENT, FIELD_MINUTES, FIELDS_N };
+
+static const char *const field_names[FIELDS_N] = {
+	[FIELD_CLIENT] = "client",
+	[FIELD_NAME] = "name",
+	[FIELD_HELO] = "helo",
+	[FIELD_SENDER] = "sender",
+	[FIELD_RECIPIENT] = "recipient",
+	[FIELD_MINUTES] = "minutes",
+};
+
+static enum field
+field_by_name(const char *name, size_t len)
+{
+	enum field field;
+
+	for (field = 0; field < FIELDS_N; field++)
+		if (strlen(field_names[field]) == len && memcmp(field_names[field], name, len) == 0)
+			break;
+	return field;
+}
+
+/* The name of the field that begins at S ("%{name}"), or NULL. */
+static const char *
+field_at(const char *s, size_t *len)
+{
+	const char *end = s[0] == '%' && s[1] == '{' ? strchr(s, '}') : NULL;
+
+	if (end == NULL)
+		return NULL;
+	*len = (size_t)(end - s) - 2;
+	return s + 2;
+}
+
+static void
+add_value(struct buf *out, const char *value)
+{
+	for (; value != NULL && *value != '\0'; value++)
+		buf_addc(out, *value >= ' ' && *value < '\x7f' ? *value : '?');
+}
+
+static void
+add_field(struct buf *out, enum field field, const struct facts *f, unsigned minutes)
+{
+	switch (field) {
+	case FIELD_CLIENT:
+		buf_adds(out, ip_text(&f->client).s);
+		break;
+	case FIELD_NAME:
+		add_value(out, f->name != NULL ? f->name : "unknown");
+		break;
+	case FIELD_HELO:
+		add_value(out, f->helo);
+		break;
+	case FIELD_SENDER:
+		add_value(out, f->sender);
+		break;
+	case FIELD_RECIPIENT:
+		add_value(out, f->recipient);
+		break;
+	default:
+		buf_addf(out, "%u", minutes);
+		break;
+	}
+}
+
+char *
+gate_reply(const char *text, const struct facts *facts, unsigned minutes)
+{
+	struct buf ascii = { 0 }, out = { 0 };
+	const char *s, *name;
+	size_t len;
+
+	ascii_add(&ascii, text);
+	for (s = buf_str(&ascii); *s != '\0';) {
+		name = field_at(s, &len);
+		if (name != NULL) {
+			add_field(&out, field_by_name(name, len), facts, minutes);
+			s = name + len + 1;
+		} else {
+			buf_addc(&out, *s++);
+		}
+	}
+	buf_free(&ascii);
+	return buf_take(&out);
+}
+
+char *
+gate_reply_unknown_field(const char *text)
+{
+	const char *name;
+	size_t len;
+
+	for (; *text != '\0'; text++) {
+		name = field_at(text, &len);
+		if (name != NULL && field_by_name(name, len) == FIELDS_N)
+			return xstrndup(name, len);
+	}
+	return NULL;
+}

@@ -1,0 +1,78 @@
+/* Replies: the fields of a rule's text, and what a client could try with them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "filters/gate_reply.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+static void
+test_fields(void **state)
+{
+	static const struct {
+		const char *text, *reply;
+	} cases[] = {
+		{ "no", "no" },
+		{ "<%{name}[%{client}]>: be patient", "<mail.example.net[192.0.2.7]>: be patient" },
+		{ "%{helo} %{sender} %{recipient}", "h.example a@b.example c@d.example" },
+		{ "in %{minutes} min", "in 5 min" },
+		{ "100% %{ %", "100% %{ %" },
+		{ "später: %{client}", "spaeter: 192.0.2.7" },
+		{ "%{client}%{client}", "192.0.2.7192.0.2.7" },
+	};
+	struct facts facts = { .name = "mail.example.net", .helo = "h.example", .sender = "a@b.example",
+		.recipient = "c@d.example" };
+	char *reply;
+	size_t i;
+
+	(void)state;
+	assert_true(ip_parse("192.0.2.7", &facts.client));
+	for (i = 0; i < N(cases); i++) {
+		assert_null(gate_reply_unknown_field(cases[i].text));
+		reply = gate_reply(cases[i].text, &facts, 5);
+		assert_string_equal(reply, cases[i].reply);
+		free(reply);
+	}
+}
+
+/* A value never becomes a field, a line or a letter that SMTP does not know; one that is not there is empty. */
+static void
+test_values(void **state)
+{
+	struct facts facts = { .helo = "%{client}\r\n250 \xc3\xa9", .client.family = 0 };
+	char *reply;
+
+	(void)state;
+	assert_true(ip_parse("2001:db8::1", &facts.client));
+	reply = gate_reply("%{name} %{helo} <%{sender}>", &facts, 0);
+	assert_string_equal(reply, "unknown %{client}??250 ?? <>");
+	free(reply);
+}
+
+static void
+test_unknown(void **state)
+{
+	char *field = gate_reply_unknown_field("%{client} %{adress} %{x}");
+
+	(void)state;
+	assert_string_equal(field, "adress");
+	free(field);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_unknown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
