@@ -155,12 +155,32 @@ def test_greet_pause_hanging_up_is_no_talk(open_gate):
     assert not mx.log("gate.early_talker")
 
 
+def test_postscreen(open_gate):
+    mx = open_gate("postscreen")
+    with Client(mx.port, source=NAMELESS, greet=False) as c:
+        c.send("EHLO spam.example\r\n")
+        assert c.reply().code == 220
+        c.reply()
+        assert c.say("MAIL FROM:<a@b.example>").code == 250
+        refused = c.say("RCPT TO:<alice@example.org>")
+        assert refused.code == 550 and "Protocol error" in refused.text
+    assert waits(mx, SERVER) == 1
+
+
+def test_postscreen_scores(open_gate):
+    mx = open_gate("postscreen")
+    assert call(mx, "127.0.43.1").code == 550      # 3
+    assert call(mx, "127.0.43.2").code == 250      # 2
+    assert call(mx, "127.0.43.3").code == 250      # 3 - 2
+
+
 def test_s25r(open_gate):
     mx = open_gate("s25r")
     for source, rule in [(NAMELESS, 0), (LIAR, 0)] + [(f"127.0.48.{r}", r) for r in range(1, 7)]:
         reply = call(mx, source)
         assert reply.code == 450 and "be patient" in reply.text, (source, reply)
         assert f"[r{rule}]" in reply.text
+        assert f"[{source}]>: Client host rejected" in reply.text
         assert ("reverse lookup failure" in reply.text) == (rule == 0)
         mx.advance(3600)
         assert call(mx, source).code == 450        # coming again does not help
@@ -182,6 +202,19 @@ def test_starpit(open_gate):
     mx = open_gate("starpit")
     assert waits(mx, SERVER) == 0
     assert waits(mx, HOME) == 2
+
+
+def test_targrey(open_gate):
+    mx = open_gate("targrey")
+    assert waits(mx, HOME) == 2
+    with Client(mx.port, source=POOL) as c:
+        c.say("EHLO client.example")
+        c.say("MAIL FROM:<a@sender.example>")
+        c.send("RCPT TO:<alice@example.org>\r\n")
+    mx.await_log("gate.verdict", what="hung up")
+    assert call(mx, POOL).code == 450
+    mx.advance(3600)
+    assert call(mx, POOL).code == 250
 
 
 def test_qgreylist(open_gate):
@@ -223,6 +256,21 @@ def test_postgrey_white_list(open_gate):
     assert call(mx, SERVER, sender="new@s.example").code == 250
 
 
+def test_fastmail(open_gate):
+    mx = open_gate("fastmail")
+    assert call(mx, SERVER).code == 250
+    assert call(mx, HONEST, helo="mx.small.example").code == 250
+    assert call(mx, HONEST, helo="else.example").code == 450
+    assert call(mx, HOME, sender="a@s.example").code == 450
+    assert call(mx, HOME, sender="b@s.example").code == 450
+    mx.advance(301)
+    assert call(mx, HOME, sender="a@s.example").code == 250
+    assert call(mx, HOME, sender="b@s.example").code == 250
+    assert call(mx, HOME, sender="c@s.example").code == 250     # known now, for a day
+    mx.advance(25 * 3600)
+    assert call(mx, HOME, sender="d@s.example").code == 450
+
+
 def test_spamd(open_gate):
     mx = open_gate("spamd")
     comes_again(mx, SERVER, 1500)
@@ -234,6 +282,21 @@ def test_spamd(open_gate):
     assert reply.code == 450 and "Temporary failure" in reply.text
     mx.advance(25 * 3600)
     assert "Temporary failure" not in call(mx, NAMELESS).text      # grey again, trapped no more
+
+
+def test_spamthrottle(open_gate):
+    mx = open_gate("spamthrottle")
+    for _ in range(4):
+        assert waits(mx, HOME) == 0
+    assert call(mx, HOME).code == 250
+    assert waits(mx, HOME) > 0
+    assert waits(mx, "127.0.2.9") == 0
+    with Client(mx.port, source=SERVER) as c:
+        c.say("EHLO client.example")
+        c.say("MAIL FROM:<a@b.example>")
+        codes = [c.say(f"RCPT TO:<nobody{n}@example.org>").code for n in range(11)]
+        assert codes == [550] * 11
+        assert c.say("RCPT TO:<alice@example.org>").code == 450
 
 
 def test_paranoid(open_gate):
