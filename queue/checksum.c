@@ -1,6 +1,6 @@
 /*
- * CRC-32C: by the instruction of SSE 4.2 where the processor has it (a message of 4 KiB takes half a microsecond), else
- * by table.  Pure; safe in any thread.
+ * CRC-32C: by the instruction of SSE 4.2 where the processor has it (a message of 4 KiB takes
+ * half a microsecond), else by table.  Pure; safe in any thread.
  */
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /*
- * CRC-32C (Castagnoli; RFC 3720 appendix B.4), which finds what a disk does to a record: torn, stale, flipped.  It is no
- * protection against somebody who can write to the spool.
+ * CRC-32C (Castagnoli; RFC 3720 appendix B.4), which finds what a disk does to a record: torn,
+ * stale, flipped.  It is no protection against somebody who can write to the spool.
  */
 #ifndef QUEUE_CHECKSUM_H
 #define QUEUE_CHECKSUM_H

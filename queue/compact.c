@@ -1,34 +1,40 @@
 /*
  * Which segments may go, and moving messages so that they can.
  *
- * A segment holds messages, and statements (OUTCOME, ENVELOPE, FINISH) about messages whose record may be in an older one.
- * It may go when
+ * A segment holds messages, and statements (OUTCOME, ENVELOPE, FINISH) about messages whose
+ * record may be in an older one. It may go when
  *
  *   (1) no unfinished message's record is in it, and
  *   (2) it holds no statement about a message of which a record is still in another segment.
  *
- * Why (2): recovery reads what is there.  Were the FINISH of a message gone and its MESSAGE record not, the message would
- * come back to life after a restart and be delivered again; were only an OUTCOME gone, its recipients would.
+ * Why (2): recovery reads what is there.  Were the FINISH of a message gone and its MESSAGE
+ * record not, the message would come back to life after a restart and be delivered again; were
+ * only an OUTCOME gone, its recipients would.
  *
- * How (2) is kept.  For each statement that becomes durable in segment U about a message whose present record is in R, U
- * is marked as needing R: U must outlive R.  A MOVE that becomes durable in T, of a message whose record was in R, makes T
- * need R in the same way, for it is a statement too: "what R says of it is old".  A segment goes only when all that it
- * needs are gone.  Suppose now that some record of a finished message exists in a segment R.  The records of the
- * message, in the order of writing, are R0, R1, ... Rn (MESSAGE, then MOVEs) and its FINISH in U.  U needs Rn, Rn needs
- * Rn-1 and so on; so as long as R, which is one of them, exists, those after it and U exist, and recovery reads the
- * FINISH after R.  The same goes for an OUTCOME: it is needed while the record that it speaks of is the latest one, and it
- * outlives that.  Needs point from younger to older segments only, so there are no circles, and the oldest segment needs
- * none.  "Gone" means that the removal is durable (journal_keeper.c), or after a power cut U might be gone and R not.
+ * How (2) is kept.  For each statement that becomes durable in segment U about a message whose
+ * present record is in R, U is marked as needing R: U must outlive R.  A MOVE that becomes
+ * durable in T, of a message whose record was in R, makes T need R in the same way, for it is a
+ * statement too: "what R says of it is old".  A segment goes only when all that it needs are
+ * gone.  Suppose now that some record of a finished message exists in a segment R.  The records
+ * of the message, in the order of writing, are R0, R1, ... Rn (MESSAGE, then MOVEs) and its
+ * FINISH in U.  U needs Rn, Rn needs Rn-1 and so on; so as long as R, which is one of them,
+ * exists, those after it and U exist, and recovery reads the FINISH after R.  The same goes for
+ * an OUTCOME: it is needed while the record that it speaks of is the latest one, and it outlives
+ * that.  Needs point from younger to older segments only, so there are no circles, and the oldest
+ * segment needs none.  "Gone" means that the removal is durable (journal_keeper.c), or after a
+ * power cut U might be gone and R not.
  *
- * Why that is not enough: one message that waits for five days keeps its segment R, R keeps all segments that say
- * anything about R's messages, those keep others.  So when the dead octets are more than the live ones, and more than 64
- * MiB, messages are moved: read by the keeper, appended with their present state as MOVE records, a megabyte at a time.
- * First from segments less than a quarter of which lives (cheap), else from the oldest that others need (that unties
- * them).  Each octet moved is paid for by a dead one, so the disk never holds much more than twice what lives plus 64
- * MiB, and never writes for this more than it has written for messages.  Segments that are poisoned or damaged are
- * emptied at once.
+ * Why that is not enough: one message that waits for five days keeps its segment R, R keeps all
+ * segments that say anything about R's messages, those keep others.  So when the dead octets are
+ * more than the live ones, and more than 64 MiB, messages are moved: read by the keeper, appended
+ * with their present state as MOVE records, a megabyte at a time. First from segments less than a
+ * quarter of which lives (cheap), else from the oldest that others need (that unties them).  Each
+ * octet moved is paid for by a dead one, so the disk never holds much more than twice what lives
+ * plus 64 MiB, and never writes for this more than it has written for messages.  Segments that
+ * are poisoned or damaged are emptied at once.
  *
- * A message that cannot be read stays where it is, with its segment; store_content will say so to whoever asks.
+ * A message that cannot be read stays where it is, with its segment; store_content will say so to
+ * whoever asks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -147,12 +153,14 @@ struct compaction {
 static void
 read_one(int fd, const struct segment *s, struct move *move)
 {
-	ssize_t n = disk_read(fd, buf_reserve(&move->bytes, move->length), move->length, move->offset);
+	ssize_t n =
+	    disk_read(fd, buf_reserve(&move->bytes, move->length), move->length, move->offset);
 
 	if (n > 0)
 		move->bytes.len = (size_t)n;
-	move->readable = n > 0 && record_check((uint8_t *)move->bytes.data, move->bytes.len, s->seed, move->id,
-	    &move->content, &move->content_len);
+	move->readable = n > 0 &&
+	    record_check((uint8_t *)move->bytes.data, move->bytes.len, s->seed, move->id,
+	        &move->content, &move->content_len);
 }
 
 static bool
@@ -208,13 +216,15 @@ append_move(struct compaction *c, struct move *move)
 	struct record *r;
 
 	if (m->env != NULL && move->readable) {
-		r = message_record(c->store, m, RECORD_MOVE, moved, move->content, move->content_len);
+		r = message_record(
+		    c->store, m, RECORD_MOVE, moved, move->content, move->content_len);
 		r->urgent = true; /* the disk is ours now; the old segment goes sooner */
 		c->waiting++;
 		journal_append(c->store->journal, r);
 	} else if (m->env != NULL) {
 		m->unreadable = true;
-		log_error("queue.unreadable", F_STR("message", id_text(move->id).s), F_U64("segment", c->from->number),
+		log_error("queue.unreadable", F_STR("message", id_text(move->id).s),
+		    F_U64("segment", c->from->number),
 		    F_STR("what", "its record is damaged; its segment is kept"));
 	}
 	message_release(m);
@@ -246,14 +256,16 @@ move_out_of(struct store *st, struct segment *s)
 	uint64_t bytes = 0;
 
 	LIST_FOREACH(m, &s->live, in_segment) {
-		if (c->moves_n == MOVES_MAX || (bytes > 0 && bytes + m->length > journal_sizes.move))
+		if (c->moves_n == MOVES_MAX ||
+		    (bytes > 0 && bytes + m->length > journal_sizes.move))
 			break;
 		if (m->unreadable || m->env == NULL)
 			continue; /* one that is finished leaves by itself */
 		bytes += m->length;
 		m->in_flight++;
-		c->moves[c->moves_n++] = (struct move){ .message = m, .id = m->env->id, .offset = m->offset,
-		    .length = m->length };
+		c->moves[c->moves_n++] = (struct move){
+			.message = m, .id = m->env->id, .offset = m->offset, .length = m->length
+		};
 	}
 	if (c->moves_n == 0) {
 		free(c);

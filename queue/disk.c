@@ -1,6 +1,7 @@
 /*
- * The store's system calls: the table of the real ones, and the loops that a call which may do half of its work needs.
- * Used by the loop's thread for small reads and by the journal's threads for everything else.
+ * The store's system calls: the table of the real ones, and the loops that a call which may do
+ * half of its work needs. Used by the loop's thread for small reads and by the journal's threads
+ * for everything else.
  */
 #include <errno.h>
 #include <fcntl.h>

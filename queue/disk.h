@@ -1,7 +1,7 @@
 /*
- * The system calls by which the store reads and changes the disk, as one table: tests put another in its place, to make
- * calls fail, to count them, or to record what was written and flushed when.  Names and results are the calls' own
- * (-1 and errno).
+ * The system calls by which the store reads and changes the disk, as one table: tests put another
+ * in its place, to make calls fail, to count them, or to record what was written and flushed
+ * when.  Names and results are the calls' own (-1 and errno).
  */
 #ifndef QUEUE_DISK_H
 #define QUEUE_DISK_H

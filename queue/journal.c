@@ -1,13 +1,15 @@
 /*
- * The loop's side of the journal: appending, hearing what became of records and tasks, and the list of segments.
+ * The loop's side of the journal: appending, hearing what became of records and tasks, and the
+ * list of segments.
  *
- * The store calls it, always in the loop's thread.  Appends of one turn of the loop go to the flush thread together at the
- * end of the turn (an event that needs no system call), so that a burst costs one wake-up and one flush; there is no timer,
- * a lone message is on its way before the loop waits again.  The way back is an eventfd, written once however much was
- * done since the loop last looked.
+ * The store calls it, always in the loop's thread.  Appends of one turn of the loop go to the
+ * flush thread together at the end of the turn (an event that needs no system call), so that a
+ * burst costs one wake-up and one flush; there is no timer, a lone message is on its way before
+ * the loop waits again.  The way back is an eventfd, written once however much was done since the
+ * loop last looked.
  *
- * Nothing here fails but starting; disk errors come back in the records.  What must never happen: a callback before the
- * flush that covers its record, or in the middle of the caller's call.
+ * Nothing here fails but starting; disk errors come back in the records.  What must never happen:
+ * a callback before the flush that covers its record, or in the middle of the caller's call.
  */
 #include <sys/eventfd.h>
 
@@ -316,7 +318,8 @@ forget_extent(struct journal *j, uint64_t number)
 	for (i = 0; i < j->extents_n && j->extents[i].number != number; i++)
 		;
 	if (i < j->extents_n)
-		memmove(&j->extents[i], &j->extents[i + 1], (--j->extents_n - i) * sizeof(*j->extents));
+		memmove(
+		    &j->extents[i], &j->extents[i + 1], (--j->extents_n - i) * sizeof(*j->extents));
 	pthread_mutex_unlock(&j->lock);
 }
 
@@ -333,12 +336,14 @@ retired(struct task *t)
 		free_segment(s);
 	} else if (t->error != ESHUTDOWN)
 		/* it stays, marked as retiring, and is looked at again after the next start */
-		log_error("queue.segment_stays", F_U64("segment", s->number), F_STR("error", strerror(t->error)));
+		log_error("queue.segment_stays", F_U64("segment", s->number),
+		    F_STR("error", strerror(t->error)));
 	free(r);
 }
 
 void
-journal_retire(struct journal *j, struct segment *s, void (*gone)(struct segment *, void *), void *arg)
+journal_retire(
+    struct journal *j, struct segment *s, void (*gone)(struct segment *, void *), void *arg)
 {
 	struct retirement *r = xcalloc(1, sizeof(*r));
 
@@ -393,7 +398,8 @@ start_thread(pthread_t *thread, void *(*main)(void *), struct journal *j)
 	int error;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE > PTHREAD_STACK_MIN ? STACK_SIZE : (size_t)PTHREAD_STACK_MIN);
+	pthread_attr_setstacksize(
+	    &attr, STACK_SIZE > PTHREAD_STACK_MIN ? STACK_SIZE : (size_t)PTHREAD_STACK_MIN);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = pthread_create(thread, &attr, main, j);
@@ -437,7 +443,8 @@ journal_start(struct journal *j, uint64_t next_number)
 	return 0;
 }
 
-/* The keeper first (it forwards records), then the flush thread (it needs segments meanwhile), then the keeper's end. */
+/* The keeper first (it forwards records), then the flush thread (it needs segments meanwhile),
+ * then the keeper's end. */
 static void
 stop_threads(struct journal *j)
 {
@@ -511,5 +518,7 @@ journal_backlog(struct journal *j)
 struct journal_counts
 journal_counts(const struct journal *j)
 {
-	return (struct journal_counts){ .records = j->records, .flushes = j->flushes, .errors = j->errors };
+	return (struct journal_counts){
+		.records = j->records, .flushes = j->flushes, .errors = j->errors
+	};
 }

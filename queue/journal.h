@@ -1,10 +1,12 @@
 /*
- * The journal: segment files, the thread that writes and flushes them, and the thread that keeps house.
+ * The journal: segment files, the thread that writes and flushes them, and the thread that keeps
+ * house.
  *
- * Only the store uses it.  The loop appends records; the flush thread writes all that have gathered with one pwritev and
- * one fdatasync, while the next gather; what became of them is told from the loop again.  The keeper prepares the next
- * segment ahead of need, removes those that are done with, and does other slow work on files.  The loop's thread itself
- * never writes and never flushes.
+ * Only the store uses it.  The loop appends records; the flush thread writes all that have
+ * gathered with one pwritev and one fdatasync, while the next gather; what became of them is told
+ * from the loop again.  The keeper prepares the next segment ahead of need, removes those that
+ * are done with, and does other slow work on files.  The loop's thread itself never writes and
+ * never flushes.
  *
  * Segments and tasks belong to the loop, except where a field says otherwise.
  */
@@ -29,7 +31,8 @@ struct store;
 /* Something that a thread does, and what the loop does after it. */
 struct task {
 	STAILQ_ENTRY(task) next;
-	/* In the keeper thread; sets ERROR.  False: the task went elsewhere, DONE is not called for this. */
+	/* In the keeper thread; sets ERROR.  False: the task went elsewhere, DONE is not called
+	 * for this. */
 	bool (*run)(struct journal *, struct task *);
 	void (*done)(struct task *); /* in the loop; frees the task */
 	int error;                   /* errno, or 0 */
@@ -40,9 +43,10 @@ STAILQ_HEAD(task_list, task);
 struct record {
 	struct task task; /* the first field: lists of tasks hold records too */
 	struct buf bytes;
-	bool urgent; /* somebody waits for it: flush at once; else it is written at once and flushed with the next, or after
-	              * a second */
-	bool keep;   /* an error is not the end: it is written again to another segment, until it is durable or we close */
+	bool urgent; /* somebody waits for it: flush at once; else it is written at once and flushed
+		      * with the next, or after a second */
+	bool keep;   /* an error is not the end: it is written again to another segment, until it is
+		      * durable or we close */
 	/* where it went, when there was no error */
 	struct segment *segment;
 	uint64_t offset;
@@ -95,11 +99,11 @@ struct journal_sizes {
 };
 extern struct journal_sizes journal_sizes;
 
-/* DIR: a descriptor of the folder, which stays the caller's.  CHANGED is called from the loop after records or tasks
- * were done, once for many. */
+/* DIR: a descriptor of the folder, which stays the caller's.  CHANGED is called from the loop
+ * after records or tasks were done, once for many. */
 struct journal *journal_new(struct event_base *, int dir, void (*changed)(void *arg), void *arg);
-/* What recovery found, before journal_start: segments oldest first, all closed; numbers of spare files; the first number
- * that was never used. */
+/* What recovery found, before journal_start: segments oldest first, all closed; numbers of spare
+ * files; the first number that was never used. */
 struct segment *journal_add_segment(struct journal *, uint64_t number, uint64_t size);
 void journal_set_end(struct journal *, struct segment *, uint64_t end);
 void journal_add_spare(struct journal *, uint64_t number);
@@ -116,8 +120,10 @@ void journal_run(struct journal *, struct task *);
 void journal_fail(struct journal *, struct task *, int error);
 /* From RUN: the record is ready for the flush thread now. */
 void journal_forward(struct journal *, struct record *);
-/* Removes a segment, or sets it aside; GONE is called when that is durable and SEGMENT is freed after it. */
-void journal_retire(struct journal *, struct segment *, void (*gone)(struct segment *, void *arg), void *arg);
+/* Removes a segment, or sets it aside; GONE is called when that is durable and SEGMENT is freed
+ * after it. */
+void journal_retire(
+    struct journal *, struct segment *, void (*gone)(struct segment *, void *arg), void *arg);
 
 /* A record without META yet (segment.h); URGENT and KEEP are false. */
 struct record *record_new(void (*done)(struct task *));

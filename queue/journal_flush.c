@@ -1,23 +1,27 @@
 /*
  * The flush thread: group commit.
  *
- * It takes all records that have gathered, writes them to the open segment with one pwritev, and when somebody waits for
- * one of them makes one fdatasync; meanwhile the next gather.  Nothing is timed: the first record after a pause is written
- * and flushed at once, and under load a round is as large as what came during the flush before.  Records that nobody waits
- * for (outcomes, finishes) are written at once too, and are covered by the next flush, or by one of their own when a
- * second has passed without any.
+ * It takes all records that have gathered, writes them to the open segment with one pwritev, and
+ * when somebody waits for one of them makes one fdatasync; meanwhile the next gather.  Nothing is
+ * timed: the first record after a pause is written and flushed at once, and under load a round is
+ * as large as what came during the flush before.  Records that nobody waits for (outcomes,
+ * finishes) are written at once too, and are covered by the next flush, or by one of their own
+ * when a second has passed without any.
  *
- * What is flushed is never written again: a round that is flushed is padded to the end of its block, so that a disk that
- * tears the block it is writing when the power goes cannot take with it what was promised.  All writes end at the end of
- * a block, so that the kernel never has to read the rest of a block first.
+ * What is flushed is never written again: a round that is flushed is padded to the end of its
+ * block, so that a disk that tears the block it is writing when the power goes cannot take with
+ * it what was promised.  All writes end at the end of a block, so that the kernel never has to
+ * read the rest of a block first.
  *
- * Errors: a segment in which a write or flush has failed is poisoned.  Nothing is appended to it any more (the kernel may
- * have marked pages clean that it could not write), and only what earlier flushes covered counts.  Records that must be
- * kept go to another segment; the waiting ones fail, and are told so only after the next segment's OPENED, flushed, says
- * that the poisoned one ends before them.  When no segment can be written at all, all that wait are told at once, and it
- * is tried again with the next record, but not more than once a second.
+ * Errors: a segment in which a write or flush has failed is poisoned.  Nothing is appended to it
+ * any more (the kernel may have marked pages clean that it could not write), and only what
+ * earlier flushes covered counts.  Records that must be kept go to another segment; the waiting
+ * ones fail, and are told so only after the next segment's OPENED, flushed, says that the
+ * poisoned one ends before them.  When no segment can be written at all, all that wait are told
+ * at once, and it is tried again with the next record, but not more than once a second.
  *
- * What must never happen: a record reported durable before the fdatasync after its pwritev returned 0.
+ * What must never happen: a record reported durable before the fdatasync after its pwritev
+ * returned 0.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -79,8 +83,8 @@ opened_record(struct journal *j)
 	return r;
 }
 
-/* Waits for the segment that the keeper prepares, and asks for another; what fails may be an attempt that began before we
- * came, so there is a second one.  0, or why there is none. */
+/* Waits for the segment that the keeper prepares, and asks for another; what fails may be an
+ * attempt that began before we came, so there is a second one.  0, or why there is none. */
 static int
 take_next(struct journal *j)
 {
@@ -172,7 +176,8 @@ padding(uint64_t position)
 	return rest < RECORD_HEADER ? rest + SEGMENT_BLOCK : rest;
 }
 
-/* The last piece of a write: padding that counts, when a flush follows, or zeros that the next write replaces. */
+/* The last piece of a write: padding that counts, when a flush follows, or zeros that the next
+ * write replaces. */
 static struct iovec
 tail(struct journal *j, bool flush)
 {
@@ -263,14 +268,15 @@ write_round(struct journal *j, bool must)
 	return 0;
 }
 
-/* An open segment with room for what comes next.  The full one is flushed before the next is begun: so that a broken record
- * in any but the last is damage, never a torn write. */
+/* An open segment with room for what comes next.  The full one is flushed before the next is
+ * begun: so that a broken record in any but the last is damage, never a torn write. */
 static int
 make_room(struct journal *j)
 {
 	int error;
 
-	if (j->active != NULL && !STAILQ_EMPTY(&j->queue) && !fits(j->active, record_of(STAILQ_FIRST(&j->queue)))) {
+	if (j->active != NULL && !STAILQ_EMPTY(&j->queue) &&
+	    !fits(j->active, record_of(STAILQ_FIRST(&j->queue)))) {
 		if (!STAILQ_EMPTY(&j->unflushed) && (error = flush(j)) != 0)
 			return error;
 		end_segment(j, j->active->position, 0);
@@ -293,8 +299,8 @@ give_up(struct journal *j, int error)
 	STAILQ_CONCAT(&j->queue, &keep);
 }
 
-/* Writes what is in the queue, in the open segment or, when that fails, in one other.  SPOILT: that has happened already, and
- * there must be a flush. */
+/* Writes what is in the queue, in the open segment or, when that fails, in one other.  SPOILT:
+ * that has happened already, and there must be a flush. */
 static void
 commit(struct journal *j, bool spoilt)
 {
@@ -331,7 +337,8 @@ next_time(const struct journal *j)
 static void
 wait_until(struct journal *j, uint64_t ms)
 {
-	struct timespec ts = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+	struct timespec ts = { .tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
 
 	if (ms == 0)
 		pthread_cond_wait(&j->work, &j->lock);

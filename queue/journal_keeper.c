@@ -1,30 +1,36 @@
 /*
  * The keeper: the thread for slow work on files that nobody's "250" should wait for.
  *
- * It prepares the next segment while the present one fills, so that no message waits for 16 MiB of zeros; removes
- * segments; and runs the store's other tasks (large contents, reading for compaction) one after the other.
+ * It prepares the next segment while the present one fills, so that no message waits for 16 MiB
+ * of zeros; removes segments; and runs the store's other tasks (large contents, reading for
+ * compaction) one after the other.
  *
  * The legal states of a segment file, the one step to each, and what a crash in that state means:
  *
- *   name           state     step to it                             after a crash
- *   new            zeroing   open                                   removed
- *   spare.N        spare     rename of a segment that is done       kept, to be used again; its records are never read
- *                            with, the folder flushed               (it has another's name and, soon, another's number)
- *   N              ready     header written and flushed, renamed    no record in it is valid: becomes a spare again.  Even
- *                            from new or spare.*, folder flushed    records of a torn first write never count: used again,
- *                                                                   it has another number
- *   N              open      the first flush, with OPENED           the last one: read up to the first broken record, and
- *                                                                   never appended to again
- *   N              closed    flushed to its end; then the first     read to the end that OPENED gives, which must be whole:
- *                            flush of the next one, whose OPENED    nothing was appended to the next before it was flushed
- *                            says where this one ends
- *   N              poisoned  a write or flush failed; then the      read to the end that OPENED gives: the last good flush.
- *                            same                                   Before OPENED: as an open one (see segment.c, "failed")
- *   N.damaged      aside     rename, after all that lives in it     ignored; kept for a person
- *                            was moved and its folder flushed
- *   (none)         gone      unlink, the folder flushed             -
+ *   name       state     step to it                      after a crash
+ *   new        zeroing   open                            removed
+ *   spare.N    spare     rename of a segment that is     kept, to be used again; its records are
+ *                        done with, folder flushed       never read, now or later: it will have
+ *                                                        another number
+ *   N          ready     header written and flushed,     no record in it is valid: a spare again.
+ *                        renamed from new or spare.*,    Records of a torn first write do not
+ *                        folder flushed                  count, as it will have another number
+ *   N          open      the first flush, with OPENED    the last one: read up to the first broken
+ *                                                        record, and never appended to again
+ *   N          closed    flushed to its end; then the    read to the end that OPENED gives, and
+ *                        first flush of the next one,    must be whole to there: nothing was
+ *                        whose OPENED says where this    appended to the next before this was
+ *                        one ends                        flushed
+ *   N          poisoned  a write or flush failed; then   read to the end that OPENED gives: the
+ *                        the same                        last good flush.  Before OPENED: as an
+ *                                                        open one (see segment.c, "failed")
+ *   N.damaged  aside     rename, when all that lives     ignored; kept for a person
+ *                        in it was moved; folder
+ *                        flushed
+ *   (none)     gone      unlink, folder flushed          -
  *
- * Only when a segment is gone (or spare, or aside) for good do those that must outlive it know (compact.h).
+ * Only when a segment is gone (or spare, or aside) for good do those that must outlive it know
+ * (compact.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +43,8 @@
 #include "queue/journal_threads.h"
 
 #define ZEROS (256 * 1024) /* written at a time */
-#define ZEROS_FLUSHED (1 << 20) /* the disk never has more of them to write than this when a "250" comes along */
+/* ... and until a flush: the disk never has more of them to write when a "250" comes along */
+#define ZEROS_FLUSHED (1 << 20)
 
 static int
 write_header(int fd, uint64_t number)
@@ -83,7 +90,8 @@ make_ready(struct journal *j, int fd, const char *from, uint64_t number)
 	return disk_sync_names(j->dir);
 }
 
-/* Opens a file of SIZE octets to be made ready: a spare one, or a new one full of zeros.  NAME is what it is called. */
+/* Opens a file of SIZE octets to be made ready: a spare one, or a new one full of zeros.  NAME is
+ * what it is called. */
 static int
 open_blank(struct journal *j, char name[JOURNAL_NAME_MAX], uint64_t *size, int *fd)
 {

@@ -1,6 +1,6 @@
 /*
- * What journal.c (the loop's side), journal_flush.c (the flush thread) and journal_keeper.c (the keeper) share, and which
- * of them each field belongs to.  Nobody else includes this.
+ * What journal.c (the loop's side), journal_flush.c (the flush thread) and journal_keeper.c (the
+ * keeper) share, and which of them each field belongs to.  Nobody else includes this.
  */
 #ifndef QUEUE_JOURNAL_THREADS_H
 #define QUEUE_JOURNAL_THREADS_H

@@ -1,25 +1,31 @@
 /*
  * Reading and writing the format of segments (segment.h).  Pure but for the reader's window.
  *
- * The writer's half is used by the store (which fills records in) and by the flush thread (which seals them when it knows
- * the segment they go to); the reader's half by recovery, by compaction and by whoever wants a content back.  Everything
- * that is read may be anything: lengths are checked before they are believed, and nothing is allocated that the segment
- * cannot hold.
+ * The writer's half is used by the store (which fills records in) and by the flush thread (which
+ * seals them when it knows the segment they go to); the reader's half by recovery, by compaction
+ * and by whoever wants a content back.  Everything that is read may be anything: lengths are
+ * checked before they are believed, and nothing is allocated that the segment cannot hold.
  *
  * The legal states of a record, the one step to each, and what a crash in that state means:
  *
- *   state      step to it                         after a crash
- *   gathered   store_*() puts it into memory      gone; nobody was promised anything, or (outcomes) it is done again
- *   written    pwritev to the segment returned    there, gone or torn.  A torn one fails its checksum: the segment ends
- *                                                 before it.  All that were flushed stand before it
- *   flushed    fdatasync of the segment returned  there; callbacks say 0 only now
- *   failed     pwritev or fdatasync gave an       the segment's valid end was set before it by the next segment's OPENED
- *              error                              record, before the callback: never seen.  Only when no other segment
- *                                                 could be written either it may be there: a message that the client
- *                                                 was refused is then delivered, and perhaps a second time
- *   superseded FINISH, ENVELOPE or MOVE of the    read and replaced by the later one, which exists as long as it does
- *              same message was flushed           (compact.h has the argument)
- *   gone       its segment was removed            not seen
+ *   state       step to it                  after a crash
+ *   gathered    store_*() puts it into      gone; nobody was promised anything, or (outcomes) it
+ *               memory                      is done again
+ *   written     pwritev to the segment      there, gone or torn.  A torn one fails its checksum:
+ *               returned                    the segment ends before it.  All that were flushed
+ *                                           stand before it
+ *   flushed     fdatasync of the segment    there; callbacks say 0 only now
+ *               returned
+ *   failed      pwritev or fdatasync gave   never seen: the segment's valid end was set before it
+ *               an error                    by the next segment's OPENED record, before the
+ *                                           callback.  Only when no other segment could be
+ *                                           written either it may be there: a message that the
+ *                                           client was refused is then delivered, and perhaps a
+ *                                           second time
+ *   superseded  FINISH, ENVELOPE or MOVE    read and replaced by the later one, which exists as
+ *               of the same message was     long as it does (compact.c has the argument)
+ *               flushed
+ *   gone        its segment was removed     not seen
  */
 #include <endian.h>
 #include <errno.h>
@@ -36,8 +42,17 @@
 static const char segment_magic[8] = "GENKANJ1";
 
 /* Offsets in the header of a record. */
-enum { AT_MAGIC = 0, AT_TYPE = 4, AT_FLAGS = 5, AT_ZERO = 6, AT_ID = 8, AT_META = 16, AT_CONTENT = 20, AT_CONTENT_SUM = 24,
-	AT_SUM = 28 };
+enum {
+	AT_MAGIC = 0,
+	AT_TYPE = 4,
+	AT_FLAGS = 5,
+	AT_ZERO = 6,
+	AT_ID = 8,
+	AT_META = 16,
+	AT_CONTENT = 20,
+	AT_CONTENT_SUM = 24,
+	AT_SUM = 28
+};
 
 static void
 put32(uint8_t *p, uint32_t v)
@@ -116,7 +131,8 @@ record_begin(struct buf *b)
 }
 
 void
-record_content(struct buf *b, enum record_type type, uint8_t flags, uint64_t id, uint32_t content_len)
+record_content(
+    struct buf *b, enum record_type type, uint8_t flags, uint64_t id, uint32_t content_len)
 {
 	uint8_t *header = (uint8_t *)b->data;
 
@@ -144,7 +160,8 @@ record_seal(struct buf *b, uint32_t seed)
 	uint8_t *header = (uint8_t *)b->data;
 	uint32_t meta_len = get32(header + AT_META), content_len = get32(header + AT_CONTENT), sum;
 
-	put32(header + AT_CONTENT_SUM, checksum(seed, header + RECORD_HEADER + meta_len, content_len));
+	put32(header + AT_CONTENT_SUM,
+	    checksum(seed, header + RECORD_HEADER + meta_len, content_len));
 	sum = checksum(seed, header, AT_SUM);
 	put32(header + AT_SUM, checksum(sum, header + RECORD_HEADER, meta_len));
 }
@@ -161,7 +178,8 @@ record_pad(uint8_t header[RECORD_HEADER], size_t len, uint32_t seed)
 
 /* --- reading --- */
 
-/* LEN octets at OFFSET, until the next call; NULL when they are not there (errno 0) or cannot be read (errno). */
+/* LEN octets at OFFSET, until the next call; NULL when they are not there (errno 0) or cannot be
+ * read (errno). */
 static const uint8_t *
 look_at(struct segment_reader *r, uint64_t offset, size_t len)
 {
@@ -200,13 +218,15 @@ parse_header(const uint8_t *header, uint64_t room, struct record_view *v)
 	v->content_len = get32(header + AT_CONTENT);
 	v->content_checksum = get32(header + AT_CONTENT_SUM);
 	v->length = aligned(RECORD_HEADER + (uint64_t)v->meta_len + v->content_len);
-	return get32(header + AT_MAGIC) == RECORD_MAGIC && v->meta_len <= RECORD_META_MAX && v->length <= room;
+	return get32(header + AT_MAGIC) == RECORD_MAGIC && v->meta_len <= RECORD_META_MAX &&
+	       v->length <= room;
 }
 
 static bool
 header_sum_ok(const uint8_t *header, const struct record_view *v, uint32_t seed)
 {
-	return checksum(checksum(seed, header, AT_SUM), header + RECORD_HEADER, v->meta_len) == get32(header + AT_SUM);
+	return checksum(checksum(seed, header, AT_SUM), header + RECORD_HEADER, v->meta_len) ==
+	       get32(header + AT_SUM);
 }
 
 static enum segment_step
@@ -231,7 +251,8 @@ segment_next(struct segment_reader *r, struct record_view *v)
 	if (r->check_contents && v->type != RECORD_PAD && v->content_len > 0) {
 		if ((p = look_at(r, r->offset, (size_t)v->length)) == NULL)
 			return failed();
-		if (checksum(r->seed, p + RECORD_HEADER + v->meta_len, v->content_len) != v->content_checksum)
+		if (checksum(r->seed, p + RECORD_HEADER + v->meta_len, v->content_len) !=
+		    v->content_checksum)
 			return SEGMENT_BROKEN;
 	}
 	if ((p = look_at(r, r->offset, RECORD_HEADER + (size_t)v->meta_len)) == NULL)
@@ -244,11 +265,13 @@ segment_next(struct segment_reader *r, struct record_view *v)
 }
 
 bool
-record_check(const uint8_t *p, size_t len, uint32_t seed, uint64_t id, const uint8_t **content, uint32_t *content_len)
+record_check(const uint8_t *p, size_t len, uint32_t seed, uint64_t id, const uint8_t **content,
+    uint32_t *content_len)
 {
 	struct record_view v;
 
-	if (len < RECORD_HEADER || !parse_header(p, len, &v) || !header_sum_ok(p, &v, seed) || v.id != id)
+	if (len < RECORD_HEADER || !parse_header(p, len, &v) || !header_sum_ok(p, &v, seed) ||
+	    v.id != id)
 		return false;
 	*content = p + RECORD_HEADER + v.meta_len;
 	*content_len = v.content_len;

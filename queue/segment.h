@@ -1,21 +1,22 @@
 /*
- * The format of a segment file: one block with its number, then records.  Pure: bytes in, bytes out; files and threads
- * are the journal's.
+ * The format of a segment file: one block with its number, then records.  Pure: bytes in, bytes
+ * out; files and threads are the journal's.
  *
  *   block 0      "GENKANJ1", number (u64), checksum (u32) of these; zeros
  *   from 4096    records, each starting at a multiple of 8
  *
- *   record       magic (u32), type (u8), flags (u8), 0 (u16), message id (u64), length of META (u32), length of CONTENT
- *                (u32), checksum of CONTENT (u32), checksum of all of this and META (u32); META; CONTENT; zeros to
- *                a multiple of 8
+ *   record       magic (u32), type (u8), flags (u8), 0 (u16), message id (u64),
+ *                length of META (u32), length of CONTENT (u32), checksum of CONTENT (u32),
+ *                checksum of all of this and META (u32); META; CONTENT; zeros to a multiple of 8
  *
- * All integers are little endian.  Both checksums continue from a seed made of the segment's number.  Numbers are never
- * used twice in a spool, and no bytes are a valid record under two seeds (CRC is linear: with other seeds the
- * checksums of the same bytes differ, and numbers below 2^32 all have different seeds).  So a file that is used
- * again as another segment never shows a record of its former life as valid, however it is cut.
+ * All integers are little endian.  Both checksums continue from a seed made of the segment's
+ * number.  Numbers are never used twice in a spool, and no bytes are a valid record under two
+ * seeds (CRC is linear: with other seeds the checksums of the same bytes differ, and numbers
+ * below 2^32 all have different seeds).  So a file that is used again as another segment never
+ * shows a record of its former life as valid, however it is cut.
  *
- * A reader goes from record to record by their lengths and never looks for the next magic: the content of a message,
- * which a stranger wrote, is never taken for a record.
+ * A reader goes from record to record by their lengths and never looks for the next magic: the
+ * content of a message, which a stranger wrote, is never taken for a record.
  */
 #ifndef QUEUE_SEGMENT_H
 #define QUEUE_SEGMENT_H
@@ -34,12 +35,12 @@
 
 enum record_type {
 	RECORD_PAD = 1,      /* nothing, up to the next block; content is skipped unread */
-	RECORD_OPENED = 2,   /* the first of a segment: which segments were there and where each ends */
+	RECORD_OPENED = 2,   /* the first of a segment: the others, and where each ends */
 	RECORD_MESSAGE = 3,  /* meta: envelope; content, or RECORD_EXTERNAL */
 	RECORD_OUTCOME = 4,  /* meta: u32 index, a recipient's state */
 	RECORD_ENVELOPE = 5, /* meta: envelope, instead of what was known */
 	RECORD_FINISH = 6,   /* the message is no more */
-	RECORD_MOVE = 7      /* as MESSAGE: the same message again, with its present state, instead of all before */
+	RECORD_MOVE = 7      /* as MESSAGE, with the present state, instead of all before */
 };
 
 enum record_flags { RECORD_EXTERNAL = 1 /* the content is the file content/ID */ };
@@ -54,7 +55,8 @@ bool segment_header_decode(const uint8_t *block, size_t len, uint64_t *number);
 /* Room for the header at the front of an empty BUF; META is added behind it by the caller. */
 void record_begin(struct buf *);
 /* META is complete: fills in the header; CONTENT_LEN octets of content are added next. */
-void record_content(struct buf *, enum record_type, uint8_t flags, uint64_t id, uint32_t content_len);
+void record_content(
+    struct buf *, enum record_type, uint8_t flags, uint64_t id, uint32_t content_len);
 /* Content is complete: aligns. */
 void record_end(struct buf *);
 /* Makes it valid in the segment with this seed. */
@@ -96,7 +98,9 @@ enum segment_step {
 };
 enum segment_step segment_next(struct segment_reader *, struct record_view *);
 
-/* Checks LEN octets that were read from where a message's record is; the content is then at *CONTENT.  False: damaged. */
-bool record_check(const uint8_t *, size_t len, uint32_t seed, uint64_t id, const uint8_t **content, uint32_t *content_len);
+/* Checks LEN octets that were read from where a message's record is; the content is then at
+ * *CONTENT.  False: damaged. */
+bool record_check(const uint8_t *, size_t len, uint32_t seed, uint64_t id, const uint8_t **content,
+    uint32_t *content_len);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * How fast the store takes messages, by itself: N adds wait at any time, each message is finished when it is durable.
+ * How fast the store takes messages, by itself: N adds wait at any time, each message is finished
+ * when it is durable.
  *
- *   store DIR [MESSAGES [OCTETS]]        adds at 1, 10 and 100 waiting; prints messages/s and flushes a message
+ *   store DIR [MESSAGES [OCTETS]]        adds at 1, 10 and 100 waiting: messages/s, flushes each
  *   store fill DIR MESSAGES [OCTETS]     leaves that many deferred messages
  *   store open DIR                       how long a start takes and what memory it needs
  */
@@ -103,7 +104,8 @@ added(struct envelope *env, int error, void *arg)
 	} else {
 		env->recipients[0].attempts = 1;
 		env->recipients[0].due = clock_now() + 600;
-		envelope_set(&env->recipients[0].reason, "451 4.7.1 Greylisting in action, please come back later");
+		envelope_set(&env->recipients[0].reason,
+		    "451 4.7.1 Greylisting in action, please come back later");
 		envelope_set(&env->recipients[0].host, "mx.example.net[192.0.2.1]");
 		store_update(run->store, env, 0);
 	}
@@ -151,9 +153,12 @@ measure(struct run *run, unsigned long messages, unsigned waiting)
 	took = now() - begun;
 	used = cpu() - used;
 	store_stats(run->store, &after);
-	printf("%4u waiting: %8.0f messages/s, %.3f flushes a message, %.3f CPU s per 1000, %" PRIu64 " segments\n", waiting,
-	    (double)messages / took, (double)(after.flushes - before.flushes) / (double)messages, used * 1000 / (double)messages,
-	    after.segments);
+	printf(
+	    "%4u waiting: %8.0f messages/s, %.3f flushes a message, %.3f CPU s per 1000, %" PRIu64
+	    " segments\n",
+	    waiting, (double)messages / took,
+	    (double)(after.flushes - before.flushes) / (double)messages,
+	    used * 1000 / (double)messages, after.segments);
 }
 
 int

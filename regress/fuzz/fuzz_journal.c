@@ -1,9 +1,10 @@
 /*
  * Fuzz target: segments as a disk or a stranger could leave them.
  *
- * The first octet chooses.  Even: what follows is the segment as it is, read record by record; whatever the reader gives
- * must lie inside it.  Odd: what follows are orders for records whose checksums are right, so that recovery's meaning of
- * them is reached too: a store is opened on the result, looked through, closed and opened again, and must find the same.
+ * The first octet chooses.  Even: what follows is the segment as it is, read record by record;
+ * whatever the reader gives must lie inside it.  Odd: what follows are orders for records whose
+ * checksums are right, so that recovery's meaning of them is reached too: a store is opened on
+ * the result, looked through, closed and opened again, and must find the same.
  */
 #include <sys/stat.h>
 
@@ -59,7 +60,10 @@ static void
 read_raw(const uint8_t *data, size_t len, bool check)
 {
 	struct image image = { data, len };
-	struct segment_reader r = { .read = read_image, .arg = &image, .seed = segment_seed(NUMBER), .limit = len,
+	struct segment_reader r = { .read = read_image,
+		.arg = &image,
+		.seed = segment_seed(NUMBER),
+		.limit = len,
 		.check_contents = check };
 	struct record_view v;
 	enum segment_step step;
@@ -71,7 +75,8 @@ read_raw(const uint8_t *data, size_t len, bool check)
 	while ((step = segment_next(&r, &v)) == SEGMENT_RECORD) {
 		require(v.offset == at && v.length >= RECORD_HEADER && v.offset + v.length <= len);
 		require(v.content_offset + v.content_len <= at + v.length);
-		require(v.meta_len == 0 || memcmp(v.meta, data + at + RECORD_HEADER, v.meta_len) == 0);
+		require(
+		    v.meta_len == 0 || memcmp(v.meta, data + at + RECORD_HEADER, v.meta_len) == 0);
 		if (record_check(data + at, (size_t)v.length, r.seed, v.id, &content, &content_len))
 			require(content_len == v.content_len);
 		at += v.length;
@@ -125,8 +130,8 @@ some_envelope(struct orders *o, struct buf *b, uint64_t id)
 static void
 some_record(struct orders *o, struct buf *out)
 {
-	static const enum record_type types[] = { RECORD_MESSAGE, RECORD_MOVE, RECORD_ENVELOPE, RECORD_OUTCOME, RECORD_FINISH,
-		RECORD_OPENED };
+	static const enum record_type types[] = { RECORD_MESSAGE, RECORD_MOVE, RECORD_ENVELOPE,
+		RECORD_OUTCOME, RECORD_FINISH, RECORD_OPENED };
 	uint8_t order = next(o), type = order % 8 < 6 ? (uint8_t)types[order % 8] : order;
 	uint64_t id = order / 8 % IDS;
 	struct recipient r = { .parent = UINT32_MAX };
@@ -250,7 +255,8 @@ recover(struct orders *o)
 	make_segment(o, path);
 	first = open_and_look(dir);
 	second = open_and_look(dir);
-	require(first.messages == second.messages && first.recipients == second.recipients && first.ids == second.ids);
+	require(first.messages == second.messages && first.recipients == second.recipients &&
+		first.ids == second.ids);
 	snprintf(command, sizeof(command), "rm -rf %s/journal", dir);
 	require(system(command) == 0);
 }

@@ -1,7 +1,7 @@
 /*
- * A table of the store's system calls (queue/disk.h) that counts them, makes them fail, holds them back, and writes down
- * what was changed and flushed, in order.  One for each test program; every call takes the lock, so the order written down
- * is the order in which things happened.
+ * A table of the store's system calls (queue/disk.h) that counts them, makes them fail, holds
+ * them back, and writes down what was changed and flushed, in order.  One for each test program;
+ * every call takes the lock, so the order written down is the order in which things happened.
  *
  * Flushes are not carried out: what a power cut would leave is worked out from the list.
  */
@@ -23,9 +23,20 @@
 #include "lib/mem.h"
 #include "queue/disk.h"
 
-enum seam_op { SEAM_OPEN, SEAM_READ, SEAM_WRITE, SEAM_SYNC, SEAM_SYNC_NAMES, SEAM_RENAME, SEAM_UNLINK, SEAM_STATVFS, SEAM_OPS };
+enum seam_op {
+	SEAM_OPEN,
+	SEAM_READ,
+	SEAM_WRITE,
+	SEAM_SYNC,
+	SEAM_SYNC_NAMES,
+	SEAM_RENAME,
+	SEAM_UNLINK,
+	SEAM_STATVFS,
+	SEAM_OPS
+};
 
-/* Something that happened.  Files are known by inode number; names are "folder/name" below the spool. */
+/* Something that happened.  Files are known by inode number; names are "folder/name" below the
+ * spool. */
 struct seam_event {
 	enum seam_op op; /* SEAM_OPS: a mark of the test's own, ID and TAG are its */
 	uint64_t file;   /* OPEN (created), WRITE, SYNC */
@@ -41,7 +52,8 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	unsigned long count[SEAM_OPS];
-	/* the next SKIP calls of OP succeed, then TIMES fail with ERROR (-1: writes do half of their work) */
+	/* the next SKIP calls of OP succeed, then TIMES fail with ERROR (-1: writes do half of
+	 * their work) */
 	struct {
 		int error;
 		unsigned long skip, times;
@@ -175,7 +187,8 @@ seam_pwritev(int fd, const struct iovec *iov, int n, off_t offset)
 		e->len = (size_t)done;
 		e->data = xmalloc((size_t)done);
 		for (i = 0; i < n && at < (size_t)done; i++, at += len) {
-			len = iov[i].iov_len < (size_t)done - at ? iov[i].iov_len : (size_t)done - at;
+			len =
+			    iov[i].iov_len < (size_t)done - at ? iov[i].iov_len : (size_t)done - at;
 			memcpy(e->data + at, iov[i].iov_base, len);
 		}
 	}
@@ -205,7 +218,8 @@ seam_fsync(int fd)
 	int error;
 
 	pthread_mutex_lock(&seam.lock);
-	if ((error = seam_enter(SEAM_SYNC_NAMES)) == 0 && (e = seam_record(SEAM_SYNC_NAMES)) != NULL)
+	if ((error = seam_enter(SEAM_SYNC_NAMES)) == 0 &&
+	    (e = seam_record(SEAM_SYNC_NAMES)) != NULL)
 		e->name = seam_name(fd, "");
 	pthread_mutex_unlock(&seam.lock);
 	errno = error;
@@ -300,7 +314,9 @@ seam_reset(void)
 	memset(seam.count, 0, sizeof(seam.count));
 	memset(seam.fault, 0, sizeof(seam.fault));
 	memset(seam.hold, 0, sizeof(seam.hold));
-	seam.vfs = (struct statvfs){ .f_frsize = 4096, .f_bavail = 1 << 20, .f_files = 1 << 20, .f_favail = 1 << 20 };
+	seam.vfs = (struct statvfs){
+		.f_frsize = 4096, .f_bavail = 1 << 20, .f_files = 1 << 20, .f_favail = 1 << 20
+	};
 	seam.recording = false;
 	pthread_mutex_unlock(&seam.lock);
 	seam_forget_events();

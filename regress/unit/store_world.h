@@ -1,6 +1,6 @@
 /*
- * A store in a directory of its own, for tests: opened through the seam, with small segments, and calls that wait for what
- * the store tells.
+ * A store in a directory of its own, for tests: opened through the seam, with small segments, and
+ * calls that wait for what the store tells.
  */
 #ifndef REGRESS_UNIT_STORE_WORLD_H
 #define REGRESS_UNIT_STORE_WORLD_H
@@ -181,7 +181,8 @@ world_restart(struct world *w)
 	world_start(w);
 }
 
-/* The directory as it is at this moment becomes the world; the store that was open lives on in OLD until world_end. */
+/* The directory as it is at this moment becomes the world; the store that was open lives on in
+ * OLD until world_end. */
 static inline void
 world_crash(struct world *w, struct world *old)
 {
@@ -201,13 +202,19 @@ world_end(struct world *w)
 static inline void
 world_new(struct world *w)
 {
-	static const struct journal_sizes small = { .segment = 64 << 10, .first = 32 << 10, .spares = 2, .fresh = 0,
-		.slack = 128 << 10, .move = 16 << 10, .linger_ms = 3600 * 1000 };
+	static const struct journal_sizes small = { .segment = 64 << 10,
+		.first = 32 << 10,
+		.spares = 2,
+		.fresh = 0,
+		.slack = 128 << 10,
+		.move = 16 << 10,
+		.linger_ms = 3600 * 1000 };
 
 	journal_sizes = small;
 	seam_reset();
 	memset(w, 0, sizeof(*w));
-	strcpy(w->dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm/genkan.XXXXXX" : "/tmp/genkan.XXXXXX");
+	strcpy(w->dir,
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm/genkan.XXXXXX" : "/tmp/genkan.XXXXXX");
 	if (mkdtemp(w->dir) == NULL)
 		abort();
 	world_start(w);
@@ -302,7 +309,8 @@ finish(struct world *w, uint64_t id)
 	store_finish(w->store, env);
 }
 
-/* Until FLUSHES more flushes were told, or all in flight is done: adds and finishes one more message. */
+/* Until FLUSHES more flushes were told, or all in flight is done: adds and finishes one more
+ * message. */
 static inline void
 settle(struct world *w)
 {

@@ -1,10 +1,12 @@
 /*
- * Power cuts: what the store writes and flushes is recorded, then the power is cut after each single event of the record,
- * and a store is opened on what the disk may hold at that moment.
+ * Power cuts: what the store writes and flushes is recorded, then the power is cut after each
+ * single event of the record, and a store is opened on what the disk may hold at that moment.
  *
- * What no flush covered is dropped, kept, or kept by halves: each sector of 512 octets is the old one, the new one or, where
- * it was written since the last flush, garbage; the names are as far as the folder's changes got.  Then every acknowledged message must be there with its content and its flushed outcomes, what
- * was finished and flushed must not come back, and nothing may be there that was never added or was refused.
+ * What no flush covered is dropped, kept, or kept by halves: each sector of 512 octets is the old
+ * one, the new one or, where it was written since the last flush, garbage; the names are as far
+ * as the folder's changes got.  Then every acknowledged message must be there with its content
+ * and its flushed outcomes, what was finished and flushed must not come back, and nothing may be
+ * there that was never added or was refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,7 +104,8 @@ image_write(const struct seam_event *e)
 	if (e->len == 0)
 		return;
 	memcpy(f->now + e->offset, e->data, e->len);
-	memset(f->dirty + e->offset / SECTOR, 1, (end - 1) / SECTOR + 1 - (size_t)e->offset / SECTOR);
+	memset(
+	    f->dirty + e->offset / SECTOR, 1, (end - 1) / SECTOR + 1 - (size_t)e->offset / SECTOR);
 }
 
 static void
@@ -122,8 +125,10 @@ static void
 image_name(const char *name, const char *to, uint64_t file)
 {
 	assert_true(image.changes_n < NAMES_MAX);
-	image.changes[image.changes_n++] = (struct name_change){ .name = name != NULL ? xstrdup(name) : NULL,
-		.to = to != NULL ? xstrdup(to) : NULL, .file = file };
+	image.changes[image.changes_n++] =
+	    (struct name_change){ .name = name != NULL ? xstrdup(name) : NULL,
+		    .to = to != NULL ? xstrdup(to) : NULL,
+		    .file = file };
 }
 
 static void
@@ -184,7 +189,8 @@ struct entry {
 	uint64_t file;
 };
 
-/* Did change I get to the disk?  All that were flushed, the others in order or, on another file system, in any. */
+/* Did change I get to the disk?  All that were flushed, the others in order or, on another file
+ * system, in any. */
 static bool
 change_left(size_t i, size_t synced, size_t reached, bool ordered)
 {
@@ -217,7 +223,8 @@ names_left(const char *folder, size_t synced, size_t reached, bool ordered, stru
 		const struct name_change *c = &image.changes[i];
 		uint64_t file = c->file, replaced;
 
-		if (strncmp(c->name != NULL ? c->name : c->to, folder, len) != 0 || !change_left(i, synced, reached, ordered))
+		if (strncmp(c->name != NULL ? c->name : c->to, folder, len) != 0 ||
+		    !change_left(i, synced, reached, ordered))
 			continue;
 		before = have;
 		if (c->name != NULL)
@@ -246,8 +253,10 @@ write_remains(const char *path, const struct file *f, enum leave leave)
 		if (leave == LEAVE_ALL || (leave == LEAVE_SOME && chance(2) == 0))
 			memcpy(data + at, f->now + at, n);
 		else if (at < f->durable_len)
-			memcpy(data + at, f->durable + at, n < f->durable_len - at ? n : f->durable_len - at);
-		if (leave == LEAVE_SOME && at < f->now_len && f->dirty[at / SECTOR] && chance(8) == 0)
+			memcpy(data + at, f->durable + at,
+			    n < f->durable_len - at ? n : f->durable_len - at);
+		if (leave == LEAVE_SOME && at < f->now_len && f->dirty[at / SECTOR] &&
+		    chance(8) == 0)
 			memset(data + at, (int)chance(256), n);
 	}
 	write_file(path, data, len);
@@ -303,7 +312,8 @@ learn(const struct seam_event *e, size_t at)
 		break;
 	case MARK_ACKED:
 		f->acked = true;
-		/* a record that came before this one in the journal is flushed with it; a large content waits elsewhere */
+		/* a record that came before this one in the journal is flushed with it; a large
+		 * content waits elsewhere */
 		if (!f->large && f->add_at > flushed_at)
 			flushed_at = f->add_at;
 		break;
@@ -431,7 +441,9 @@ load_add(struct load *l, bool large)
 	}
 	seam_mark(large ? MARK_ADD_LARGE : MARK_ADD, id);
 	l->waiting++;
-	assert_int_equal(store_add(l->world.store, new_envelope(id, size), large ? NULL : content, load_done, l), 0);
+	assert_int_equal(
+	    store_add(l->world.store, new_envelope(id, size), large ? NULL : content, load_done, l),
+	    0);
 	evbuffer_free(content);
 }
 
@@ -471,14 +483,17 @@ load_step(struct load *l)
 {
 	unsigned n = (unsigned)chance(4);
 
-	/* one at a time: when no other segment can be written, a refused message may come back, and segment.c says so */
-	if (l->faults && l->waiting == 0 && seam.fault[SEAM_SYNC].times + seam.fault[SEAM_WRITE].times == 0 && chance(6) == 0)
+	/* one at a time: when no other segment can be written, a refused message may come back,
+	 * and segment.c says so */
+	if (l->faults && l->waiting == 0 &&
+	    seam.fault[SEAM_SYNC].times + seam.fault[SEAM_WRITE].times == 0 && chance(6) == 0)
 		seam_fail(chance(2) == 0 ? SEAM_SYNC : SEAM_WRITE, EIO, chance(6), 1);
 	while (n-- > 0)
 		load_add(l, chance(15) == 0);
 	if (l->alive_n > 0 && chance(2) == 0)
 		load_change(l, false);
-	/* now and then some stay, most go: so segments empty, are used again, and compaction has work */
+	/* now and then some stay, most go: so segments empty, are used again, and compaction has
+	 * work */
 	while (l->alive_n > 12 || (l->alive_n > 0 && chance(2) == 0))
 		load_change(l, true);
 	if (chance(3) == 0)
@@ -513,7 +528,8 @@ run_load(struct load *l, unsigned messages)
 	pthread_mutex_unlock(&seam.lock);
 }
 
-/* Which events there were: a load that never moved a message or used a file again would prove little. */
+/* Which events there were: a load that never moved a message or used a file again would prove
+ * little. */
 static void
 assert_load_was_worth_it(void)
 {

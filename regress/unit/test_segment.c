@@ -42,12 +42,17 @@ read_image(void *arg, void *data, size_t len, uint64_t offset)
 static struct segment_reader
 reader(struct image *image, uint64_t number)
 {
-	return (struct segment_reader){ .read = read_image, .arg = image, .seed = segment_seed(number),
-		.offset = SEGMENT_BLOCK, .limit = image->len, .check_contents = true };
+	return (struct segment_reader){ .read = read_image,
+		.arg = image,
+		.seed = segment_seed(number),
+		.offset = SEGMENT_BLOCK,
+		.limit = image->len,
+		.check_contents = true };
 }
 
 static void
-add_record(struct buf *out, uint64_t number, enum record_type type, uint64_t id, size_t meta, size_t content)
+add_record(struct buf *out, uint64_t number, enum record_type type, uint64_t id, size_t meta,
+    size_t content)
 {
 	struct buf b = { 0 };
 	char *fill = xmalloc(meta + content + 1);
@@ -100,7 +105,8 @@ test_checksum(void **state)
 	static const struct {
 		int first, step;
 		uint32_t sum;
-	} cases[] = { { 0, 0, 0x8a9136aa }, { 255, 0, 0x62a8ab43 }, { 0, 1, 0x46dd794e }, { 31, -1, 0x113fdb5c } };
+	} cases[] = { { 0, 0, 0x8a9136aa }, { 255, 0, 0x62a8ab43 }, { 0, 1, 0x46dd794e },
+		{ 31, -1, 0x113fdb5c } };
 	uint8_t bytes[256];
 	size_t i, n;
 
@@ -114,8 +120,10 @@ test_checksum(void **state)
 	assert_int_equal(checksum(0, "123456789", 9), 0xe3069283);
 	for (n = 0; n < sizeof(bytes); n++) {
 		bytes[n] = (uint8_t)(n * 7);
-		assert_int_equal(checksum((uint32_t)n, bytes, n), checksum_portable((uint32_t)n, bytes, n));
-		assert_int_equal(checksum(checksum(5, bytes, n / 3), bytes + n / 3, n - n / 3), checksum(5, bytes, n));
+		assert_int_equal(
+		    checksum((uint32_t)n, bytes, n), checksum_portable((uint32_t)n, bytes, n));
+		assert_int_equal(checksum(checksum(5, bytes, n / 3), bytes + n / 3, n - n / 3),
+		    checksum(5, bytes, n));
 	}
 }
 
@@ -178,11 +186,14 @@ test_records(void **state)
 		assert_int_equal(v.content_len, cases[i].content);
 		for (j = 0; j < v.meta_len; j++)
 			assert_int_equal(v.meta[j], i + 1);
-		assert_true(record_check(image.bytes + v.offset, (size_t)v.length, r.seed, i + 1, &content, &content_len));
+		assert_true(record_check(image.bytes + v.offset, (size_t)v.length, r.seed, i + 1,
+		    &content, &content_len));
 		assert_int_equal(content_len, cases[i].content);
 		assert_true(content_len == 0 || content[content_len - 1] == i + 1);
-		assert_false(record_check(image.bytes + v.offset, (size_t)v.length, r.seed, i + 2, &content, &content_len));
-		assert_false(record_check(image.bytes + v.offset, (size_t)v.length - 8, r.seed, i + 1, &content, &content_len));
+		assert_false(record_check(image.bytes + v.offset, (size_t)v.length, r.seed, i + 2,
+		    &content, &content_len));
+		assert_false(record_check(image.bytes + v.offset, (size_t)v.length - 8, r.seed,
+		    i + 1, &content, &content_len));
 	}
 	assert_int_equal(segment_next(&r, &v), SEGMENT_END);
 	buf_free(&r.window);
@@ -278,7 +289,8 @@ test_recycled(void **state)
 	buf_free(&new);
 }
 
-/* What a stranger wrote into a content is not a record, whatever it looks like and wherever the segment breaks. */
+/* What a stranger wrote into a content is not a record, whatever it looks like and wherever the
+ * segment breaks. */
 static void
 test_forged_content(void **state)
 {
@@ -316,7 +328,8 @@ test_unreadable(void **state)
 	assert_int_equal(step, SEGMENT_UNREADABLE);
 }
 
-/* Without checking contents only headers and META count: a damaged content is found when it is wanted. */
+/* Without checking contents only headers and META count: a damaged content is found when it is
+ * wanted. */
 static void
 test_contents_unchecked(void **state)
 {
@@ -336,7 +349,8 @@ test_contents_unchecked(void **state)
 	r = reader(&image, 6);
 	r.check_contents = false;
 	assert_int_equal(segment_next(&r, &v), SEGMENT_RECORD);
-	assert_false(record_check(image.bytes + v.offset, (size_t)v.length, r.seed, 1, &content, &len));
+	assert_false(
+	    record_check(image.bytes + v.offset, (size_t)v.length, r.seed, 1, &content, &len));
 	assert_int_equal(segment_next(&r, &v), SEGMENT_RECORD);
 	assert_int_equal(segment_next(&r, &v), SEGMENT_END);
 	buf_free(&r.window);

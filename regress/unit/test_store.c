@@ -1,5 +1,6 @@
 /*
- * Units of the store: what it takes it keeps, over restarts, crashes, damage and errors of the disk.
+ * Units of the store: what it takes it keeps, over restarts, crashes, damage and errors of the
+ * disk.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +24,8 @@
 		assert_true(condition);                          \
 	} while (0)
 
-/* After the first add: folder and two segments are flushed, the keeper does nothing more by itself, the next call that is
- * to fail or to wait is the flush thread's. */
+/* After the first add: folder and two segments are flushed, the keeper does nothing more by
+ * itself, the next call that is to fail or to wait is the flush thread's. */
 static void
 await_keeper(void)
 {
@@ -399,8 +400,9 @@ test_segments_are_used_again(void **state)
 }
 
 /*
- * The rule of compact.c: message 1 is finished in a later segment than its own, whose other message stays.  That later
- * segment has nothing alive in it, and must outlive the first all the same.
+ * The rule of compact.c: message 1 is finished in a later segment than its own, whose other
+ * message stays.  That later segment has nothing alive in it, and must outlive the first all the
+ * same.
  */
 static void
 test_finish_outlives_message(void **state)
@@ -442,8 +444,9 @@ test_finish_outlives_message(void **state)
 }
 
 /*
- * The same for a move.  Segment R speaks of a message in the first and so must stay; it is poisoned, so message 2 is moved
- * out of it, and then finished.  Its record in R is still there, and must not be the last word.
+ * The same for a move.  Segment R speaks of a message in the first and so must stay; it is
+ * poisoned, so message 2 is moved out of it, and then finished.  Its record in R is still there,
+ * and must not be the last word.
  */
 static void
 test_finish_outlives_moved_message(void **state)
@@ -565,7 +568,8 @@ test_crash_at_every_step(void **state)
 		if (id > 1)
 			assert_there(&copy, id - 1);
 		if (id > 3)
-			assert_null(store_find(copy.store, id - 3)); /* its finish was flushed with this add */
+			assert_null(store_find(
+			    copy.store, id - 3)); /* its finish was flushed with this add */
 		assert_in_range(copy.found, id < 3 ? id : 2, 3);
 		world_end(&copy);
 	}
@@ -653,7 +657,8 @@ test_torn_tail_stays_dead(void **state)
 	world_end(&w);
 }
 
-/* The same for a segment whose very first write was torn: it is used again, under a number that nobody had. */
+/* The same for a segment whose very first write was torn: it is used again, under a number that
+ * nobody had. */
 static void
 test_torn_front_stays_dead(void **state)
 {
@@ -676,7 +681,8 @@ test_torn_front_stays_dead(void **state)
 	data[SEGMENT_BLOCK + 9] ^= 1; /* OPENED */
 	write_file(path, data, len);
 	free(data);
-	segment_path(&w, number + 1, path); /* was ready; without it the torn file is the next to be used */
+	segment_path(
+	    &w, number + 1, path); /* was ready; without it the torn file is the next to be used */
 	assert_int_equal(unlink(path), 0);
 	segment_path(&w, number, path);
 	world_start(&w);
@@ -691,7 +697,8 @@ test_torn_front_stays_dead(void **state)
 	world_end(&w);
 }
 
-/* A closed segment is damaged: what stands before is kept and moved, the file is kept aside, the rest is read. */
+/* A closed segment is damaged: what stands before is kept and moved, the file is kept aside, the
+ * rest is read. */
 static void
 test_damage(void **state)
 {
@@ -731,7 +738,8 @@ test_damage(void **state)
 	world_end(&w);
 }
 
-/* A content that is damaged in a closed segment: the message says so when it is wanted, and its segment stays. */
+/* A content that is damaged in a closed segment: the message says so when it is wanted, and its
+ * segment stays. */
 static void
 test_damaged_content(void **state)
 {
@@ -997,7 +1005,8 @@ test_dead_disk(void **state)
 	}
 }
 
-/* An expansion that could not be flushed is told, and written all the same when the disk is back. */
+/* An expansion that could not be flushed is told, and written all the same when the disk is back.
+ */
 static void
 test_failed_update_all(void **state)
 {
