@@ -1,11 +1,12 @@
 /*
  * Envelopes: making and freeing them, and their one encoding, used on disk and between roles.
  *
- * The queue role and the store own envelopes; sessions build them to hand a message over.  An encoding begins with its
- * version, counts every string, and is checked on the way in as if a stranger had written it: a count that the bytes
- * cannot hold never becomes an allocation.  What envelope_ok() lets pass, envelope_decode() must read back: a message
- * that was acknowledged must never be refused by our own reader after a restart.  So the limits stand here once, for
- * both ways; texts that are only for people are cut to their limit instead of being refused.
+ * The queue role and the store own envelopes; sessions build them to hand a message over.  An
+ * encoding begins with its version, counts every string, and is checked on the way in as if a
+ * stranger had written it: a count that the bytes cannot hold never becomes an allocation.  What
+ * envelope_ok() lets pass, envelope_decode() must read back: a message that was acknowledged must
+ * never be refused by our own reader after a restart.  So the limits stand here once, for both
+ * ways; texts that are only for people are cut to their limit instead of being refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,15 @@
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "queue/envelope.h"
+#include "queue/shared_text.h"
 
 #define VERSION 1
 
-/* RFC 5321 4.5.3.1 for what is a mailbox, with room for the quoting of a local part; the others are ours. */
+/* RFC 5321 4.5.3.1 for what is a mailbox, with room for the quoting of a local part; the others
+ * are ours. */
 #define ADDRESS_MAX (2 * MAILADDR_LOCAL_MAX + 2 + 1 + MAILADDR_DOMAIN_MAX)
-#define ORIGINAL_MAX 1000 /* RFC 3461 4.2: 500 characters of xtext; an expansion may be named by a longer word */
+/* RFC 3461 4.2: 500 characters of xtext; an expansion may be named by a longer word */
+#define ORIGINAL_MAX 1000
 #define ENVID_MAX 1000    /* RFC 3461 4.4: 100 */
 #define PEOPLE_MAX 1024   /* origin, reason, host: words for people, cut when longer */
 #define RECIPIENTS_MAX 100000 /* so that an envelope is never more than 400 MB, nor a record */
@@ -62,7 +66,8 @@ new_recipient(struct envelope *env)
 }
 
 uint32_t
-envelope_add_recipient(struct envelope *env, const char *address, const char *original, uint8_t notify)
+envelope_add_recipient(
+    struct envelope *env, const char *address, const char *original, uint8_t notify)
 {
 	struct recipient *r = new_recipient(env);
 
@@ -75,10 +80,10 @@ envelope_add_recipient(struct envelope *env, const char *address, const char *or
 static void
 free_recipient(struct recipient *r)
 {
-	free(r->address);
-	free(r->original);
-	free(r->reason);
-	free(r->host);
+	text_drop(r->address);
+	text_drop(r->original);
+	text_drop(r->reason);
+	text_drop(r->host);
 }
 
 void
@@ -91,9 +96,9 @@ envelope_free(struct envelope *env)
 	for (i = 0; i < env->recipients_n; i++)
 		free_recipient(&env->recipients[i]);
 	free(env->recipients);
-	free(env->sender);
-	free(env->origin);
-	free(env->envid);
+	text_drop(env->sender);
+	text_drop(env->origin);
+	text_drop(env->envid);
 	free(env);
 }
 
@@ -102,8 +107,25 @@ envelope_set(char **text, const char *value)
 {
 	char *copy = value != NULL ? xstrdup(value) : NULL;
 
-	free(*text);
+	text_drop(*text);
 	*text = copy;
+}
+
+void
+envelope_share_state(struct recipient *r)
+{
+	text_share(&r->reason);
+	text_share(&r->host);
+}
+
+void
+envelope_share(struct envelope *env)
+{
+	uint32_t i;
+
+	text_share(&env->origin);
+	for (i = 0; i < env->recipients_n; i++)
+		envelope_share_state(&env->recipients[i]);
 }
 
 bool
@@ -119,7 +141,8 @@ envelope_finished(const struct envelope *env)
 
 /* --- limits --- */
 
-/* Length of the local part as RFC 5321 4.5.3.1.1 counts it: without the quotes and backslashes of a quoted one. */
+/* Length of the local part as RFC 5321 4.5.3.1.1 counts it: without the quotes and backslashes of
+ * a quoted one. */
 static size_t
 local_length(const char *s, size_t len)
 {
@@ -166,7 +189,8 @@ envelope_ok(const struct envelope *env)
 
 	if (env->id == 0 || env->sender == NULL || env->origin == NULL || !address_ok(env->sender))
 		return false;
-	if ((env->envid != NULL && strlen(env->envid) > ENVID_MAX) || env->body > BODY_BINARYMIME || env->ret > 2)
+	if ((env->envid != NULL && strlen(env->envid) > ENVID_MAX) || env->body > BODY_BINARYMIME ||
+	    env->ret > 2)
 		return false;
 	if (env->recipients_n == 0 || env->recipients_n > RECIPIENTS_MAX)
 		return false;
@@ -259,7 +283,8 @@ envelope_decode_state(struct cursor *c, struct recipient *r)
 	new.delay_told = cursor_u8(c) != 0;
 	reason = cursor_str(c);
 	host = cursor_str(c);
-	if (c->bad || new.state > RECIPIENT_REMOVED || strlen(reason) > PEOPLE_MAX || strlen(host) > PEOPLE_MAX)
+	if (c->bad || new.state > RECIPIENT_REMOVED || strlen(reason) > PEOPLE_MAX ||
+	    strlen(host) > PEOPLE_MAX)
 		return false;
 	r->due = new.due;
 	r->parent = new.parent;
@@ -315,7 +340,8 @@ decode(struct cursor *c, struct envelope *env)
 	envelope_set(&env->sender, cursor_str(c));
 	envelope_set(&env->origin, cursor_str(c));
 	env->envid = copy_optional(cursor_str(c));
-	return !c->bad && flags < 8 && strlen(env->origin) <= PEOPLE_MAX && decode_recipients(c, env);
+	return !c->bad && flags < 8 && strlen(env->origin) <= PEOPLE_MAX &&
+	       decode_recipients(c, env);
 }
 
 struct envelope *

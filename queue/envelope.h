@@ -1,5 +1,6 @@
 /*
- * A message as the queue knows it: the envelope and what became of each recipient.  The content is elsewhere (store.h).
+ * A message as the queue knows it: the envelope and what became of each recipient.  The content
+ * is elsewhere (store.h).
  */
 #ifndef QUEUE_ENVELOPE_H
 #define QUEUE_ENVELOPE_H
@@ -21,11 +22,18 @@ enum recipient_state {
 };
 
 /* RFC 3461 4.1 */
-enum notify { NOTIFY_DEFAULT = 0, NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+enum notify {
+	NOTIFY_DEFAULT = 0,
+	NOTIFY_NEVER = 1,
+	NOTIFY_SUCCESS = 2,
+	NOTIFY_FAILURE = 4,
+	NOTIFY_DELAY = 8
+};
 
 struct recipient {
 	char *address;  /* normalised forward-path, "local@domain" */
-	char *original; /* what the client named: xtext-decoded ORCPT, or the address that was expanded; or NULL */
+	char *original; /* what the client named: xtext-decoded ORCPT, or the address that was
+	                 * expanded; or NULL */
 	char *reason;   /* last remote or local text, "451 4.7.1 ..."; or NULL */
 	char *host;     /* who said so: "mx.example.net[192.0.2.1]", or NULL for ourselves */
 	int64_t due;    /* not before this time (clock_now) */
@@ -43,28 +51,36 @@ struct envelope {
 	int64_t time;       /* of acceptance */
 	int64_t expires;    /* gives up then */
 	char *sender;       /* reverse-path, "" for the null one */
-	char *origin;       /* where from, for people: "mail.example.org[192.0.2.1]", "local uid 1000", "notice" */
+	char *origin;       /* where from, for people: "mail.example.org[192.0.2.1]", "notice" */
 	char *envid;        /* RFC 3461 ENVID, decoded, or NULL */
 	uint64_t size;      /* octets of content */
 	uint8_t body;       /* enum body_type */
 	uint8_t ret;        /* RFC 3461 RET: 0 unset, 1 FULL, 2 HDRS */
 	bool utf8;          /* SMTPUTF8 */
 	bool held;          /* by the operator: nothing is tried */
-	bool ours;          /* from one of ours: an authenticated client, one that may relay, or a program here */
+	bool ours;          /* from an authenticated or relay client, or a program here */
 	uint32_t recipients_n;
 	struct recipient *recipients;
 };
 
 struct envelope *envelope_new(void);
 /* Returns the index of the new recipient; ADDRESS and ORIGINAL are copied. */
-uint32_t envelope_add_recipient(struct envelope *, const char *address, const char *original, uint8_t notify);
+uint32_t envelope_add_recipient(
+    struct envelope *, const char *address, const char *original, uint8_t notify);
 void envelope_free(struct envelope *);
-/* Replaces one of the texts of an envelope or recipient by a copy of VALUE, or by NULL. */
+/* Replaces one of the texts of an envelope or recipient by a copy of VALUE, or by NULL.  Texts of
+ * envelopes in the store may be shared (shared_text.h): they are changed and freed by this, never
+ * by free(). */
 void envelope_set(char **text, const char *value);
+/* The store's own: texts that other messages have too take no memory twice.  In the loop's
+ * thread. */
+void envelope_share(struct envelope *);
+void envelope_share_state(struct recipient *);
 /* True when no recipient waits any more. */
 bool envelope_finished(const struct envelope *);
-/* True when it can be stored and read back: id, sender, origin and at least one recipient are there, no more than 100,000 of
- * them, and nothing is longer than RFC 5321 4.5.3.1 and RFC 3461 allow. */
+/* True when it can be stored and read back: id, sender, origin and at least one recipient are
+ * there, no more than 100,000 of them, and nothing is longer than RFC 5321 4.5.3.1 and RFC 3461
+ * allow. */
 bool envelope_ok(const struct envelope *);
 /* Of an envelope that is OK.  Texts for people (origin, reason, host) are cut at 1024 octets. */
 void envelope_encode(struct buf *, const struct envelope *);

@@ -1,5 +1,6 @@
 /*
- * What store.c, recover.c and compact.c share: the index of messages in memory.  Nobody else includes this.
+ * What store.c, index.c, recover.c and compact.c share: the index of messages in memory.  Nobody
+ * else includes this.
  */
 #ifndef QUEUE_INDEX_H
 #define QUEUE_INDEX_H
@@ -17,8 +18,8 @@
 struct queued {
 	RB_ENTRY(queued) by_id;
 	LIST_ENTRY(queued) in_segment;
-	struct envelope *env;    /* NULL: finished, or never came about; then it is not in the tree */
-	struct segment *segment; /* where its MESSAGE or MOVE record is; NULL until that is durable */
+	struct envelope *env; /* NULL: finished, or never came about; then it is not in the tree */
+	struct segment *segment; /* of its MESSAGE or MOVE record; NULL until that is durable */
 	struct record *fresh;    /* content in memory, or NULL */
 	uint32_t offset, length; /* of the record */
 	unsigned in_flight : 28; /* records and tasks that point here */
@@ -51,16 +52,21 @@ struct store {
 
 struct queued *message_new(struct store *, struct envelope *);
 struct queued *message_find(struct store *, uint64_t id);
-/* Looks at which recipients wait, for the counts. */
+/* Looks at which recipients wait, or whether this one does, for the counts. */
 void message_count(struct store *, struct envelope *);
+void message_count_recipient(struct store *, struct recipient *);
 /* Out of the tree, the envelope is freed; the rest goes with the last record in flight. */
 void message_forget(struct store *, struct queued *);
 /* One thing less that points to it. */
 void message_release(struct queued *);
+/* The content in its MESSAGE record, which is the index's now, stays in memory until younger ones
+ * need the room or the message is finished: perhaps not beyond this call. */
+void message_keep_fresh(struct store *, struct record *);
 
 /* --- recover.c --- */
 
-/* Fills the index and the journal's segments from disk, and starts the journal.  0; or -1 and *WHY. */
+/* Fills the index and the journal's segments from disk, and starts the journal.  0; or -1 and
+ * *WHY. */
 int store_recover(struct store *, char **why);
 
 /* --- compact.c --- */
@@ -73,7 +79,7 @@ void message_unplace(struct queued *);
 void segment_speaks_of(struct segment *, const struct queued *);
 /* Lets go of segments that nobody needs any more, and moves messages out of the way of others. */
 void store_tidy(struct store *);
-struct record *message_record(struct store *, struct queued *, enum record_type, void (*done)(struct task *),
-    const void *content, uint32_t content_len);
+struct record *message_record(struct store *, struct queued *, enum record_type,
+    void (*done)(struct task *), const void *content, uint32_t content_len);
 
 #endif

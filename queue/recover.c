@@ -1,20 +1,24 @@
 /*
- * Recovery: from what is on disk to the index in memory.  Runs once, in store_open, before the journal's threads.
+ * Recovery: from what is on disk to the index in memory.  Runs once, in store_open, before the
+ * journal's threads.
  *
- * First each segment's header and first record are read: the OPENED records say which segments were closed and where they
- * end.  Then all are read in order and their records applied one after the other.  The last one ends at its first broken
- * record: that is a write that the crash cut short, and nobody was promised what was in it (all that was flushed stands
- * before).  In the others, which were flushed to their end before the next was begun, a broken record is damage: it
- * is logged, what stands before it counts, and the file is kept aside for a person when the messages in it were moved.
- * Nothing is searched for behind a broken record, and nothing is ever appended to a segment of a former life: torn records
- * that a new one would lead up to must not come back.
+ * First each segment's header and first record are read: the OPENED records say which segments
+ * were closed and where they end.  Then all are read in order and their records applied one after
+ * the other.  The last one ends at its first broken record: that is a write that the crash cut
+ * short, and nobody was promised what was in it (all that was flushed stands before).  In the
+ * others, which were flushed to their end before the next was begun, a broken record is damage:
+ * it is logged, what stands before it counts, and the file is kept aside for a person when the
+ * messages in it were moved. Nothing is searched for behind a broken record, and nothing is ever
+ * appended to a segment of a former life: torn records that a new one would lead up to must not
+ * come back.
  *
- * What a crash has left over goes: half-made segments, contents without a message.  Contents stay when something was
- * damaged, for their messages may be in what could not be read.
+ * What a crash has left over goes: half-made segments, contents without a message.  Contents stay
+ * when something was damaged, for their messages may be in what could not be read.
  *
- * Nothing here writes to a segment, so a crash during recovery is the crash before it once more.  Fails when folders or
- * files cannot be opened or read for want of something (descriptors, rights): that is no reason to set mail aside.  Never
- * fails for what is in them, and a disk that cannot read a sector (EIO) is damage like any other.
+ * Nothing here writes to a segment, so a crash during recovery is the crash before it once more.
+ * Fails when folders or files cannot be opened or read for want of something (descriptors,
+ * rights): that is no reason to set mail aside.  Never fails for what is in them, and a disk that
+ * cannot read a sector (EIO) is damage like any other.
  */
 #include <sys/stat.h>
 
@@ -76,7 +80,8 @@ add_found(struct recovery *rc, const char *name, uint64_t number)
 {
 	struct stat st;
 
-	if (fstatat(rc->store->journal_dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !S_ISREG(st.st_mode))
+	if (fstatat(rc->store->journal_dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !S_ISREG(st.st_mode))
 		return;
 	rc->found = xreallocarray(rc->found, rc->found_n + 1, sizeof(*rc->found));
 	rc->found[rc->found_n++] = (struct found){ .number = number, .size = (uint64_t)st.st_size };
@@ -163,8 +168,9 @@ open_reader(struct recovery *rc, const struct found *f, struct segment_reader *r
 	rc->fd = disk->openat(rc->store->journal_dir, name, O_RDONLY | O_CLOEXEC, 0);
 	if (rc->fd == -1 && errno != EIO)
 		rc->error = errno;
-	*r = (struct segment_reader){ .read = read_segment, .arg = rc, .seed = segment_seed(f->number),
-		.offset = SEGMENT_BLOCK, .limit = f->size > SEGMENT_BLOCK ? f->size : SEGMENT_BLOCK };
+	*r = (struct segment_reader){ .read = read_segment, .arg = rc,
+		.seed = segment_seed(f->number), .offset = SEGMENT_BLOCK,
+		.limit = f->size > SEGMENT_BLOCK ? f->size : SEGMENT_BLOCK };
 	return rc->fd != -1;
 }
 
@@ -182,7 +188,8 @@ find_found(struct recovery *rc, uint64_t number)
 {
 	struct found key = { .number = number };
 
-	return rc->found_n > 0 ? bsearch(&key, rc->found, rc->found_n, sizeof(key), by_number) : NULL;
+	return rc->found_n > 0 ? bsearch(&key, rc->found, rc->found_n, sizeof(key), by_number)
+			       : NULL;
 }
 
 /* An OPENED record: where others end.  Later ones know better. */
@@ -230,8 +237,9 @@ static void
 bad_record(struct recovery *rc, const struct record_view *v)
 {
 	rc->segment->damaged = rc->damage = true;
-	log_error("queue.bad_record", F_STR("message", id_text(v->id).s), F_U64("segment", rc->segment->number),
-	    F_U64("offset", v->offset), F_STR("what", "its checksum is right and its meaning unknown"));
+	log_error("queue.bad_record", F_STR("message", id_text(v->id).s),
+	    F_U64("segment", rc->segment->number), F_U64("offset", v->offset),
+	    F_STR("what", "its checksum is right and its meaning unknown"));
 }
 
 static struct envelope *
@@ -254,6 +262,7 @@ replace_envelope(struct queued *m, struct envelope *env)
 	struct envelope *old = m->env;
 
 	m->env = env;
+	envelope_share(env);
 	envelope_free(old);
 }
 
@@ -294,10 +303,12 @@ apply_outcome(struct recovery *rc, const struct record_view *v)
 
 	if (m == NULL)
 		return;
-	if (c.bad || index >= m->env->recipients_n || !envelope_decode_state(&c, &m->env->recipients[index])) {
+	if (c.bad || index >= m->env->recipients_n ||
+	    !envelope_decode_state(&c, &m->env->recipients[index])) {
 		bad_record(rc, v);
 		return;
 	}
+	envelope_share_state(&m->env->recipients[index]);
 	segment_speaks_of(rc->segment, m);
 }
 
@@ -378,12 +389,14 @@ stopped(struct recovery *rc, const struct found *f, enum segment_step step, uint
 	    F_STR("so", "what stands behind is lost; the file will be kept aside"));
 }
 
-/* What was read may so far be in the kernel's memory only; what is decided from it must not be lost again. */
+/* What was read may so far be in the kernel's memory only; what is decided from it must not be
+ * lost again. */
 static void
 make_durable(struct recovery *rc, const struct found *f)
 {
 	if (disk->fdatasync(rc->fd) == -1)
-		log_error("queue.flush_failed", F_U64("segment", f->number), F_STR("error", strerror(errno)));
+		log_error("queue.flush_failed", F_U64("segment", f->number),
+		    F_STR("error", strerror(errno)));
 }
 
 static void
@@ -410,6 +423,20 @@ read_all(struct recovery *rc, struct found *f)
 	close_reader(rc, &r);
 }
 
+/* Lets the disk read ahead what comes next, while the records before it are applied. */
+static void
+announce(struct recovery *rc, const struct found *f)
+{
+	char name[JOURNAL_NAME_MAX];
+	int fd;
+
+	journal_name(name, f->number);
+	if ((fd = openat(rc->store->journal_dir, name, O_RDONLY | O_CLOEXEC)) == -1)
+		return;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+	close(fd);
+}
+
 /* 0, or -1 with errno. */
 static int
 read_segments(struct recovery *rc)
@@ -421,6 +448,8 @@ read_segments(struct recovery *rc)
 	for (i = 0; i < rc->found_n && rc->error == 0; i++) {
 		struct found *f = &rc->found[i];
 
+		if (i + 1 < rc->found_n)
+			announce(rc, &rc->found[i + 1]);
 		if (!f->ours)
 			set_aside(rc, f, "it does not begin as a segment of this number");
 		else if (f->used)
@@ -454,7 +483,7 @@ look_at_content(struct recovery *rc, const char *name)
 		}
 		if (rc->damage) {
 			log_warning("queue.content_kept", F_STR("file", name),
-			    F_STR("what", "no message has this content; a damaged segment may have had one"));
+			    F_STR("what", "it may belong to what a damaged segment has lost"));
 			return;
 		}
 	}
@@ -497,8 +526,9 @@ store_recover(struct store *st, char **why)
 		st->messages_n++;
 		message_count(st, m->env);
 	}
-	log_info("queue.recovered", F_U64("messages", st->messages_n), F_U64("recipients", st->recipients_n),
-	    F_U64("segments", rc.found_n), F_U64("records", rc.records), F_U64("ms", clock_ms() - begun));
+	log_info("queue.recovered", F_U64("messages", st->messages_n),
+	    F_U64("recipients", st->recipients_n), F_U64("segments", rc.found_n),
+	    F_U64("records", rc.records), F_U64("ms", clock_ms() - begun));
 	free(rc.found);
 	if ((error = journal_start(st->journal, rc.highest + 1)) == 0)
 		return 0;

@@ -1,20 +1,22 @@
 /*
  * The store: what the queue role sees of messages on disk (store.h).
  *
- * It owns the index (a tree of messages by id) and turns each call into one record of the journal.  What can fail is the
- * disk, and that is told through callbacks, from the loop; the index never says something that the disk will not say
- * after a restart, except for outcomes of the last second, which cost a second delivery and never a lost one.
+ * It owns the index (a tree of messages by id) and turns each call into one record of the
+ * journal.  What can fail is the disk, and that is told through callbacks, from the loop; the
+ * index never says something that the disk will not say after a restart, except for outcomes of
+ * the last second, which cost a second delivery and never a lost one.
  *
  * Large contents.  The legal states of a content's file, and what a crash in each means:
  *
- *   content/tmp.ID                      being written by a session.  Removed at the next start
- *   content/tmp.ID, flushed             the keeper has flushed it, before it renames it.  The same
- *   content/ID, no MESSAGE record       renamed, and the folder flushed, before the record is written.  Nobody was
- *                                       told 0; removed at the next start, as no message has it
- *   content/ID and MESSAGE record       the message.  A record is never there without the whole content, for it was
- *                                       written after the content was durable under its name
- *   content/ID and FINISH record        unlinked when the FINISH is durable; if we end between, at the next start
- *   none                                gone
+ *   content/tmp.ID          being written by a session.  Removed at the next start
+ *   content/tmp.ID, flushed the keeper has flushed it, before it renames it.  The same
+ *   content/ID, no MESSAGE  renamed, and the folder flushed, before the record is written.
+ *                           Nobody was told 0; removed at the next start: no message has it
+ *   content/ID and MESSAGE  the message.  A record is never there without the whole content, for
+ *                           it is written when the content is durable under its name
+ *   content/ID and FINISH   unlinked when the FINISH is durable; if we end between, at the next
+ *                           start
+ *   none                    gone
  */
 #include <sys/stat.h>
 
@@ -34,113 +36,20 @@
 #include "queue/disk.h"
 #include "queue/index.h"
 
-#define ROOM_RESERVE (32u << 20)   /* octets that stay free for outcomes and notices: two segments */
+/* octets that stay free for outcomes and notices: two segments */
+#define ROOM_RESERVE (32u << 20)
 #define INODES_RESERVE 64
 #define ROOM_AGE_MS 1000
-#define BACKLOG_MAX (64u << 20)    /* octets that may wait for a slow disk */
+#define BACKLOG_MAX (64u << 20) /* octets that may wait for a slow disk */
 #define META_GUESS 1024
 
 #define CONTENT_NAME_MAX (4 + ID_LEN + 1)
 
-RB_GENERATE(message_tree, queued, by_id, message_compare)
-
-int
-message_compare(const struct queued *a, const struct queued *b)
-{
-	return a->env->id < b->env->id ? -1 : a->env->id > b->env->id;
-}
-
-/* --- the index --- */
-
-struct queued *
-message_new(struct store *st, struct envelope *env)
-{
-	struct queued *m = xcalloc(1, sizeof(*m));
-
-	m->env = env;
-	RB_INSERT(message_tree, &st->messages, m);
-	return m;
-}
-
-struct queued *
-message_find(struct store *st, uint64_t id)
-{
-	struct envelope env = { .id = id };
-	struct queued key = { .env = &env };
-
-	return RB_FIND(message_tree, &st->messages, &key);
-}
-
-static void
-count_recipient(struct store *st, struct recipient *r)
-{
-	bool waits = r->state == RECIPIENT_WAITING;
-
-	if (waits && !r->counted)
-		st->recipients_n++;
-	else if (!waits && r->counted)
-		st->recipients_n--;
-	r->counted = waits;
-}
-
-void
-message_count(struct store *st, struct envelope *env)
-{
-	uint32_t i;
-
-	for (i = 0; i < env->recipients_n; i++)
-		count_recipient(st, &env->recipients[i]);
-}
-
-static void
-uncount(struct store *st, const struct envelope *env)
-{
-	uint32_t i;
-
-	for (i = 0; i < env->recipients_n; i++)
-		st->recipients_n -= env->recipients[i].counted;
-}
-
-static void
-drop_fresh(struct store *st, struct queued *m)
-{
-	struct record *r = m->fresh;
-
-	if (r == NULL)
-		return;
-	m->fresh = NULL;
-	if (r->kept_fresh) {
-		TAILQ_REMOVE(&st->fresh, r, fresh);
-		st->fresh_bytes -= r->bytes.cap;
-		record_free(r);
-	}
-}
-
-void
-message_forget(struct store *st, struct queued *m)
-{
-	RB_REMOVE(message_tree, &st->messages, m);
-	if (m->added) {
-		st->messages_n--;
-		uncount(st, m->env);
-	}
-	drop_fresh(st, m);
-	envelope_free(m->env);
-	m->env = NULL;
-}
-
-void
-message_release(struct queued *m)
-{
-	if (--m->in_flight == 0 && m->env == NULL)
-		free(m);
-}
-
 /* --- records --- */
 
 struct record *
-message_record(struct store *st, struct queued *m, enum record_type type, void (*done)(struct task *),
-    const void *content, uint32_t content_len)
+message_record(struct store *st, struct queued *m, enum record_type type,
+    void (*done)(struct task *), const void *content, uint32_t content_len)
 {
 	struct record *r = record_new(done);
 
@@ -189,18 +98,6 @@ stated(struct task *t)
 	record_free(r);
 }
 
-/* --- contents in memory --- */
-
-static void
-keep_fresh(struct store *st, struct record *r)
-{
-	r->kept_fresh = true;
-	TAILQ_INSERT_TAIL(&st->fresh, r, fresh);
-	st->fresh_bytes += r->bytes.cap;
-	while (st->fresh_bytes > journal_sizes.fresh)
-		drop_fresh(st, TAILQ_FIRST(&st->fresh)->message);
-}
-
 /* --- contents in files --- */
 
 static void
@@ -221,7 +118,8 @@ run_unlinking(struct journal *j, struct task *t)
 	struct unlinking *u = (struct unlinking *)t;
 
 	(void)j;
-	disk->unlinkat(u->dir, u->name, 0); /* what cannot be removed now is removed at the next start */
+	/* what cannot be removed now is removed at the next start */
+	disk->unlinkat(u->dir, u->name, 0);
 	return true;
 }
 
@@ -326,7 +224,7 @@ add_durable(struct record *r)
 		message_count(st, m->env);
 	}
 	if (m->fresh == r)
-		keep_fresh(st, r);
+		message_keep_fresh(st, r);
 	else
 		record_free(r);
 	if (told != NULL)
@@ -360,7 +258,8 @@ message_with_content(struct store *st, struct queued *m, struct evbuffer *conten
 	m->in_flight++;
 	buf_reserve(&r->bytes, META_GUESS + len);
 	envelope_encode(&r->bytes, m->env);
-	record_content(&r->bytes, RECORD_MESSAGE, m->external ? RECORD_EXTERNAL : 0, r->id, (uint32_t)len);
+	record_content(
+	    &r->bytes, RECORD_MESSAGE, m->external ? RECORD_EXTERNAL : 0, r->id, (uint32_t)len);
 	r->content_at = (uint32_t)r->bytes.len;
 	r->content_len = (uint32_t)len;
 	if (len > 0) {
@@ -414,14 +313,16 @@ store_update(struct store *st, struct envelope *env, uint32_t index)
 	struct queued *m = message_of(st, env);
 	struct record *r = statement(st, m, stated);
 
+	envelope_share_state(&env->recipients[index]);
 	if (m->added)
-		count_recipient(st, &env->recipients[index]);
+		message_count_recipient(st, &env->recipients[index]);
 	buf_add_u32(&r->bytes, index);
 	envelope_encode_state(&r->bytes, &env->recipients[index]);
 	append_as(r, RECORD_OUTCOME);
 }
 
-/* An ENVELOPE is durable, or is not and DONE is told so; then it is written without hurry, for later outcomes build on it. */
+/* An ENVELOPE is durable, or is not and DONE is told so; then it is written without hurry, for
+ * later outcomes build on it. */
 static void
 updated(struct task *t)
 {
@@ -439,11 +340,13 @@ updated(struct task *t)
 }
 
 void
-store_update_all(struct store *st, struct envelope *env, void (*done)(struct envelope *, int, void *), void *arg)
+store_update_all(
+    struct store *st, struct envelope *env, void (*done)(struct envelope *, int, void *), void *arg)
 {
 	struct queued *m = message_of(st, env);
 	struct record *r;
 
+	envelope_share(env);
 	if (m->added)
 		message_count(st, env);
 	r = statement(st, m, updated);
@@ -511,6 +414,14 @@ read_content(struct store *st, const struct queued *m, struct evbuffer *out)
 	return -error;
 }
 
+static int
+add_fresh(struct evbuffer *out, const struct record *r)
+{
+	int added_ok = evbuffer_add(out, r->bytes.data + r->content_at, r->content_len);
+
+	return added_ok == 0 ? 0 : -ENOMEM;
+}
+
 int
 store_content(struct store *st, const struct envelope *env, struct evbuffer *out, int *fd)
 {
@@ -524,8 +435,7 @@ store_content(struct store *st, const struct envelope *env, struct evbuffer *out
 		return *fd == -1 ? -errno : 0;
 	}
 	if (m->fresh != NULL)
-		return evbuffer_add(out, m->fresh->bytes.data + m->fresh->content_at, m->fresh->content_len) == 0 ? 0 :
-		    -ENOMEM;
+		return add_fresh(out, m->fresh);
 	return m->segment != NULL ? read_content(st, m, out) : -EAGAIN;
 }
 
@@ -554,7 +464,8 @@ store_stats(const struct store *st, struct store_stats *out)
 	const struct segment *s;
 
 	*out = (struct store_stats){ .messages = st->messages_n, .recipients = st->recipients_n,
-		.records = counts.records, .flushes = counts.flushes, .flush_errors = counts.errors };
+		.records = counts.records, .flushes = counts.flushes,
+		.flush_errors = counts.errors };
 	TAILQ_FOREACH(s, journal_segments(st->journal), entry) {
 		out->segments++;
 		out->bytes += s->size;
@@ -675,7 +586,8 @@ free_store(struct store *st)
 }
 
 struct store *
-store_open(struct event_base *base, const char *dir, void (*found)(struct envelope *, void *), void *arg, char **why)
+store_open(struct event_base *base, const char *dir, void (*found)(struct envelope *, void *),
+    void *arg, char **why)
 {
 	struct store *st = xcalloc(1, sizeof(*st));
 	struct queued *m;

@@ -16,6 +16,7 @@
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "queue/envelope.h"
+#include "queue/shared_text.h"
 
 static struct envelope *
 sample(uint32_t recipients)
@@ -38,8 +39,10 @@ sample(uint32_t recipients)
 	env->ours = true;
 	for (i = 0; i < recipients; i++) {
 		snprintf(address, sizeof(address), "user%u@example.net", i);
-		assert_int_equal(envelope_add_recipient(env, address, i % 2 ? "rfc822;Old@example.net" : NULL,
-		    NOTIFY_FAILURE | NOTIFY_DELAY), i);
+		assert_int_equal(
+		    envelope_add_recipient(env, address, i % 2 ? "rfc822;Old@example.net" : NULL,
+			NOTIFY_FAILURE | NOTIFY_DELAY),
+		    i);
 	}
 	return env;
 }
@@ -128,8 +131,10 @@ test_round_trip(void **state)
 		assert_non_null(back);
 		assert_same(env, back);
 		/* what was read can grow */
-		assert_int_equal(envelope_add_recipient(back, "more@example.net", NULL, 0), counts[i]);
-		assert_int_equal(envelope_add_recipient(back, "still@example.net", NULL, 0), counts[i] + 1);
+		assert_int_equal(
+		    envelope_add_recipient(back, "more@example.net", NULL, 0), counts[i]);
+		assert_int_equal(
+		    envelope_add_recipient(back, "still@example.net", NULL, 0), counts[i] + 1);
 		envelope_free(back);
 		envelope_free(env);
 		buf_free(&b);
@@ -208,7 +213,8 @@ text(char c, size_t len, const char *tail)
 	return s;
 }
 
-/* RFC 5321 4.5.3.1.1 and 4.5.3.1.2: at least 64 and 255 octets; what mailaddr.h lets in must come back from disk */
+/* RFC 5321 4.5.3.1.1 and 4.5.3.1.2: at least 64 and 255 octets; what mailaddr.h lets in must come
+ * back from disk */
 static void
 test_limits(void **state)
 {
@@ -247,8 +253,10 @@ static void
 test_refused(void **state)
 {
 	struct envelope *env = sample(2);
-	char *quoted = xasprintf("\"%s\"@example.net", "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\""
-	    "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"");
+	char *quoted = xasprintf("\"%s\"@example.net",
+	    "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\""
+	    "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\"
+	    "\"\\\"\\\"");
 
 	(void)state;
 	assert_true(envelope_ok(env));
@@ -302,7 +310,11 @@ test_long_words(void **state)
 static void
 test_state(void **state)
 {
-	struct recipient r = { .due = 5, .parent = 3, .attempts = 2, .state = RECIPIENT_FAILED, .notify = NOTIFY_SUCCESS },
+	struct recipient r = { .due = 5,
+		.parent = 3,
+		.attempts = 2,
+		.state = RECIPIENT_FAILED,
+		.notify = NOTIFY_SUCCESS },
 			 s = { .address = NULL };
 	struct buf b = { 0 };
 	struct cursor c;
@@ -328,6 +340,67 @@ test_state(void **state)
 	buf_free(&b);
 }
 
+/* --- shared texts --- */
+
+static void
+test_shared(void **state)
+{
+	char *texts[3000];
+	unsigned i, round;
+
+	(void)state;
+	memset(texts, 0, sizeof(texts));
+	text_share(&texts[0]);
+	assert_null(texts[0]);
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 3000; i++) {
+			texts[i] = xasprintf("451 4.7.1 text %u", i % 1000);
+			text_share(&texts[i]);
+			text_share(&texts[i]);
+		}
+		assert_int_equal(text_shared(), 1000);
+		for (i = 0; i < 3000; i++) {
+			char *expected = xasprintf("451 4.7.1 text %u", i % 1000);
+
+			assert_string_equal(texts[i], expected);
+			assert_ptr_equal(texts[i], texts[i % 1000]);
+			text_drop(expected); /* reads the same and is not the shared one */
+		}
+		/* out of order, so that gaps close */
+		for (i = 0; i < 3000; i++) {
+			unsigned k = (i * 7 + round * 13) % 3000;
+
+			text_drop(texts[k]);
+			if (i == 1500)
+				assert_true(text_shared() > 0);
+		}
+		assert_int_equal(text_shared(), 0);
+	}
+}
+
+static void
+test_shared_envelopes(void **state)
+{
+	struct envelope *a = sample(2), *b = sample(2);
+
+	(void)state;
+	envelope_set(&a->recipients[0].reason, "451 later");
+	envelope_set(&b->recipients[1].reason, "451 later");
+	envelope_share(a);
+	envelope_share(b);
+	assert_int_equal(text_shared(), 2); /* origin and reason */
+	assert_ptr_equal(a->recipients[0].reason, b->recipients[1].reason);
+	envelope_set(&a->recipients[0].reason, "550 never"); /* b's stays */
+	assert_string_equal(b->recipients[1].reason, "451 later");
+	envelope_share_state(&a->recipients[0]);
+	assert_int_equal(text_shared(), 3);
+	envelope_free(a);
+	assert_int_equal(text_shared(), 2);
+	assert_string_equal(b->recipients[1].reason, "451 later");
+	envelope_free(b);
+	assert_int_equal(text_shared(), 0);
+}
+
 int
 main(void)
 {
@@ -340,6 +413,8 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_long_words),
 		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_shared_envelopes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
