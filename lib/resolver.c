@@ -1,7 +1,7 @@
 /*
  * The asking side of DNS, in every role.  Normally a question goes to the resolver role as a
  * message and comes back by its number; with resolver_use_engine it goes to an engine in this
- * process.  While the resolver role is away, and for each question that it took with it, the answer
+ * process, and with resolver_use_table to a list of records.  While the resolver role is away, and for each question that it took with it, the answer
  * is DNS_TEMP: the resolver's death is never a verdict over a caller.  A callback never comes from
  * inside resolver_ask, so such answers wait for the next turn of the loop.
  */
@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "lib/dns_table.h"
 #include "lib/dns_wire.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
@@ -20,7 +21,8 @@
 enum ask_state {
 	ASK_SENT,  /* the resolver role has it; in the tree */
 	ASK_LOST,  /* it has no resolver; in the list */
-	ASK_ENGINE /* the engine here has it */
+	ASK_ENGINE, /* the engine here has it */
+	ASK_TABLE  /* the table will be asked; in the list */
 };
 
 struct resolver_query {
@@ -29,6 +31,8 @@ struct resolver_query {
 	struct dns_query *engine_query;
 	enum ask_state state;
 	uint64_t id;
+	char *name; /* ASK_TABLE */
+	uint16_t type;
 	dns_callback callback;
 	void *arg;
 };
@@ -39,6 +43,7 @@ static struct sent_tree sent = RB_INITIALIZER(&sent);
 static TAILQ_HEAD(, resolver_query) lost = TAILQ_HEAD_INITIALIZER(lost);
 static struct event *lost_event;
 static struct dns_engine *engine;
+static struct dns_table *table;
 static uint64_t last_id;
 
 static int
@@ -56,6 +61,7 @@ finish(struct resolver_query *query, const struct dns_answer *answer)
 	dns_callback callback = query->callback;
 	void *arg = query->arg;
 
+	free(query->name);
 	free(query);
 	callback(answer, arg);
 }
@@ -77,6 +83,7 @@ answer_lost(int fd, short what, void *arg)
 	};
 	uint64_t newest = last_id;
 	struct resolver_query *query;
+	struct dns_answer answer;
 
 	(void)fd;
 	(void)what;
@@ -84,7 +91,10 @@ answer_lost(int fd, short what, void *arg)
 	/* what the callbacks ask has its turn next time, or this one might not end */
 	while ((query = TAILQ_FIRST(&lost)) != NULL && query->id <= newest) {
 		TAILQ_REMOVE(&lost, query, entry);
-		finish(query, &away);
+		answer = away;
+		if (query->state == ASK_TABLE && table != NULL)
+			dns_table_answer(table, query->name, query->type, &answer);
+		finish(query, &answer);
 	}
 	if (query != NULL)
 		lost_soon();
@@ -150,6 +160,28 @@ resolver_use_engine(struct dns_engine *own)
 	engine = own;
 }
 
+void
+resolver_use_table(struct dns_table *own)
+{
+	table = own;
+	if (lost_event != NULL) {
+		event_free(lost_event);
+		lost_event = NULL;
+	}
+	if (own != NULL)
+		lost_event = evtimer_new(peer_base(), answer_lost, NULL);
+}
+
+static void
+ask_table(struct resolver_query *query, const char *name, uint16_t type)
+{
+	query->state = ASK_TABLE;
+	query->name = xstrdup(name);
+	query->type = type;
+	TAILQ_INSERT_TAIL(&lost, query, entry);
+	lost_soon();
+}
+
 static void
 engine_answered(const struct dns_answer *answer, void *arg)
 {
@@ -169,7 +201,7 @@ struct resolver_query *
 resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
 {
 	struct resolver_query *query = xcalloc(1, sizeof(*query));
-	struct peer *peer = engine == NULL ? peer_find(ROLE_RESOLVER, 0) : NULL;
+	struct peer *peer = engine == NULL && table == NULL ? peer_find(ROLE_RESOLVER, 0) : NULL;
 
 	query->callback = callback;
 	query->arg = arg;
@@ -177,6 +209,8 @@ resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
 	if (engine != NULL) {
 		query->state = ASK_ENGINE;
 		query->engine_query = dns_engine_query(engine, name, type, engine_answered, query);
+	} else if (table != NULL) {
+		ask_table(query, name, type);
 	} else if (peer != NULL) {
 		send_ask(peer->channel, query, name, type);
 	} else {
@@ -201,6 +235,7 @@ resolver_cancel(struct resolver_query *query)
 		dns_engine_cancel(query->engine_query);
 		break;
 	case ASK_LOST:
+	case ASK_TABLE:
 		TAILQ_REMOVE(&lost, query, entry);
 		break;
 	case ASK_SENT:
@@ -210,5 +245,6 @@ resolver_cancel(struct resolver_query *query)
 			channel_send(peer->channel, RESOLVER_CANCEL, query->id);
 		break;
 	}
+	free(query->name);
 	free(query);
 }

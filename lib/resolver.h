@@ -7,12 +7,16 @@
 
 #include "lib/dns.h"
 
+struct dns_table;
+
 struct resolver_query;
 
 /* In a role's start: answers come by peers. */
 void resolver_client_init(void);
 /* Instead: this engine in this process. */
 void resolver_use_engine(struct dns_engine *);
+/* Instead: these records and nothing else; they must outlive the questions.  NULL: no more. */
+void resolver_use_table(struct dns_table *);
 
 /* As dns_engine_query: the callback comes once, from the loop, never from inside the call, not after a cancel. */
 struct resolver_query *resolver_ask(const char *name, uint16_t type, dns_callback, void *arg);
