@@ -16,6 +16,7 @@
 #include "deliver/lookup_message.h"
 #include "deliver/mailbox_root.h"
 #include "lib/clock.h"
+#include "lib/ctl.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "lib/table.h"
@@ -25,6 +26,10 @@
 static const struct lookup_conf *conf;
 static uint64_t refreshed_ms;
 static char *last_error;
+static struct {
+	uint64_t recipients, routes; /* questions answered */
+	uint64_t table_errors;       /* a file that could not be read again */
+} stats;
 
 /* --- tables --- */
 
@@ -37,6 +42,7 @@ refresh(const struct table *table)
 
 	if (why == NULL)
 		return;
+	stats.table_errors++;
 	if (last_error == NULL || strcmp(last_error, why) != 0) {
 		log_warning("lookup.table", F_STR("table", table_name(table)), F_STR("why", why),
 		    F_STR("what", "what was read before stays in use"));
@@ -74,6 +80,7 @@ tell_recipient(struct peer *peer, struct message *m)
 
 	if (!cursor_done(&m->body))
 		return false;
+	stats.recipients++;
 	verdict = lookup_recipient_now(conf, address, &why);
 	b = channel_begin(peer->channel, LOOKUP_VERDICT, m->id);
 	buf_add_u8(b, (uint8_t)verdict);
@@ -106,6 +113,7 @@ tell_route(struct peer *peer, struct message *m)
 
 	if (!cursor_done(&m->body))
 		return false;
+	stats.routes++;
 	lookup_route_now(conf, address, send_route, &question);
 	return true;
 }
@@ -122,6 +130,23 @@ on_message(struct peer *peer, struct message *m)
 	default:
 		return false;
 	}
+}
+
+/* Tables of several domains count once for each. */
+static void
+answer_stats(struct ctl *ctl, unsigned n, const char *const *words)
+{
+	uint64_t tables = 0;
+	unsigned i;
+
+	(void)n;
+	(void)words;
+	for (i = 0; i < conf->domains_n; i++)
+		tables += (conf->domains[i].aliases != NULL) + (conf->domains[i].users != NULL);
+	ctl_record(ctl, FIELDS(F_U64("recipients", stats.recipients),
+	    F_U64("routes", stats.routes), F_U64("domains", conf->domains_n),
+	    F_U64("tables", tables), F_U64("table_errors", stats.table_errors)));
+	ctl_end(ctl, 0, "");
 }
 
 /* --- the role --- */
@@ -145,4 +170,5 @@ lookup_role_start(const struct lookup_conf *c)
 
 	conf = c;
 	peer_register(SUBJECT_LOOKUP, &ops);
+	ctl_register("stats", answer_stats);
 }

@@ -33,6 +33,7 @@ struct ledger_count {
 	struct report_waits waits; /* of HOUR */
 	uint32_t hour;
 	bool waits_dirty, waits_loaded;
+	struct ledger_count_totals totals;
 };
 
 static int
@@ -153,8 +154,12 @@ ledger_count_event(struct ledger_count *lc, struct ledger_store *s, const struct
 		.observe = e->observe };
 	struct report_counts *c;
 
-	if (e->action == ACTION_COUNT)
+	if (e->action == ACTION_COUNT) {
 		key.rule = key.line = 0;
+		lc->totals.let_in++;
+	} else {
+		lc->totals.decisions++;
+	}
 	c = counts_of(lc, s, &key);
 	c->sessions += new_session(lc, e->session, &key);
 	c->recipients += e->recipient != NULL;
@@ -175,6 +180,7 @@ ledger_count_held(
 
 	c = counts_of(lc, s, &key);
 	c->triplets++;
+	lc->totals.held++;
 	if (q->window > c->window)
 		c->window = q->window;
 }
@@ -188,6 +194,7 @@ ledger_count_returned(struct ledger_count *lc, struct ledger_store *s, const str
 		.action = ACTION_GREYLIST };
 
 	counts_of(lc, s, &key)->returned++;
+	lc->totals.returned++;
 }
 
 int
@@ -208,5 +215,12 @@ ledger_count_flush(struct ledger_count *lc, struct ledger_store *s)
 		else
 			c->dirty = false;
 	}
+	lc->totals.flush_failures += rc == -1;
 	return rc;
+}
+
+void
+ledger_count_totals(const struct ledger_count *lc, struct ledger_count_totals *out)
+{
+	*out = lc->totals;
 }

@@ -26,4 +26,12 @@ void ledger_count_returned(
 /* Writes what changed.  0, or -1: it stays in memory for the next time. */
 int ledger_count_flush(struct ledger_count *, struct ledger_store *);
 
+/* Since the start of the role. */
+struct ledger_count_totals {
+	uint64_t decisions, let_in; /* of the gate: by a rule, by none */
+	uint64_t held, returned;    /* triplets */
+	uint64_t flush_failures;
+};
+void ledger_count_totals(const struct ledger_count *, struct ledger_count_totals *);
+
 #endif

@@ -12,6 +12,7 @@
 #include "filters/ledger_fields.h"
 #include "filters/ledger_gate_ctl.h"
 #include "filters/ledger_role.h"
+#include "filters/ledger_stats.h"
 #include "filters/ledger_walk.h"
 #include "lib/clock.h"
 #include "lib/id.h"
@@ -339,4 +340,5 @@ ledger_gate_ctl_init(struct ledger *l)
 {
 	ledger = l;
 	ctl_register("gate", on_gate);
+	ledger_stats_init(l);
 }

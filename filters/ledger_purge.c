@@ -24,17 +24,43 @@ static struct {
 	unsigned table; /* the next of TABLES */
 	int64_t now;
 	uint64_t seen, dropped;
+	struct ledger_census count, last;
 } purge;
 
 static void next_table(void);
+
+static void
+count(const struct ledger_item *item)
+{
+	switch (item->type) {
+	case ITEM_TRIPLET:
+		purge.count.triplets++;
+		break;
+	case ITEM_IDENTITY:
+		purge.count.identities++;
+		break;
+	case ITEM_PASSED:
+	case ITEM_TRAP:
+	case ITEM_LEFT:
+		purge.count.callers++;
+		break;
+	case ITEM_CORRESPONDENT:
+		purge.count.correspondents++;
+		break;
+	default:
+		break;
+	}
+}
 
 static enum kv_step
 on_item(const struct ledger_item *item, void *arg)
 {
 	(void)arg;
 	purge.seen++;
-	if (purge.now <= ledger_item_expires(item))
+	if (purge.now <= ledger_item_expires(item)) {
+		count(item);
 		return KV_NEXT;
+	}
 	purge.dropped++;
 	return KV_DELETE;
 }
@@ -63,6 +89,7 @@ next_table(void)
 		return;
 	}
 	purge.running = false;
+	purge.last = purge.count;
 	purge.ledger->changed = purge.ledger->changed || purge.dropped > 0;
 	log_info("ledger.purged", F_U64("seen", purge.seen), F_U64("dropped", purge.dropped));
 }
@@ -93,6 +120,7 @@ ledger_purge(struct ledger *l, int64_t now)
 	purge.table = 0;
 	purge.now = now;
 	purge.seen = purge.dropped = 0;
+	purge.count = (struct ledger_census){ .time = now };
 	purge_operators(l);
 	next_table();
 }
@@ -101,4 +129,10 @@ bool
 ledger_purge_running(void)
 {
 	return purge.running;
+}
+
+const struct ledger_census *
+ledger_purge_census(void)
+{
+	return &purge.last;
 }

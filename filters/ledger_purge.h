@@ -14,4 +14,12 @@ struct ledger;
 void ledger_purge(struct ledger *, int64_t now);
 bool ledger_purge_running(void);
 
+/* What the last one that came to its end left there; counting at any other time would be a walk
+ * over everything. */
+struct ledger_census {
+	int64_t time; /* 0: none has yet */
+	uint64_t triplets, identities, callers, correspondents;
+};
+const struct ledger_census *ledger_purge_census(void);
+
 #endif

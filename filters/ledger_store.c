@@ -25,6 +25,7 @@ struct ledger_store {
 	char found[VALUE_MAX]; /* what was read */
 	size_t found_len;
 	uint64_t next_event;
+	uint64_t sync_failures;
 };
 
 static const char *const table_names[TABLE_COUNT] = { "grey", "caller", "correspondent", "operator",
@@ -91,7 +92,17 @@ ledger_store_close(struct ledger_store *s)
 int
 ledger_store_sync(struct ledger_store *s)
 {
-	return s == NULL ? -1 : kv_sync(s->kv);
+	int rc = s == NULL ? -1 : kv_sync(s->kv);
+
+	if (rc == -1 && s != NULL)
+		s->sync_failures++;
+	return rc;
+}
+
+uint64_t
+ledger_store_sync_failures(const struct ledger_store *s)
+{
+	return s == NULL ? 0 : s->sync_failures;
 }
 
 /*

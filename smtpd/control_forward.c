@@ -34,7 +34,8 @@ struct target {
 
 #define EVERYBODY                                                                              \
 	(ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) |             \
-	    ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY))
+	    ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE) |            \
+	    ROLE_BIT(ROLE_RELAY))
 
 static const struct target targets[] = {
 	{ "queue", NULL, ROLE_BIT(ROLE_QUEUE), false },

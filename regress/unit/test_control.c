@@ -395,6 +395,7 @@ test_stats(void **state)
 {
 	struct role_end *s = connect_role(ROLE_SESSION, 1), *q = connect_role(ROLE_QUEUE, 0);
 	struct role_end *l = connect_role(ROLE_LEDGER, 0), *m = connect_role(ROLE_MASTER, 0);
+	struct role_end *k = connect_role(ROLE_LOOKUP, 0);
 	struct role_end *r = connect_role(ROLE_RESOLVER, 0), *y = connect_role(ROLE_RELAY, 0);
 	struct client *c = connect_own();
 
@@ -405,6 +406,7 @@ test_stats(void **state)
 	answer_end(s, 0, "");
 	answer_end(l, 2, "this part of the server knows no such request"); /* it counts nothing */
 	answer_end(m, 0, "");
+	answer_end(k, 0, "");
 	answer_end(r, 0, "");
 	answer_end(y, 0, "");
 	expect(c, "record role=session instance=1 sessions=3");
@@ -415,6 +417,7 @@ test_stats(void **state)
 	role_dies(q);
 	role_dies(l);
 	role_dies(m);
+	role_dies(k);
 	role_dies(r);
 	role_dies(y);
 }

@@ -546,6 +546,25 @@ test_ctl_report(void **state)
 
 /* A database that cannot be opened: everybody is unknown, nobody is refused. */
 static void
+test_ctl_stats(void **state)
+{
+	struct gate_event e = { .session = 7, .time = clock_now(), .rule = 1,
+		.action = ACTION_REJECT };
+
+	(void)state;
+	assert_ctl("stats", 0, "open=true decisions=0 let_in=0 held=0 returned=0 "
+	    "operator_entries=0 flush_failures=0 sync_failures=0");
+	assert_int_equal(grey_now("a@stats.example"), GREY_NEW);
+	assert_int_equal(grey_now("a@stats.example"), GREY_EARLY);
+	ledger_record(&e);
+	e.action = ACTION_COUNT;
+	ledger_record(&e);
+	ledger_record(&e);
+	assert_ctl("grey deny client=192.0.2.66", 0, "");
+	assert_ctl("stats", 0, "decisions=1 let_in=2 held=1 returned=0 operator_entries=1 ");
+}
+
+static void
 test_no_database(void **state)
 {
 	FILE *f;
@@ -606,6 +625,9 @@ test_purge(void **state)
 	assert_int_equal(ledger_get_correspondent(l.store, "them", "us", 0), 0);
 	assert_int_equal(ledger_delete_operator(l.store, OPERATOR_NAME, "x.org"), 0);
 	assert_null(operator_list_next(l.operators, NULL));
+	assert_int_equal(ledger_purge_census()->time, 1000000 + q.window + 1);
+	assert_int_equal(ledger_purge_census()->triplets, 100);
+	assert_int_equal(ledger_purge_census()->correspondents, 0);
 	ledger_count_free(l.count);
 	operator_list_free(l.operators);
 	ledger_store_close(l.store);
@@ -623,6 +645,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_ctl_entries, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ctl_triplets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ctl_report, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ctl_stats, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_database, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
 	};
