@@ -13,7 +13,6 @@
 #include "conf/conf.h"
 #include "filters/gate.h"
 #include "filters/grey_ask.h"
-#include "filters/s25r.h"
 #include "lib/buf.h"
 #include "lib/columns.h"
 #include "lib/mem.h"
@@ -38,123 +37,20 @@ struct walk {
 	uint32_t waits;            /* seconds of all phases */
 };
 
-/* --- facts --- */
-
-static void
-tell_fact(struct walk *w, const char *fact, const char *value, const char *more)
-{
-	struct buf line = { 0 };
-
-	if (options.json) {
-		output_record(FIELDS(F_STR("part", "fact"), F_STR("fact", fact),
-		    F_STR("value", value), F_STR("why", more)),
-		    w->out);
-		return;
-	}
-	buf_addf(&line, "  %-20s %s", fact, value);
-	if (more != NULL)
-		buf_addf(&line, " (%s)", more);
-	output_note(w->out, "%s", buf_str(&line));
-	buf_free(&line);
-}
-
-static void
-tell_s25r(struct walk *w)
-{
-	const struct facts *f = &w->caller->facts;
-	int rule = s25r_match(f->name);
-	char text[32];
-
-	if (f->failed & FACT_BIT(FACT_S25R)) {
-		tell_fact(w, "s25r", "not known", "DNS gave no answer");
-		return;
-	}
-	snprintf(text, sizeof(text), "rule %d", rule);
-	tell_fact(w, "s25r", rule == S25R_PASS ? "pass" : text,
-	    rule == 0 ? "no verified name" : rule > 0 ? s25r_expression(rule) : NULL);
-	if (f->name != NULL)
-		tell_fact(w, "s25r own-address",
-		    s25r_own_address(f->name, &f->client) ? "yes" : "no", NULL);
-}
-
-static void
-tell_rdns(struct walk *w)
-{
-	const struct caller *c = w->caller;
-	const struct facts *f = &c->facts;
-	struct buf more = { 0 };
-
-	if (f->name != NULL)
-		buf_addf(&more, "%s", f->name);
-	else if (f->claimed != NULL)
-		buf_addf(&more, "claims %s", f->claimed);
-	if (c->rdns_why != NULL)
-		buf_addf(&more, "%s%s", more.len > 0 ? "; " : "", c->rdns_why);
-	if (c->name_given)
-		buf_adds(&more, more.len > 0 ? "; as given" : "as given");
-	tell_fact(w, "rdns", rdns_status_name(f->rdns), more.len > 0 ? buf_str(&more) : NULL);
-	buf_free(&more);
-}
-
-static void
-tell_spf(struct walk *w)
-{
-	const struct caller *c = w->caller;
-
-	if (c->facts.known & FACT_BIT(FACT_SPF))
-		tell_fact(w, "spf", auth_result_name(c->facts.spf), c->spf_why);
-	else
-		tell_fact(w, "spf", "not asked", "from= is not given");
-}
-
-/* A yes or no that was given, found, or assumed. */
-static void
-tell_sign(struct walk *w, enum fact fact, bool value)
-{
-	tell_fact(w, fact_name(fact), value ? "yes" : "no",
-	    w->caller->assumed & FACT_BIT(fact) ? "assumed" : NULL);
-}
-
-static void
-tell_facts(struct walk *w)
-{
-	const struct caller *c = w->caller;
-	const struct facts *f = &c->facts;
-	const char *sender = f->sender != NULL && *f->sender == '\0' ? "<>" : f->sender;
-
-	output_note(w->out, "facts");
-	tell_fact(w, "client", ip_text(&f->client).s, NULL);
-	tell_rdns(w);
-	tell_s25r(w);
-	tell_fact(w, "helo", f->helo != NULL ? f->helo : "not given", NULL);
-	tell_fact(w, "sender", sender != NULL ? sender : "not given", NULL);
-	tell_spf(w);
-	tell_fact(w, "recipient", f->recipient != NULL ? f->recipient : "not given", NULL);
-	tell_sign(w, FACT_EARLY_TALKER, f->early_talker);
-	tell_sign(w, FACT_PIPELINING, f->pipelining);
-	tell_sign(w, FACT_TRAPPED, f->trapped);
-	tell_sign(w, FACT_KNOWN_CORRESPONDENT, f->known_correspondent);
-	if (!c->ledger_asked)
-		tell_fact(w, "ledger", "not asked", "no server runs, or it does not answer us");
-	else
-		tell_fact(w, "ledger",
-		    c->denied ? "denied by the operator" :
-		    c->allowed ? "allowed by the operator" :
-		    c->passed ? "sat through a pause lately" : "knows nothing of the address",
-		    NULL);
-}
-
 /* --- rules --- */
 
-/* "helo= from=": the words that would give these facts. */
+/* "helo= from=": the words that would give these facts, each once. */
 static void
-add_words(struct buf *b, uint32_t facts)
+add_words(struct buf *b, const struct caller *c, uint32_t facts)
 {
+	const char *word;
 	unsigned i;
 
-	for (i = 0; i < FACT_COUNT; i++)
-		if (facts & FACT_BIT(i))
-			buf_addf(b, "%s%s", b->len > 0 ? " " : "", caller_word((enum fact)i));
+	for (i = 0; i < FACT_COUNT; i++) {
+		word = caller_word(c, (enum fact)i);
+		if ((facts & FACT_BIT(i)) && strstr(buf_str(b), word) == NULL)
+			buf_addf(b, "%s%s", b->len > 0 ? " " : "", word);
+	}
 }
 
 static void
@@ -173,11 +69,12 @@ tell_rule(struct walk *w, const struct rule *r, const char *outcome)
 	buf_free(&rule);
 }
 
+/* Ends the rules of its phase. */
 static bool
 is_decisive(enum action action)
 {
-	return action == ACTION_TRUST || action == ACTION_GREYLIST || action == ACTION_TEMPFAIL ||
-	    action == ACTION_REJECT || action == ACTION_DROP;
+	return action == ACTION_TRUST || action == ACTION_PASS || action == ACTION_GREYLIST ||
+	    action == ACTION_TEMPFAIL || action == ACTION_REJECT || action == ACTION_DROP;
 }
 
 /* The rule matches and is not only an observer. */
@@ -199,7 +96,7 @@ apply(struct walk *w, const struct rule *r)
 		w->trust = r;
 	else if (r->action == ACTION_GREYLIST)
 		w->grey = w->grey == NULL ? r : w->grey;
-	else
+	else if (r->action != ACTION_PASS)
 		w->refusal = r;
 	return "decides";
 }
@@ -262,47 +159,20 @@ tell(struct walk *w, const char *part, const char *fmt, ...)
 	free(text);
 }
 
-/* What a caller can do about a fact, or the operator for him. */
-static const char *const advice[FACT_COUNT] = {
-	[FACT_CLIENT] = "call from another address, or be taken into the table",
-	[FACT_RDNS] = "a PTR name that leads back to the address",
-	[FACT_S25R] = "a host name that no S25R rule matches",
-	[FACT_TRAPPED] = "the trap to run out, or: smtpctl grey forget client=",
-	[FACT_EARLY_TALKER] = "wait for the banner before talking",
-	[FACT_HELO] = "another name in HELO",
-	[FACT_SENDER] = "another sender",
-	[FACT_SPF] = "an SPF record of the sender's domain that permits the address",
-	[FACT_RECIPIENT] = "another recipient",
-	[FACT_KNOWN_CORRESPONDENT] = "that the recipient wrote first",
-	[FACT_UNKNOWN_RECIPIENTS] = "fewer recipients that do not exist",
-	[FACT_PIPELINING] = "no pipelining before it is offered",
-	[FACT_SIZE] = "a smaller message",
-	[FACT_AUTHENTICATED] = "authenticate",
-	[FACT_TLS] = "TLS",
-};
-
-static uint32_t
-facts_of(const struct condition *c)
-{
-	if (c == NULL)
-		return 0;
-	if (c->op == CONDITION_TEST)
-		return FACT_BIT(c->test.fact);
-	return facts_of(c->left) | facts_of(c->right);
-}
-
+/* Each line would do alone. */
 static void
-tell_remedies(struct walk *w, const struct rule *r)
+tell_ways(struct walk *w, const struct rule *r)
 {
-	uint32_t facts = facts_of(r->when);
+	struct ways ways = { 0 };
 	unsigned i;
 
-	if (facts == 0)
+	ways_past(&ways, r, w->caller, w->gate);
+	for (i = 0; i < ways.n; i++)
+		tell(w, "to pass", "%s", ways.list[i]);
+	if (ways.n == 0)
 		tell(w, "to pass", "a trust rule above line %u: this one is for everybody",
 		    r->place.line);
-	for (i = 0; i < FACT_COUNT; i++)
-		if ((facts & FACT_BIT(i)) && advice[i] != NULL)
-			tell(w, "to pass", "%s", advice[i]);
+	ways_clear(&ways);
 }
 
 static void
@@ -362,6 +232,8 @@ tell_greylist(struct walk *w)
 	if (w->refusal == NULL)
 		tell(w, "to pass", "come back %s, from any host of the same identity; or: "
 		    "smtpctl grey allow client=%s", buf_str(&times), ip_text(&f->client).s);
+	if (w->refusal == NULL && r->when != NULL)
+		tell_ways(w, r);
 	buf_free(&times);
 	grey_ask_clear(&ask);
 }
@@ -383,7 +255,7 @@ tell_verdict(struct walk *w)
 
 	if (w->waits > 0)
 		tell(w, "waits", "%u seconds in all", w->waits);
-	add_words(&missing, w->missing);
+	add_words(&missing, w->caller, w->missing);
 	if (w->uncertain)
 		tell(w, "uncertain", "some rules are open; give %s", buf_str(&missing));
 	buf_free(&missing);
@@ -394,12 +266,14 @@ tell_verdict(struct walk *w)
 		tell(w, "verdict", "%s at %s, by rule %u (line %u%s)", action_name(r->action),
 		    phase_name(r->at), r->number, r->place.line,
 		    w->gate->built_in ? " of the built-in gate" : "");
+	if (w->refusal != NULL && rule_is_softened(r, &w->caller->facts))
+		tell(w, "softened", "carried out as tempfail: DNS gave no answer");
 	if (w->caller->denied && w->refusal == NULL)
 		tell(w, "ledger", "the operator denied this caller; a greylist rule refuses him");
 	if (w->grey != NULL)
 		tell_greylist(w);
 	if (w->refusal != NULL)
-		tell_remedies(w, w->refusal);
+		tell_ways(w, w->refusal);
 }
 
 static void
@@ -408,7 +282,7 @@ explain(struct caller *caller, const struct conf *conf)
 	struct walk w = { .gate = &conf->gate, .caller = caller, .out = output_new(OUTPUT_TABLE) };
 	enum phase phase;
 
-	tell_facts(&w);
+	caller_show(caller, conf, w.out);
 	if (conf->gate.built_in)
 		output_note(w.out, "rules of the built-in gate (smtpctl config show prints it)");
 	else
@@ -434,7 +308,7 @@ gate_explain(int n, char **words)
 	conf = smtpctl_conf();
 	if (conf == NULL)
 		return EXIT_FAILED;
-	why = caller_read(&caller, n - 2, words + 2);
+	why = caller_read(&caller, conf, n - 2, words + 2);
 	if (why != NULL)
 		status = smtpctl_usage("%s", why);
 	else if (caller_ask_dns(&caller, conf, &why) < 0)

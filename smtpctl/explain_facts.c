@@ -1,24 +1,24 @@
 /*
- * What there is to know of a caller, without a session (explain.h).
+ * What the words of the call say of a caller (explain.h): what he would say himself, and what would
+ * be known of him.
  *
- * The words of the call give what he would say himself; DNS is asked by the same functions that the
- * session uses, on an engine of our own; the ledger is asked if a server runs.  What nobody gave
- * and nobody can be asked about is assumed not to be so, and shown as assumed.
+ * What nobody gave and nobody can be asked about is assumed, and shown as assumed: that it is not
+ * so, that this is his only connection, that it is now.  A word that is not understood is an error:
+ * nothing may be explained of somebody else than was meant.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <event2/event.h>
+#include <strings.h>
+#include <time.h>
 
 #include "conf/conf.h"
 #include "filters/rdns.h"
-#include "filters/spf.h"
+#include "lib/clock.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/quantity.h"
-#include "smtpctl/client.h"
 #include "smtpctl/explain.h"
-#include "smtpctl/lookups.h"
 
 /* --- the words --- */
 
@@ -96,6 +96,56 @@ read_size(struct caller *c, const char *value)
 	return NULL;
 }
 
+/* NULL, or what is wrong with the value (caller frees). */
+static char *
+read_count(const char *key, const char *value, uint32_t *out)
+{
+	uint64_t n;
+
+	if (quantity_parse(value, strlen(value), &n) != QUANTITY_COUNT || n > UINT32_MAX)
+		return xasprintf("%s%s: that is no number", key, value);
+	*out = (uint32_t)n;
+	return NULL;
+}
+
+static char *
+read_rate(struct caller *c, const char *value)
+{
+	c->facts.known |= FACT_BIT(FACT_RATE);
+	return read_count("rate=", value, &c->rate);
+}
+
+static char *
+read_connections(struct caller *c, const char *value)
+{
+	char *why = read_count("connections=", value, &c->facts.connections);
+
+	c->facts.network_connections = c->facts.connections;
+	c->facts.known |= FACT_BIT(FACT_CONNECTIONS);
+	return why;
+}
+
+static char *
+read_unknown(struct caller *c, const char *value)
+{
+	c->facts.known |= FACT_BIT(FACT_UNKNOWN_RECIPIENTS);
+	return read_count("unknown-recipients=", value, &c->unknown_recipients);
+}
+
+static char *
+read_time(struct caller *c, const char *value)
+{
+	unsigned hour, minute;
+	int end = 0;
+
+	if (sscanf(value, "%2u:%2u%n", &hour, &minute, &end) != 2 || value[end] != '\0' ||
+	    hour > 23 || minute > 59)
+		return xasprintf("time=%s: that is no time of the day, such as 22:30", value);
+	c->facts.minute = (uint16_t)(hour * 60 + minute);
+	c->facts.known |= FACT_BIT(FACT_TIME);
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	enum fact fact;
@@ -108,6 +158,10 @@ static const struct {
 	{ "from=", FACT_SENDER, read_from },
 	{ "to=", FACT_RECIPIENT, read_to },
 	{ "size=", FACT_SIZE, read_size },
+	{ "rate=", FACT_RATE, read_rate },
+	{ "connections=", FACT_CONNECTIONS, read_connections },
+	{ "unknown-recipients=", FACT_UNKNOWN_RECIPIENTS, read_unknown },
+	{ "time=", FACT_TIME, read_time },
 };
 #define VALUES (sizeof(values) / sizeof(values[0]))
 
@@ -127,11 +181,16 @@ static const struct {
 };
 #define SIGNS (sizeof(signs) / sizeof(signs[0]))
 
+/* HELO stands in for a null sender (RFC 7208 2.4). */
 const char *
-caller_word(enum fact fact)
+caller_word(const struct caller *c, enum fact fact)
 {
 	size_t i;
 
+	if (fact == FACT_HELO_RESOLVES || (fact == FACT_SPF && c->facts.sender != NULL))
+		return "helo=";
+	if (fact == FACT_SENDER_DOMAIN || fact == FACT_SPF)
+		return "from=";
 	if (fact == FACT_SPF)
 		fact = FACT_SENDER;
 	for (i = 0; i < VALUES; i++)
@@ -156,12 +215,28 @@ read_word(struct caller *c, const char *word)
 			c->facts.known |= FACT_BIT(signs[i].fact);
 			return NULL;
 		}
-	return xasprintf("\"%s\" is none of client=, name=, helo=, from=, to=, size=, "
-	    "early-talker, pipelining, trapped, known-correspondent, authenticated, tls", word);
+	return xasprintf("\"%s\" is none of client=, name=, helo=, from=, to=, size=, rate=, "
+	    "connections=, unknown-recipients=, time=, early-talker, pipelining, trapped, "
+	    "known-correspondent, authenticated, tls", word);
 }
 
-/* Facts without a word are assumed not to be so; those that this version does not find out have
- * failed, as they do in a session. */
+/* A caller who is there has connected once. */
+static void
+assume_counts(struct caller *c)
+{
+	time_t now = (time_t)clock_now();
+	struct tm tm;
+
+	if (c->assumed & FACT_BIT(FACT_RATE))
+		c->rate = 1;
+	if (c->assumed & FACT_BIT(FACT_CONNECTIONS))
+		c->facts.connections = c->facts.network_connections = 1;
+	if ((c->assumed & FACT_BIT(FACT_TIME)) && localtime_r(&now, &tm) != NULL)
+		c->facts.minute = (uint16_t)(tm.tm_hour * 60 + tm.tm_min);
+}
+
+/* What nobody can be asked about; what this version does not find out has failed, as it does in a
+ * session. */
 static void
 assume(struct caller *c)
 {
@@ -169,9 +244,11 @@ assume(struct caller *c)
 	size_t s;
 
 	for (s = 0; s < SIGNS; s++)
-		if (!(c->facts.known & FACT_BIT(signs[s].fact)))
-			c->assumed |= FACT_BIT(signs[s].fact);
-	c->assumed |= FACT_BIT(FACT_UNKNOWN_RECIPIENTS);
+		c->assumed |= FACT_BIT(signs[s].fact);
+	c->assumed |= FACT_BIT(FACT_RATE) | FACT_BIT(FACT_CONNECTIONS) |
+	    FACT_BIT(FACT_UNKNOWN_RECIPIENTS) | FACT_BIT(FACT_TIME);
+	c->assumed &= ~c->facts.known;
+	assume_counts(c);
 	c->facts.known |= c->assumed;
 	for (i = 0; i < FACT_COUNT; i++)
 		if (!fact_is_evaluated((enum fact)i)) {
@@ -181,8 +258,43 @@ assume(struct caller *c)
 		}
 }
 
+/* The caller calls himself as we call ourselves. */
+static bool
+is_own_name(const struct conf *conf, const char *helo)
+{
+	struct ip claimed;
+	unsigned i;
+
+	if (strcasecmp(helo, conf->host) == 0)
+		return true;
+	for (i = 0; i < conf->lookup.domains_n; i++)
+		if (strcasecmp(helo, conf->lookup.domains[i].name) == 0)
+			return true;
+	if (!ip_parse_literal(helo, strlen(helo), &claimed) && !ip_parse(helo, &claimed))
+		return false;
+	for (i = 0; i < conf->listeners_n; i++)
+		if (ip_equal(&claimed, &conf->listeners[i].ip))
+			return true;
+	return false;
+}
+
+static void
+apply_conf(struct caller *c, const struct conf *conf)
+{
+	const struct gate *gate = &conf->gate;
+	unsigned i;
+
+	if (c->facts.helo != NULL)
+		c->facts.helo_own = is_own_name(conf, c->facts.helo);
+	for (i = 0; i < gate->meters_n; i++)
+		c->facts.meters[i] =
+		    gate->meters[i].fact == FACT_RATE ? c->rate : c->unknown_recipients;
+	if (gate->lists == NULL)
+		c->facts.known |= FACT_BIT(FACT_DNSBL) | FACT_BIT(FACT_DNSWL);
+}
+
 char *
-caller_read(struct caller *c, int n, char **words)
+caller_read(struct caller *c, const struct conf *conf, int n, char **words)
 {
 	char *why = NULL;
 	int i;
@@ -191,130 +303,11 @@ caller_read(struct caller *c, int n, char **words)
 		why = read_word(c, words[i]);
 	if (why == NULL && c->facts.client.family == 0)
 		why = xstrdup("client=IP is missing");
-	if (why == NULL)
-		assume(c);
-	return why;
-}
-
-/* --- DNS --- */
-
-/* All is asked at once. */
-struct questions {
-	struct caller *caller;
-	struct event_base *base;
-	unsigned pending;
-};
-
-static void
-answered(struct questions *q)
-{
-	if (--q->pending == 0)
-		event_base_loopbreak(q->base);
-}
-
-static void
-on_rdns(const struct rdns *r, void *arg)
-{
-	struct questions *q = arg;
-	struct caller *c = q->caller;
-
-	c->name = r->name != NULL ? xstrdup(r->name) : NULL;
-	c->claimed = r->claimed != NULL ? xstrdup(r->claimed) : NULL;
-	c->rdns_why = r->why != NULL ? xstrdup(r->why) : NULL;
-	c->facts.rdns = r->status;
-	c->facts.name = c->name;
-	c->facts.claimed = c->claimed;
-	c->facts.known |= FACT_BIT(FACT_RDNS) | FACT_BIT(FACT_S25R);
-	/* "temperror" is an answer to `rdns`; to `s25r` it is none */
-	if (r->status == RDNS_TEMPERROR)
-		c->facts.failed |= FACT_BIT(FACT_S25R);
-	answered(q);
-}
-
-static void
-on_spf(const struct spf_answer *a, void *arg)
-{
-	struct questions *q = arg;
-	struct caller *c = q->caller;
-
-	c->spf_why = xstrdup(a->why);
-	/* a blanket pass names nobody */
-	if (a->result == AUTH_PASS && !a->blanket)
-		c->spf_domain = xstrdup(a->domain);
-	c->facts.spf = a->result;
-	c->facts.spf_domain = c->spf_domain;
-	c->facts.known |= FACT_BIT(FACT_SPF);
-	answered(q);
-}
-
-/* The name that was given counts for macros as well. */
-static void
-ask_spf(struct questions *q, const char *host)
-{
-	const struct caller *c = q->caller;
-	const char *const names[] = { c->name };
-	struct spf_question question = { .client = c->facts.client, .sender = c->facts.sender,
-		.helo = c->facts.helo, .host = host, .names_known = c->name_given,
-		.names_n = c->name != NULL, .names = names };
-
-	(void)spf_ask(&question, on_spf, q);
-	q->pending++;
-}
-
-int
-caller_ask_dns(struct caller *c, const struct conf *conf, char **why)
-{
-	struct questions q = { .caller = c };
-	bool sender = c->facts.known & FACT_BIT(FACT_SENDER);
-
-	if (c->name_given && !sender)
-		return 0;
-	q.base = lookups_begin(conf, why);
-	if (q.base == NULL)
-		return -1;
-	if (!c->name_given) {
-		(void)rdns_ask(&c->facts.client, on_rdns, &q);
-		q.pending++;
-	}
-	if (sender)
-		ask_spf(&q, conf->host);
-	event_base_dispatch(q.base);
-	lookups_end();
-	return 0;
-}
-
-/* --- the ledger --- */
-
-static void
-on_record(const struct field *fields, void *arg)
-{
-	const char *state = field_get(fields, "state");
-	struct caller *c = arg;
-
-	if (state == NULL)
-		return;
-	if (strcmp(state, "trapped") == 0) {
-		c->facts.trapped = true;
-		c->assumed &= ~FACT_BIT(FACT_TRAPPED);
-	}
-	c->allowed = c->allowed || strcmp(state, "allowed") == 0;
-	c->denied = c->denied || strcmp(state, "denied") == 0;
-	c->passed = c->passed || strcmp(state, "caller") == 0;
-}
-
-void
-caller_ask_ledger(struct caller *c)
-{
-	struct ip_text ip = ip_text(&c->facts.client);
-	char *client = xasprintf("client=%s", ip.s), *why = NULL;
-	const char *words[] = { "grey", "list", client };
-	struct request r = { .n = 3, .words = words, .record = on_record, .arg = c };
-
-	c->ledger_asked = client_request(&r, true, &why) == 0;
-	if (c->ledger_asked)
-		c->assumed &= ~FACT_BIT(FACT_TRAPPED);
-	free(why);
-	free(client);
+	if (why != NULL)
+		return why;
+	assume(c);
+	apply_conf(c, conf);
+	return NULL;
 }
 
 void
@@ -322,9 +315,9 @@ caller_free(struct caller *c)
 {
 	free(c->rdns_why);
 	free(c->spf_why);
-	free(c->spf_domain);
 	free(c->name);
 	free(c->claimed);
 	free(c->sender);
 	free(c->recipient);
+	free(c->spf_domain);
 }

@@ -223,10 +223,25 @@ def test_pause_in(mx):
 
 def test_stats(mx):
     text, objects = both(mx, "stats")
-    assert {"master", "session", "queue", "control", "resolver"} <= {o["role"] for o in objects}
+    assert {"master", "session", "queue", "control", "resolver", "ledger", "lookup"} <= {o["role"] for o in objects}
     assert {o["process"] for o in objects if o["role"] == "master"} >= {"session", "queue", "control"}
     assert "\nqueue 0\n" in text
     both(mx, "stats")  # asking costs no role its connection
+
+
+def test_stats_of_ledger_and_lookup(mx):
+    def counted():
+        [ledger] = [o for o in mx.ctl("stats") if o["role"] == "ledger" and "open" in o]
+        [lookup] = [o for o in mx.ctl("stats") if o["role"] == "lookup"]
+        return ledger, lookup
+    ledger, lookup = counted()
+    assert ledger["open"] is True and ledger["flush_failures"] == ledger["sync_failures"] == 0
+    assert lookup["domains"] == 1 and lookup["tables"] == 2 and lookup["table_errors"] == 0
+    with Client(mx.port, source="127.0.2.9") as c:
+        assert c.mail("a@stats.example", "alice@example.org").code == 450
+    now = wait_for(lambda: [both for both in [counted()] if both[0]["decisions"] > ledger["decisions"]], "a decision")
+    assert now[0][0]["held"] == ledger["held"] + 1
+    assert now[0][1]["recipients"] == lookup["recipients"] + 1
 
 
 # --- what the ledger knows ---
@@ -334,6 +349,12 @@ def test_explain_agrees_with_the_server(mx):
         with Client(mx.port, source=source) as c:
             assert c.mail("a@agree.example", "alice@example.org", helo="h.example").code == expected
         assert verdict(found).startswith("let in" if expected == 250 else "greylist")
+
+
+def test_explain_asks_the_ledger_whom_the_recipient_wrote_to(mx):
+    words = ["client=127.0.2.1", "from=friend@far.example", "to=alice@example.org"]
+    assert facts(explain(mx, *words))["known-correspondent"] == "no"
+    assert not [o for o in explain(mx, *words) if o.get("fact") == "known-correspondent" and o.get("why")]
 
 
 # --- addresses, names, configuration ---
