@@ -1,12 +1,13 @@
 /*
  * Framing, coalesced writes and descriptor passing over one stream socket (channel.h).
  *
- * Writes gather in one buffer and leave at the end of the loop's turn, so a role that handles fifty requests answers
- * them with one system call.  A descriptor travels with the first octet of its message: the kernel never merges two
- * sendmsg()s that carry descriptors, so the order of descriptors received is the order of the messages that are
- * flagged to have one.
+ * Writes gather in one buffer and leave at the end of the loop's turn, so a role that handles fifty
+ * requests answers them with one system call.  A descriptor travels with the first octet of its
+ * message: the kernel never merges two sendmsg()s that carry descriptors, so the order of
+ * descriptors received is the order of the messages that are flagged to have one.
  *
- * Memory is freed at the end of the turn (a pending event), never inside the channel's own callback.
+ * Memory is freed at the end of the turn (a pending event), never inside the channel's own
+ * callback.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -154,7 +155,8 @@ break_off(struct channel *ch, bool faulty)
 	if (ch->broken || ch->freed)
 		return;
 	if (faulty)
-		log_warning("channel.nonsense", F_STR("what", "a message that cannot be read or sent; the channel is closed"));
+		log_warning("channel.nonsense",
+		    F_STR("what", "a message that cannot be read or sent; the channel is closed"));
 	ch->broken = true;
 	ch->faulty = faulty;
 	event_del(&ch->readable);

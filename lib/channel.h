@@ -1,12 +1,14 @@
 /*
- * Messages between two processes over a connected stream socket: typed, length-prefixed, with an optional descriptor.
- * One encoder, one bounds-checked decoder.  Used between roles (peer.h) and on the control socket (ctl.h).
+ * Messages between two processes over a connected stream socket: typed, length-prefixed, with an
+ * optional descriptor.  One encoder, one bounds-checked decoder.  Used between roles (peer.h) and on
+ * the control socket (ctl.h).
  *
- * On the wire, little endian: u32 length of what follows the header, u16 type, u16 flags (1: a descriptor comes with
- * it), u64 id; then the payload, written with buf_add_*() and read with cursor_*().
+ * On the wire, little endian: u32 length of what follows the header, u16 type, u16 flags (1: a
+ * descriptor comes with it), u64 id; then the payload, written with buf_add_*() and read with
+ * cursor_*().
  *
- * What the other side sends is data.  A message that is too long, has an impossible flag or is not read to its end
- * exactly by its handler ends the channel (closed callback), never the program.
+ * What the other side sends is data.  A message that is too long, has an impossible flag or is not
+ * read to its end exactly by its handler ends the channel (closed callback), never the program.
  */
 #ifndef LIB_CHANNEL_H
 #define LIB_CHANNEL_H
@@ -34,9 +36,9 @@ struct message {
 int message_take_fd(struct message *);
 
 struct channel_ops {
-	/* One message.  Return false when it makes no sense: the channel is then closed.  A handler that returns true
-	 * must have read the body to its end (checked: cursor_done), unless it leaves it on purpose by
-	 * message_skip(). */
+	/* One message.  Return false when it makes no sense: the channel is then closed.  A handler
+	 * that returns true must have read the body to its end (checked: cursor_done), unless it
+	 * leaves it on purpose by message_skip(). */
 	bool (*message)(struct channel *, struct message *, void *arg);
 	/* The other side is gone or was thrown out.  Called once, from the loop; the channel is freed afterwards. */
 	void (*closed)(struct channel *, void *arg);
@@ -51,8 +53,8 @@ void channel_free(struct channel *);
 
 /* Begins a message; fill the buf that comes back with buf_add_*(), then channel_end.  One at a time. */
 struct buf *channel_begin(struct channel *, uint16_t type, uint64_t id);
-/* Ends it; FD (or -1) is passed on and closed here.  Nothing is sent before the end of the loop's turn, so that many
- * messages go in one call. */
+/* Ends it; FD (or -1) is passed on and closed here.  Nothing is sent before the end of the loop's
+ * turn, so that many messages go in one call. */
 void channel_end(struct channel *, int fd);
 /* A message without payload. */
 void channel_send(struct channel *, uint16_t type, uint64_t id);
@@ -67,8 +69,8 @@ int channel_flush(struct channel *);
 int channel_fd(const struct channel *);
 /* In the closed callback: the other side did not leave, it was thrown out. */
 bool channel_is_faulty(const struct channel *);
-/* In a child, right after the fork and after the parent's loop was freed: closes what the parent's channels hold,
- * descriptors under way included, and forgets them. */
+/* In a child, right after the fork and after the parent's loop was freed: closes what the parent's
+ * channels hold, descriptors under way included, and forgets them. */
 void channels_forget_inherited(void);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The answering side of smtpctl's requests (ctl.h): one list of open requests a process, fed by the control role.
+ * The answering side of smtpctl's requests (ctl.h): one list of open requests a process, fed by the
+ * control role.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -213,8 +214,8 @@ ctl_busy(struct ctl *c)
 	return c->peer != NULL && (c->paused || channel_backlog(c->peer->channel) > BUSY);
 }
 
-/* The channel to the control role is shared by all requests: when it has drained, all who wait for no more than that
- * go on. */
+/* The channel to the control role is shared by all requests: when it has drained, all who wait for
+ * no more than that go on. */
 static void
 on_drained(struct channel *ch, void *arg)
 {

@@ -1,7 +1,8 @@
 /*
- * smtpctl's requests, as a role answers them.  A request is a list of words ("queue", "list", "from=a@b"); an answer is
- * any number of records (lists of fields) and pieces of text, then one end with an exit status.  The control role
- * authenticates the caller and forwards; the role whose object it is registers a handler.
+ * smtpctl's requests, as a role answers them.  A request is a list of words ("queue", "list",
+ * "from=a@b"); an answer is any number of records (lists of fields) and pieces of text, then one
+ * end with an exit status.  The control role authenticates the caller and forwards; the role whose
+ * object it is registers a handler.
  */
 #ifndef LIB_CTL_H
 #define LIB_CTL_H
@@ -26,8 +27,8 @@ enum ctl_type {
 	CTL_CONTENT_END
 };
 
-/* One request being answered.  Lives until ctl_end, or until the caller went away: then ctl_gone is true and output
- * is dropped, but ctl_end must still be called. */
+/* One request being answered.  Lives until ctl_end, or until the caller went away: then ctl_gone is
+ * true and output is dropped, but ctl_end must still be called. */
 struct ctl;
 
 /* Handles "OBJECT VERB ...": WORDS[0] is the object; WORDS has N strings, valid during the call. */
@@ -43,8 +44,8 @@ void ctl_end(struct ctl *, int status, const char *why);
 /* Who asks. */
 uint32_t ctl_uid(const struct ctl *);
 bool ctl_gone(const struct ctl *);
-/* True while the caller reads slower than we produce: wait for DRAINED (called once, also when the caller went away)
- * before going on. */
+/* True while the caller reads slower than we produce: wait for DRAINED (called once, also when the
+ * caller went away) before going on. */
 bool ctl_busy(struct ctl *);
 void ctl_on_drained(struct ctl *, void (*drained)(struct ctl *, void *), void *arg);
 

@@ -1,6 +1,6 @@
 /*
- * The peers of this process: who is connected now, and which module handles what they say (peer.h).  One registry a
- * process; the loop is its only caller.
+ * The peers of this process: who is connected now, and which module handles what they say
+ * (peer.h).  One registry a process; the loop is its only caller.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /*
- * The other roles, as seen from inside one.  The master connects each pair that the role table names by a socketpair,
- * and again whenever one of the two was restarted; a role only says what it does with messages of a kind, and what it
- * does when a peer goes.
+ * The other roles, as seen from inside one.  The master connects each pair that the role table
+ * names by a socketpair, and again whenever one of the two was restarted; a role only says what it
+ * does with messages of a kind, and what it does when a peer goes.
  *
- * The upper byte of a message's type is its subject (enum subject): the module whose header defines it.  A module
- * registers one handler a subject; so the resolver's client code and the ledger's live in one process without
- * knowing of each other.
+ * The upper byte of a message's type is its subject (enum subject): the module whose header defines
+ * it.  A module registers one handler a subject; so the resolver's client code and the ledger's
+ * live in one process without knowing of each other.
  */
 #ifndef LIB_PEER_H
 #define LIB_PEER_H
@@ -51,8 +51,8 @@ struct peer {
 struct subject_ops {
 	/* As channel_ops.message. */
 	bool (*message)(struct peer *, struct message *);
-	/* A peer was connected, or is gone (its requests will never be answered).  Called for every peer; may be NULL.
-	 * While DOWN runs the peer can no longer be written to. */
+	/* A peer was connected, or is gone (its requests will never be answered).  Called for every
+	 * peer; may be NULL. While DOWN runs the peer can no longer be written to. */
 	void (*up)(struct peer *);
 	void (*down)(struct peer *);
 };
@@ -69,7 +69,8 @@ void peer_each(enum role, void (*visit)(struct peer *, void *), void *arg);
 struct peer *peer_connect(enum role, unsigned instance, int fd);
 /* Drops it without a DOWN callback to its own subject handlers being skipped: all get DOWN. */
 void peer_disconnect(struct peer *);
-/* In a child of the master, right after the fork: the master's loop and connections are closed, its subjects forgotten. */
+/* In a child of the master, right after the fork: the master's loop and connections are closed, its
+ * subjects forgotten. */
 void peer_forget_inherited(void);
 /* The loop of this process. */
 struct event_base *peer_base(void);

@@ -1,10 +1,11 @@
 /*
  * The child's side of a role (role.h): what the process does that the master has just forked.
  *
- * It opens what must be open, gives up ids, files and system calls, connects the peers it was born with, and runs its
- * loop.  Later peers come by message from the master, whenever one of them was started anew.  A role that loses its
- * master ends; one that threw out a peer asks the master for a new channel, since nobody else can make one.  What must
- * never happen: that the role's own code runs before the confinement is complete.
+ * It opens what must be open, gives up ids, files and system calls, connects the peers it was born
+ * with, and runs its loop.  Later peers come by message from the master, whenever one of them was
+ * started anew.  A role that loses its master ends; one that threw out a peer asks the master for a
+ * new channel, since nobody else can make one.  What must never happen: that the role's own code
+ * runs before the confinement is complete.
  */
 #include <sys/prctl.h>
 

@@ -1,7 +1,7 @@
 /*
- * Roles: one binary, one table of processes, one function that makes a process of a row.  The table itself is
- * smtpd/roles.c; this is what any row of it is, and what a process that was made of one may call.  The master's side is
- * role_master.h.
+ * Roles: one binary, one table of processes, one function that makes a process of a row.  The table
+ * itself is smtpd/roles.c; this is what any row of it is, and what a process that was made of one
+ * may call.  The master's side is role_master.h.
  */
 #ifndef LIB_ROLE_H
 #define LIB_ROLE_H
@@ -39,13 +39,15 @@ struct role_spec {
 const char *role_name(enum role);
 /* How many processes a row makes that is `per_core`. */
 unsigned role_cores(void);
-/* FOLDER of the spool as this role sees it: "/" when it is chrooted there, "SPOOL/FOLDER" when not.  The caller frees. */
+/* FOLDER of the spool as this role sees it: "/" when it is chrooted there, "SPOOL/FOLDER" when not.
+ * The caller frees. */
 char *role_path(const char *spool, const char *folder);
 /* Ends this process; never returns. */
 void role_exit(int status) __attribute__((noreturn));
 
-/* The child's first half, for tests of the confinement: gives up ids and files as SPEC says and applies the sandbox.  Never
- * leaves a process with root's ids.  0; or -1, logged, and then the caller must end. */
+/* The child's first half, for tests of the confinement: gives up ids and files as SPEC says and
+ * applies the sandbox.  Never leaves a process with root's ids.  0; or -1, logged, and then the
+ * caller must end. */
 int role_confine(const struct role_spec *, const char *chroot_path, uid_t uid, gid_t gid, const char *account);
 
 #endif

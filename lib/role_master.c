@@ -1,14 +1,15 @@
 /*
  * The master's side of the roles (role_master.h): fork, connect, restart, end.
  *
- * The master keeps one channel to each child.  Pairs of children are connected by the master making a socketpair and
- * sending one end to each; whoever is started later gets its ends while it is forked, whoever lives already gets a
- * message.  So a restarted role is connected anew with all its peers, and they with it, by the same few lines.
+ * The master keeps one channel to each child.  Pairs of children are connected by the master making
+ * a socketpair and sending one end to each; whoever is started later gets its ends while it is
+ * forked, whoever lives already gets a message.  So a restarted role is connected anew with all its
+ * peers, and they with it, by the same few lines.
  *
- * The master itself reads nothing from the network, and nothing from its children but SUBJECT_ROLE and the subjects that
- * smtpd/ registers for it (the request for a local delivery process).  What must never happen: that a child holds a
- * descriptor which is another's, because then nobody would notice when that other is gone, and what is confined could
- * speak in its name.
+ * The master itself reads nothing from the network, and nothing from its children but SUBJECT_ROLE
+ * and the subjects that smtpd/ registers for it (the request for a local delivery process).  What
+ * must never happen: that a child holds a descriptor which is another's, because then nobody would
+ * notice when that other is gone, and what is confined could speak in its name.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -186,8 +187,8 @@ close_links(const struct role_process *p)
 		close(p->links[i].fd);
 }
 
-/* In the child everything that is the master's is closed, then it becomes P->spec.  Signals wait meanwhile: their handler
- * would write to the master's own pipe. */
+/* In the child everything that is the master's is closed, then it becomes P->spec.  Signals wait
+ * meanwhile: their handler would write to the master's own pipe. */
 static pid_t
 fork_process(struct role_process *p)
 {

@@ -1,6 +1,6 @@
 /*
- * The master: makes a process of every row of the table, connects those that the table names, starts anew what dies,
- * and ends all in order.  One a program; runs on peer_base().
+ * The master: makes a process of every row of the table, connects those that the table names,
+ * starts anew what dies, and ends all in order.  One a program; runs on peer_base().
  */
 #ifndef LIB_ROLE_MASTER_H
 #define LIB_ROLE_MASTER_H
@@ -15,21 +15,24 @@ struct role_master {
 	const char *run_user;   /* USER_SMTPD, looked up only when started as root */
 	const char *queue_user; /* USER_SMTPQ */
 	unsigned patience;      /* seconds that a row has to end before it is killed; 0: ROLE_PATIENCE */
-	/* In each child, first: closes what only the master or some roles may hold.  Channels and the loop are closed already. */
+	/* In each child, first: closes what only the master or some roles may hold.  Channels and
+	 * the loop are closed already. */
 	void (*forked)(const struct role_spec *);
 	void (*ended)(void);    /* all children are gone after role_master_stop */
 };
 #define ROLE_PATIENCE 20
 
-/* Forks every row, connects the peers, restarts what dies: at once, then after 1, 2, 4 ... 60 s while it dies within a
- * minute of its start.  A channel between two living roles that one of them closed because of what came over it is made
- * anew after a second.  0; or -1 with *WHY (caller frees) when nothing was started. */
+/* Forks every row, connects the peers, restarts what dies: at once, then after 1, 2, 4 ... 60 s
+ * while it dies within a minute of its start.  A channel between two living roles that one of them
+ * closed because of what came over it is made anew after a second.  0; or -1 with *WHY (caller
+ * frees) when nothing was started. */
 int role_master_start(const struct role_master *, char **why);
-/* Ends the children, last row first, each when the one before is gone (after PATIENCE without mercy), role_spawn's last. */
+/* Ends the children, last row first, each when the one before is gone (after PATIENCE without
+ * mercy), role_spawn's last. */
 void role_master_stop(void);
-/* A process that is no row of the table but like one: confined as SPEC says, with these ids (when root), connected with
- * instance 0 of role TO as SPEC->role number INSTANCE; CONF goes to its prepare and start.  It is not restarted.  When the
- * fork fails TO sees the peer come and go. */
+/* A process that is no row of the table but like one: confined as SPEC says, with these ids (when
+ * root), connected with instance 0 of role TO as SPEC->role number INSTANCE; CONF goes to its
+ * prepare and start.  It is not restarted.  When the fork fails TO sees the peer come and go. */
 void role_spawn(const struct role_spec *, unsigned instance, uid_t, gid_t, const char *account, enum role to,
     const void *conf);
 /* Instead of role_spawn: TO sees the peer come and go at once. */

@@ -1,6 +1,6 @@
 /*
- * What the master (role_master.c) and the process it has just forked (role.c) have between them: everything that a process
- * needs to become a role, and the messages of SUBJECT_ROLE.
+ * What the master (role_master.c) and the process it has just forked (role.c) have between them:
+ * everything that a process needs to become a role, and the messages of SUBJECT_ROLE.
  */
 #ifndef LIB_ROLE_RUN_H
 #define LIB_ROLE_RUN_H
@@ -35,8 +35,8 @@ struct role_process {
 	unsigned links_n;
 };
 
-/* In the forked process, which holds nothing of the master's any more and has all signals blocked: becomes the role.  Never
- * returns. */
+/* In the forked process, which holds nothing of the master's any more and has all signals blocked:
+ * becomes the role.  Never returns. */
 void role_run(const struct role_process *) __attribute__((noreturn));
 
 #endif

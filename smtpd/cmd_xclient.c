@@ -1,6 +1,7 @@
 /*
- * XCLIENT (Postfix's XCLIENT_README): a listed peer, a proxy or a test, says whose connection this really is.  All that
- * follows is judged for that client, from the door on, pause included; the reply is a new banner.
+ * XCLIENT (Postfix's XCLIENT_README): a listed peer, a proxy or a test, says whose connection this
+ * really is.  All that follows is judged for that client, from the door on, pause included; the
+ * reply is a new banner.
  */
 #include <stdlib.h>
 

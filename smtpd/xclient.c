@@ -1,9 +1,10 @@
 /*
  * Reading XCLIENT's attributes (xclient.h): one table, one function for each attribute.
  *
- * The caller is believed, since the operator listed him, and still may be wrong: a value that could not have come from a
- * connection (an address that is none, a name with odd octets, a port above 65535) makes the whole command invalid, and
- * nothing of it counts.  HELO and PROTO are checked and not kept: the client says both anew.
+ * The caller is believed, since the operator listed him, and still may be wrong: a value that could
+ * not have come from a connection (an address that is none, a name with odd octets, a port above
+ * 65535) makes the whole command invalid, and nothing of it counts.  HELO and PROTO are checked and
+ * not kept: the client says both anew.
  */
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * The attributes of XCLIENT (Postfix's XCLIENT_README): "NAME=mail.example.net ADDR=192.0.2.1 ...", values in xtext.
- * Syntax only: no session.
+ * The attributes of XCLIENT (Postfix's XCLIENT_README): "NAME=mail.example.net ADDR=192.0.2.1 ...",
+ * values in xtext.  Syntax only: no session.
  */
 #ifndef SMTPD_XCLIENT_H
 #define SMTPD_XCLIENT_H
@@ -19,8 +19,8 @@ struct xclient {
 	char *login;   /* or NULL */
 };
 
-/* LEN octets behind the verb.  Of an attribute that is given twice the last counts.  False, and nothing to free, when they
- * cannot be read; else xclient_free() OUT. */
+/* LEN octets behind the verb.  Of an attribute that is given twice the last counts.  False, and
+ * nothing to free, when they cannot be read; else xclient_free() OUT. */
 bool xclient_parse(const char *, size_t len, struct xclient *out);
 void xclient_free(struct xclient *);
 /* For the reply to what cannot be read. */

@@ -1,7 +1,7 @@
 /*
- * Fuzz target: octets and descriptors from the other side of a channel, in pieces of any length, to a handler that does any
- * of what handlers do.  Whatever comes: the owner hears of the end at most once, no message after it, and no descriptor
- * stays open.
+ * Fuzz target: octets and descriptors from the other side of a channel, in pieces of any length, to
+ * a handler that does any of what handlers do.  Whatever comes: the owner hears of the end at most
+ * once, no message after it, and no descriptor stays open.
  */
 #include <sys/socket.h>
 

@@ -1,6 +1,7 @@
 /*
- * Fuzz target: a message's text in any pieces.  The reader must find what the slower reading of the same rules finds
- * (regress/unit/data_reference.h), and nothing that is sent onward may hold a bare CR, a bare LF or a NUL.
+ * Fuzz target: a message's text in any pieces.  The reader must find what the slower reading of the
+ * same rules finds (regress/unit/data_reference.h), and nothing that is sent onward may hold a bare
+ * CR, a bare LF or a NUL.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * Fuzz target: what stands behind a path in MAIL and RCPT, and the attributes of XCLIENT.  What is taken lies inside the
- * line, in order, and holds only the octets that its syntax has.
+ * Fuzz target: what stands behind a path in MAIL and RCPT, and the attributes of XCLIENT.  What is
+ * taken lies inside the line, in order, and holds only the octets that its syntax has.
  */
 #include <stddef.h>
 #include <stdint.h>

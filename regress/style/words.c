@@ -1,5 +1,6 @@
 /*
- * For the manual's check: every word that the configuration knows, a line each, "keyword WORD" and "limit NAME".
+ * For the manual's check: every word that the configuration knows, a line each, "keyword WORD" and
+ * "limit NAME".
  */
 #include <stdio.h>
 

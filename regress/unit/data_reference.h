@@ -1,6 +1,6 @@
 /*
- * What the reader of a message's text must find, said a second time and the slow way: over the whole text at once.  For its
- * unit test and its fuzz target.
+ * What the reader of a message's text must find, said a second time and the slow way: over the
+ * whole text at once.  For its unit test and its fuzz target.
  */
 #ifndef UNIT_DATA_REFERENCE_H
 #define UNIT_DATA_REFERENCE_H

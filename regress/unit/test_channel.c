@@ -1,6 +1,6 @@
 /*
- * Channels: what goes in at one end comes out at the other, however the octets are cut; and whatever the other side does,
- * the owner hears of the end once and keeps no descriptor.
+ * Channels: what goes in at one end comes out at the other, however the octets are cut; and
+ * whatever the other side does, the owner hears of the end once and keeps no descriptor.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -588,7 +588,8 @@ test_one_call(void **state)
 	close_all(raw);
 }
 
-/* In a child: all descriptors of the parent's channels go, also those of channels that are being freed and those under way. */
+/* In a child: all descriptors of the parent's channels go, also those of channels that are being
+ * freed and those under way. */
 static void
 test_forget_inherited(void **state)
 {

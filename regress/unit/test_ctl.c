@@ -1,6 +1,6 @@
 /*
- * The answering side of smtpctl's requests, driven by a control role made of one socketpair: who is answered what, and what
- * becomes of a request whose caller goes away, reads slowly, or never was.
+ * The answering side of smtpctl's requests, driven by a control role made of one socketpair: who is
+ * answered what, and what becomes of a request whose caller goes away, reads slowly, or never was.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /*
- * The reader of a message's text: every published way to hide an end of data, cut at every octet; what counts as a header; and
- * any octets against a second, slower reading of the same rules (data_reference.h).
+ * The reader of a message's text: every published way to hide an end of data, cut at every octet;
+ * what counts as a header; and any octets against a second, slower reading of the same rules
+ * (data_reference.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,7 +233,8 @@ static const struct {
 	{ "Received: a\\r\\n\\tb\\r\\nRECEIVED:c\\r\\nrecEiVed:\\r\\n\\r\\nReceived: d\\r\\n",
 	    "Received: a\\r\\n\\tb\\r\\nRECEIVED:c\\r\\nrecEiVed:\\r\\n\\r\\nReceived: d\\r\\n", 0, 3, true },
 	{ "X-Received: a\\r\\nReceived-SPF: b\\r\\n Received: c\\r\\nReceive: d\\r\\nReceivedd: e\\r\\n",
-	    "X-Received: a\\r\\nReceived-SPF: b\\r\\n Received: c\\r\\nReceive: d\\r\\nReceivedd: e\\r\\n", 0, 0, false },
+	    "X-Received: a\\r\\nReceived-SPF: b\\r\\n Received: c\\r\\nReceive: d\\r\\nReceivedd: e\\r\\n", 0, 0,
+	    false },
 	{ "Received: a\\r\\n.\\tb\\r\\n", "Received: a\\r\\n\\tb\\r\\n", 0, 1, false },
 	{ ".Received: a\\r\\n", "Received: a\\r\\n", 0, 1, false },
 	/* a line of white space is no empty line; a dot that is taken away leaves none */
@@ -335,8 +337,8 @@ next_random(void)
 static void
 make_text(struct buf *b)
 {
-	static const char *const parts[] = { "\r\n", "\r", "\n", ".", "\r\n.", "Received:", "rEceived: x", "a", "text", " ",
-		"\x80", "\r\n\r\n", "\r\n.\r\n" };
+	static const char *const parts[] = { "\r\n", "\r", "\n", ".", "\r\n.", "Received:", "rEceived: x", "a", "text",
+		" ", "\x80", "\r\n\r\n", "\r\n.\r\n" };
 	size_t i, n = next_random() % 24;
 
 	for (i = 0; i < n; i++) {

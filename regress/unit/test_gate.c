@@ -1,7 +1,7 @@
 /*
- * The meaning of a gate, one row a case: rules as they stand in the file, what is known of a caller, and what the gate
- * says at a phase, in words.  The rules go through the configuration's own parser, so a row reads as an operator would
- * write it.
+ * The meaning of a gate, one row a case: rules as they stand in the file, what is known of a
+ * caller, and what the gate says at a phase, in words.  The rules go through the configuration's
+ * own parser, so a row reads as an operator would write it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -203,7 +203,8 @@ static const struct row clients[] = {
 	/* addresses of senders and recipients */
 	{ "reject when sender in <people>\n", PHASE_RCPT, { .known = K(SENDER), .sender = "Alice@ours.example" }, NULL,
 	    "reject#1" },
-	{ "reject when sender in <people>\n", PHASE_RCPT, { .known = K(SENDER), .sender = "bob@ours.example" }, NULL, "" },
+	{ "reject when sender in <people>\n", PHASE_RCPT, { .known = K(SENDER), .sender = "bob@ours.example" }, NULL,
+	    "" },
 	{ "reject when sender in <people>\n", PHASE_RCPT, { .known = K(SENDER), .sender = "" }, NULL, "reject#1" },
 	{ "reject when recipient in <people>\n", PHASE_RCPT,
 	    { .known = K(RECIPIENT), .recipient = "any@list.example" }, NULL, "reject#1" },
@@ -254,7 +255,8 @@ static const struct row plain[] = {
 	{ "reject when not tls\n", PHASE_RCPT, { .known = K(TLS), .tls = true }, NULL, "" },
 	{ "reject when pipelining\n", PHASE_DATA, { .known = K(PIPELINING), .pipelining = true }, NULL, "reject#1" },
 	{ "reject when connections > 10\n", PHASE_RCPT, { .known = K(CONNECTIONS), .connections = 10 }, NULL, "" },
-	{ "reject when connections > 10\n", PHASE_RCPT, { .known = K(CONNECTIONS), .connections = 11 }, NULL, "reject#1" },
+	{ "reject when connections > 10\n", PHASE_RCPT, { .known = K(CONNECTIONS), .connections = 11 }, NULL,
+	    "reject#1" },
 	{ "reject when connections from network > 10\n", PHASE_RCPT,
 	    { .known = K(CONNECTIONS), .connections = 11, .network_connections = 10 }, NULL, "" },
 	{ "reject when connections from network > 10\n", PHASE_RCPT,
@@ -447,8 +449,8 @@ check_rows(const struct row *rows, size_t n)
 		add_result(&got, &result, &facts);
 		if (strcmp(buf_str(&got), rows[i].want) != 0) {
 			wrong++;
-			print_error("%sat %s: \"%s\", not \"%s\"\n", rows[i].rules, phase_name(rows[i].at), buf_str(&got),
-			    rows[i].want);
+			print_error("%sat %s: \"%s\", not \"%s\"\n", rows[i].rules, phase_name(rows[i].at),
+			    buf_str(&got), rows[i].want);
 		}
 		buf_free(&got);
 		conf_free(conf);
@@ -537,7 +539,8 @@ test_condition(void **state)
 	conf_free(conf);
 }
 
-/* The bits of a result are for 64 rules; those behind may decide and delay, and nothing that needs a bit is accepted. */
+/* The bits of a result are for 64 rules; those behind may decide and delay, and nothing that needs a
+ * bit is accepted. */
 static void
 test_many_rules(void **state)
 {

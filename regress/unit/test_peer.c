@@ -1,6 +1,6 @@
 /*
- * The registry of peers: who hears of whom, in which order, and what becomes of a peer that is replaced, goes, or talks
- * of what nobody knows.
+ * The registry of peers: who hears of whom, in which order, and what becomes of a peer that is
+ * replaced, goes, or talks of what nobody knows.
  */
 #include <setjmp.h>
 #include <stdarg.h>

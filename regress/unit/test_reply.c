@@ -1,5 +1,6 @@
 /*
- * Replies of the server: their form (RFC 5321 4.2), their length (4.5.3.1.5), and that nothing in a text can begin another.
+ * Replies of the server: their form (RFC 5321 4.2), their length (4.5.3.1.5), and that nothing in a
+ * text can begin another.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,10 @@
 /*
- * The master and its children, with a small table of toys: who is connected with whom, what comes back and when, in which
- * order all ends, and which descriptors a child has.  Each case is a master of its own, in a forked process.
+ * The master and its children, with a small table of toys: who is connected with whom, what comes
+ * back and when, in which order all ends, and which descriptors a child has.  Each case is a master
+ * of its own, in a forked process.
  *
- * Toys tell what happens to them in lines on a pipe, "queue/0 up resolver/0"; a case waits for the lines that must come.
- * What never comes is ended by an alarm.
+ * Toys tell what happens to them in lines on a pipe, "queue/0 up resolver/0"; a case waits for the
+ * lines that must come.  What never comes is ended by an alarm.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -449,7 +450,8 @@ case_thrown_out(void *arg)
 	become_master();
 	await_all_up();
 	buf_clear(&lines);
-	channel_send(peer_find(ROLE_QUEUE, 0)->channel, TOY_NONSENSE, 0); /* the queue does not believe its master: it ends */
+	/* the queue does not believe its master: it ends */
+	channel_send(peer_find(ROLE_QUEUE, 0)->channel, TOY_NONSENSE, 0);
 	await("queue/0 heard master/0");
 	await("queue/0 stops");
 	await("queue/0 up resolver/0");
@@ -637,7 +639,8 @@ check_holdings(const struct process *p, const struct holdings *h, bool may_liste
 {
 	if (h->epolls == 1 && h->zeros == may_listen && h->other.len == 0)
 		return;
-	dprintf(STDERR_FILENO, "%s has %u epolls, %u listeners, %s\n", p->name, h->epolls, h->zeros, buf_str(&h->other));
+	dprintf(STDERR_FILENO, "%s has %u epolls, %u listeners, %s\n", p->name, h->epolls, h->zeros,
+	    buf_str(&h->other));
 	_exit(1);
 }
 

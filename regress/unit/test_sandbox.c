@@ -1,9 +1,10 @@
 /*
- * What each role can and cannot do once it is confined: every row of the real table tries everything that an intruder
- * in it would try, started as root and started as an ordinary user.  What came of it must be, letter for letter, what
- * the table below says; a row that is not in it fails too.
+ * What each role can and cannot do once it is confined: every row of the real table tries
+ * everything that an intruder in it would try, started as root and started as an ordinary user.
+ * What came of it must be, letter for letter, what the table below says; a row that is not in it
+ * fails too.
  *
- *	y  it worked      -  it was refused      K  the kernel ended the process
+ * 	y  it worked      -  it was refused      K  the kernel ended the process
  *
  * This program is built without sanitizers: their runtime makes system calls of its own.
  */
@@ -203,7 +204,8 @@ socket_unix(void)
 static bool
 socket_other(void)
 {
-	return makes_socket(AF_NETLINK, SOCK_RAW) || makes_socket(AF_PACKET, SOCK_RAW) || makes_socket(AF_INET, SOCK_RAW);
+	return makes_socket(AF_NETLINK, SOCK_RAW) || makes_socket(AF_PACKET, SOCK_RAW) ||
+	    makes_socket(AF_INET, SOCK_RAW);
 }
 
 static bool
@@ -306,8 +308,8 @@ reads_other_memory(void)
 static bool
 signals_parent(void)
 {
-	return kill(parent, 0) == 0 || syscall(SYS_tgkill, parent, parent, 0) == 0 || syscall(SYS_tkill, parent, 0) == 0 ||
-	    sigqueue(parent, 0, (union sigval){ 0 }) == 0;
+	return kill(parent, 0) == 0 || syscall(SYS_tgkill, parent, parent, 0) == 0 ||
+	    syscall(SYS_tkill, parent, 0) == 0 || sigqueue(parent, 0, (union sigval){ 0 }) == 0;
 }
 
 static bool
@@ -562,7 +564,8 @@ make_world(const struct role_spec *spec)
 static void
 clean_world(const struct role_spec *spec)
 {
-	static const char *const names[] = { "file", "new", "renamed", "taken", "brought", "linked", "symlink", "fifo" };
+	static const char *const names[] = { "file", "new", "renamed", "taken", "brought", "linked", "symlink",
+		"fifo" };
 	const char *const folders[] = { "outside", folder_of(spec) };
 	size_t i, k;
 	char path[160];
@@ -735,7 +738,7 @@ test_as_user(void **state)
 {
 	(void)state;
 	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) {
-		print_message("skipped: without root it is Landlock that keeps files apart, and this kernel has none\n");
+		print_message("skipped: without root only Landlock keeps files apart; this kernel has none\n");
 		skip();
 	}
 	run_case(false);
