@@ -10,6 +10,7 @@
 
 #include "conf/build.h"
 #include "deliver/destination.h"
+#include "deliver/lmtp.h"
 #include "lib/buf.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
@@ -192,6 +193,23 @@ check_format(struct build *build, struct place place, const char *format)
 	free(why);
 }
 
+/* One server takes the mail of all users. */
+static void
+check_lmtp(struct build *build, struct place place, const char *server)
+{
+	struct ip ip;
+	uint16_t port;
+
+	if (!lmtp_parse(server, &ip, &port))
+		complain(&build->errors, place,
+		    "\"%s\" is no LMTP server; expected \"/path/of/a/socket\" or "
+		    "\"[127.0.0.1]:24\"", server);
+	else if (strstr(server, "%{") != NULL)
+		complain(&build->errors, place,
+		    "\"%s\": fields are not filled in for lmtp, whose server is told the address",
+		    server);
+}
+
 void
 build_domain_deliver(struct build *build, struct place place, enum mailbox_method method,
     char *path, struct strings arguments)
@@ -200,7 +218,9 @@ build_domain_deliver(struct build *build, struct place place, enum mailbox_metho
 	unsigned i;
 
 	build_once(build, &draft->deliver, place, "deliver");
-	if (strncmp(path, "%{home}/", strlen("%{home}/")) != 0)
+	if (method == MAILBOX_LMTP)
+		check_lmtp(build, place, path);
+	else if (strncmp(path, "%{home}/", strlen("%{home}/")) != 0)
 		build_is_path(build, place, path, "mail");
 	check_format(build, place, path);
 	for (i = 0; i < arguments.n; i++)

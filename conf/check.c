@@ -254,11 +254,6 @@ check_homes(struct build *build, const struct domain_draft *draft)
 static void
 check_domain(struct build *build, unsigned i)
 {
-	static const char *const methods[] = {
-		[MAILBOX_MBOX] = "mbox",
-		[MAILBOX_LMTP] = "lmtp",
-		[MAILBOX_PIPE] = "pipe",
-	};
 	const struct domain_draft *draft = &build->domains[i], *other;
 
 	for (other = build->domains; other < draft; other++) {
@@ -272,8 +267,6 @@ check_domain(struct build *build, unsigned i)
 	check_domain_parts(build, draft);
 	check_homes(build, draft);
 	warn_unserved(build, draft->lists, "lists");
-	if (draft->domain.mailbox.method != MAILBOX_MAILDIR)
-		warn_unserved(build, draft->deliver, methods[draft->domain.mailbox.method]);
 }
 
 /* --- routes --- */

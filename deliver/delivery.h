@@ -18,7 +18,7 @@ enum delivery_type {
 	DELIVERY_RESULT,                                  /* back: one recipient; struct delivery_result */
 	DELIVERY_DONE,                                    /* back: all recipients of the job were reported */
 	DELIVERY_CANCEL,                                  /* queue to relay: drop it if it was not begun */
-	DELIVERY_START                                    /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, str account, str root */
+	DELIVERY_START                                    /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, u8 enum mailbox_method, str account, str root */
 };
 
 /* RFC 6152, RFC 3030 */

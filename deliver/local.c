@@ -7,6 +7,10 @@
  * (maildir.c); nothing is gathered by waiting: when the socket is empty the delivery begins.  It
  * blocks meanwhile, and the next jobs gather in the socket.
  *
+ * What it may do besides is the master's choice by the method of its domain (smtpd/roles.c): only a
+ * process for `pipe` runs programs, only one for `lmtp` makes sockets.  An order of another method
+ * therefore fails here for want of rights, whatever the queue says.
+ *
  * Contents are converted when they arrive, which is also the only copy made of them.  A result is
  * sent when the message is on disk and not before; when this process dies, what it had not reported
  * is delivered again, at worst twice.
@@ -19,9 +23,14 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "deliver/command.h"
 #include "deliver/delivery.h"
 #include "deliver/domain.h"
+#include "deliver/final.h"
+#include "deliver/lmtp.h"
 #include "deliver/maildir.h"
+#include "deliver/mbox.h"
+#include "deliver/pipe.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
@@ -43,13 +52,18 @@ struct local_job {
 	STAILQ_ENTRY(local_job) entry;
 	uint64_t id, message, since_ms;
 	char *sender;
-	struct maildir_content content;
+	uint8_t body;
+	struct maildir_content content; /* for mailboxes and programs */
+	struct buf wire;		/* for LMTP: as it came, when it came in memory; the file is
+					   CONTENT's */
 	unsigned orders_n;
 	struct mailbox_order *orders;
 };
 
 static struct {
+	const char *host;
 	struct maildirs *dirs;
+	struct lmtp *lmtp; /* to the one server that this process is for; NULL: not yet */
 	struct peer *queue;
 	struct event begin;
 	STAILQ_HEAD(, local_job) jobs;
@@ -91,7 +105,21 @@ job_free(struct local_job *job)
 	free(job->orders);
 	free(job->sender);
 	maildir_content_free(&job->content);
+	buf_free(&job->wire);
 	free(job);
+}
+
+/* The queue never mixes LMTP with others in a job: they have other processes (queue/lane.h). */
+static bool
+is_for_lmtp(const struct local_job *job)
+{
+	unsigned i;
+
+	for (i = 0; i < job->orders_n; i++)
+		if (job->orders[i].method != MAILBOX_LMTP ||
+		    strcmp(job->orders[i].path, job->orders[0].path) != 0)
+			return false;
+	return true;
 }
 
 static bool
@@ -108,8 +136,12 @@ take_job(struct peer *peer, struct message *m)
 	job->message = order.message;
 	job->since_ms = clock_ms();
 	job->sender = xstrdup(order.sender);
+	job->body = order.body;
 	copy_orders(job, &order);
-	if (order.content != NULL)
+	if (order.content != NULL && is_for_lmtp(job)) {
+		buf_add(&job->wire, order.content, order.content_len);
+		job->content.fd = -1;
+	} else if (order.content != NULL)
 		maildir_content_init(&job->content, order.content, order.content_len);
 	else
 		maildir_content_init_fd(&job->content, message_take_fd(m));
@@ -135,40 +167,106 @@ event_name(enum delivery_status status)
 }
 
 static void
-report(
-    const struct local_job *job, const struct mailbox_order *order, const struct maildir_item *item)
+report(const struct local_job *job, const struct mailbox_order *order, enum delivery_status status,
+    const char *text, const char *file)
 {
 	struct delivery_result result = { .job = job->id,
 		.index = order->index,
-		.status = (uint8_t)item->status,
+		.status = (uint8_t)status,
 		.host = "",
-		.text = item->text,
-		.detail = item->file != NULL ? item->file : "" };
+		.text = text,
+		.detail = file != NULL ? file : "" };
 
-	log_debug(event_name(item->status), F_STR("message", id_text(job->message).s),
-	    F_STR("to", order->address), F_STR("reply", item->text), F_STR("file", item->file),
+	log_debug(event_name(status), F_STR("message", id_text(job->message).s),
+	    F_STR("to", order->address), F_STR("reply", text), F_STR("file", file),
 	    F_U64("ms", clock_ms() - job->since_ms));
 	if (here.queue != NULL)
 		delivery_send_result(here.queue->channel, &result);
 }
 
-/* --- the delivery --- */
-
-static bool
-is_supported(const struct mailbox_order *order)
+/* And frees it. */
+static void
+report_final(
+    const struct local_job *job, const struct mailbox_order *order, struct final_result *result)
 {
-	return order->method == MAILBOX_MAILDIR && order->path[0] == '/';
+	report(job, order, result->status, result->text, NULL);
+	final_result_free(result);
 }
 
 static void
 refuse(const struct local_job *job, const struct mailbox_order *order)
 {
-	struct maildir_item item = { .status = DELIVERY_TEMP };
+	struct final_result result = { .text = NULL };
 
-	item.text = xasprintf("451 4.3.5 \"%s\": only maildir is supported yet", order->path);
-	report(job, order, &item);
-	maildir_item_free(&item);
+	final_settle(&result, DELIVERY_TEMP,
+	    xasprintf("451 4.3.5 \"%s\" is no such place to deliver to", order->path));
+	report_final(job, order, &result);
 }
+
+/* --- one by one --- */
+
+static void
+deliver_mbox(struct local_job *job, struct mailbox_order *order)
+{
+	struct mbox_item item = { .path = order->path,
+		.sender = job->sender,
+		.address = order->address,
+		.content = &job->content,
+		.wait_ms = MBOX_WAIT_MS };
+
+	if (order->path[0] != '/') {
+		refuse(job, order);
+		return;
+	}
+	mbox_deliver(&item);
+	report(job, order, item.result.status, item.result.text,
+	    item.result.status == DELIVERY_OK ? order->path : NULL);
+	final_result_free(&item.result);
+}
+
+static void
+deliver_pipe(struct local_job *job, struct mailbox_order *order)
+{
+	struct command command;
+	struct pipe_item item = { .command = &command,
+		.sender = job->sender,
+		.address = order->address,
+		.content = &job->content,
+		.limit_ms = PIPE_LIMIT_MS };
+
+	if (!command_decode(order->path, &command)) {
+		refuse(job, order);
+		return;
+	}
+	pipe_deliver(&item);
+	report_final(job, order, &item.result);
+	command_free(&command);
+}
+
+/* --- by LMTP: all recipients of a job are one transaction --- */
+
+static void
+deliver_lmtp(struct local_job *job)
+{
+	struct lmtp_message message = { .sender = job->sender,
+		.data = job->content.fd < 0 ? buf_str(&job->wire) : NULL,
+		.len = job->wire.len,
+		.fd = job->content.fd,
+		.body = job->body };
+	struct lmtp_recipient *to = xcalloc(job->orders_n, sizeof(*to));
+	unsigned i;
+
+	if (here.lmtp == NULL)
+		here.lmtp = lmtp_new(job->orders[0].path, here.host, &lmtp_timeouts);
+	for (i = 0; i < job->orders_n; i++)
+		to[i].address = job->orders[i].address;
+	lmtp_deliver(here.lmtp, &message, to, job->orders_n);
+	for (i = 0; i < job->orders_n; i++)
+		report_final(job, &job->orders[i], &to[i].result);
+	free(to);
+}
+
+/* --- into Maildirs, many at once --- */
 
 struct batch {
 	struct maildir_item items[BATCH_ITEMS];
@@ -184,32 +282,56 @@ deliver(struct batch *batch)
 
 	maildirs_deliver(here.dirs, batch->items, batch->n);
 	for (i = 0; i < batch->n; i++) {
-		report(batch->jobs[i], batch->orders[i], &batch->items[i]);
+		report(batch->jobs[i], batch->orders[i], batch->items[i].status,
+		    batch->items[i].text, batch->items[i].file);
 		maildir_item_free(&batch->items[i]);
 	}
 	batch->n = 0;
 }
 
 static void
+add_maildir(struct batch *batch, struct local_job *job, struct mailbox_order *order)
+{
+	if (order->path[0] != '/') {
+		refuse(job, order);
+		return;
+	}
+	if (batch->n == BATCH_ITEMS)
+		deliver(batch);
+	batch->items[batch->n] = (struct maildir_item){ .path = order->path,
+		.sender = job->sender,
+		.address = order->address,
+		.content = &job->content };
+	batch->jobs[batch->n] = job;
+	batch->orders[batch->n++] = order;
+}
+
+/* --- all of them --- */
+
+static void
 add_job(struct batch *batch, struct local_job *job)
 {
 	unsigned i;
 
+	if (is_for_lmtp(job)) {
+		deliver_lmtp(job);
+		return;
+	}
 	for (i = 0; i < job->orders_n; i++) {
-		struct mailbox_order *order = &job->orders[i];
-
-		if (!is_supported(order)) {
-			refuse(job, order);
-			continue;
+		switch ((enum mailbox_method)job->orders[i].method) {
+		case MAILBOX_MAILDIR:
+			add_maildir(batch, job, &job->orders[i]);
+			break;
+		case MAILBOX_MBOX:
+			deliver_mbox(job, &job->orders[i]);
+			break;
+		case MAILBOX_PIPE:
+			deliver_pipe(job, &job->orders[i]);
+			break;
+		case MAILBOX_LMTP:
+			refuse(job, &job->orders[i]);
+			break;
 		}
-		if (batch->n == BATCH_ITEMS)
-			deliver(batch);
-		batch->items[batch->n] = (struct maildir_item){ .path = order->path,
-			.sender = job->sender,
-			.address = order->address,
-			.content = &job->content };
-		batch->jobs[batch->n] = job;
-		batch->orders[batch->n++] = order;
 	}
 }
 
@@ -259,8 +381,11 @@ on_message(struct peer *peer, struct message *m)
 static void
 on_down(struct peer *peer)
 {
-	if (peer->role == ROLE_QUEUE)
-		role_exit(0);
+	if (peer->role != ROLE_QUEUE)
+		return;
+	if (here.lmtp != NULL)
+		lmtp_free(here.lmtp);
+	role_exit(0);
 }
 
 void
@@ -269,6 +394,7 @@ local_role_start(const struct local_conf *conf)
 	static const struct subject_ops ops = { .message = on_message, .down = on_down };
 
 	STAILQ_INIT(&here.jobs);
+	here.host = conf->host;
 	here.dirs = maildirs_new(conf->host);
 	evtimer_assign(&here.begin, peer_base(), on_begin, NULL);
 	peer_register(SUBJECT_DELIVERY, &ops);

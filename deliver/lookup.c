@@ -25,6 +25,7 @@
 #include "deliver/alias.h"
 #include "deliver/alias_loop.h"
 #include "deliver/book.h"
+#include "deliver/command.h"
 #include "deliver/destination.h"
 #include "deliver/lookup.h"
 #include "deliver/mailbox_root.h"
@@ -116,7 +117,8 @@ static bool
 find_root(struct finding *f, const struct domain *domain, const struct book_user *user)
 {
 	struct mailbox_root root;
-	char *why = mailbox_root_find(domain, user->home, !domain->users_system, &root);
+	bool want_owner = !domain->users_system || domain->mailbox.method == MAILBOX_LMTP;
+	char *why = mailbox_root_find(domain, user->home, want_owner, &root);
 
 	if (why != NULL) {
 		settle(f, ROUTE_DEFER, "451 4.3.5 %s", why);
@@ -124,11 +126,58 @@ find_root(struct finding *f, const struct domain *domain, const struct book_user
 		return false;
 	}
 	f->root = root.path;
-	f->account = xstrdup(domain->users_system ? user->name : root.account);
-	f->answer.uid = domain->users_system ? user->uid : root.uid;
-	f->answer.gid = domain->users_system ? user->gid : root.gid;
+	if (domain->users_system && domain->mailbox.method != MAILBOX_LMTP) {
+		f->account = xstrdup(user->name);
+		f->answer.uid = user->uid;
+		f->answer.gid = mailbox_root_group(domain, root.path, user->gid);
+	} else {
+		f->account = xstrdup(root.account);
+		f->answer.uid = root.uid;
+		f->answer.gid = root.gid;
+	}
 	free(root.account);
 	return true;
+}
+
+/* The program and its arguments with their fields filled in, as one text; NULL when a value may not
+ * be part of them. */
+static char *
+expand_command(const struct mailbox *mailbox, const struct mailbox_fields *fields)
+{
+	struct command command = { .user = (char *)(uintptr_t)fields->user,
+		.home = (char *)(uintptr_t)fields->home,
+		.domain = (char *)(uintptr_t)fields->domain,
+		.extension = (char *)(uintptr_t)fields->extension };
+	unsigned n = 0, i;
+	char *text = NULL;
+	bool ok;
+
+	while (mailbox->argv != NULL && mailbox->argv[n] != NULL)
+		n++;
+	command.argv = xcalloc(n + 2, sizeof(*command.argv));
+	command.argv[0] = mailbox_expand(mailbox->path, fields);
+	ok = command.argv[0] != NULL;
+	for (i = 0; i < n && ok; i++) {
+		command.argv[i + 1] = mailbox_expand(mailbox->argv[i], fields);
+		ok = command.argv[i + 1] != NULL;
+	}
+	if (ok)
+		text = command_encode(&command);
+	for (i = 0; i <= n; i++)
+		free(command.argv[i]);
+	free(command.argv);
+	return text;
+}
+
+static bool
+needs_home(const struct mailbox *mailbox)
+{
+	unsigned i;
+
+	for (i = 0; mailbox->argv != NULL && mailbox->argv[i] != NULL; i++)
+		if (strstr(mailbox->argv[i], "%{home}") != NULL)
+			return true;
+	return strstr(mailbox->path, "%{home}") != NULL;
 }
 
 static void
@@ -141,13 +190,13 @@ answer_user(struct finding *f, const struct book_name *name, const struct book_u
 		.address = name->address,
 		.extension = user->extension };
 
-	if (mailbox->path == NULL || mailbox->method != MAILBOX_MAILDIR) {
-		settle(f, ROUTE_DEFER, "451 4.3.5 mailboxes of %s: only maildir is supported yet",
-		    name->ours->name);
+	if (mailbox->path == NULL) {
+		settle(f, ROUTE_DEFER, "451 4.3.5 %s has no mailboxes", name->ours->name);
 		return;
 	}
-	f->path = mailbox_expand(mailbox->path, &fields);
-	if (f->path == NULL && user->home == NULL && strstr(mailbox->path, "%{home}") != NULL) {
+	f->path = mailbox->method == MAILBOX_PIPE ? expand_command(mailbox, &fields)
+						  : mailbox_expand(mailbox->path, &fields);
+	if (f->path == NULL && user->home == NULL && needs_home(mailbox)) {
 		settle(f, ROUTE_DEFER, "451 4.3.5 user %s of %s has no home directory", user->name,
 		    name->ours->name);
 		return;

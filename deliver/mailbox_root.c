@@ -148,6 +148,72 @@ find_owner(struct mailbox_root *root, bool may_be_made)
 	return NULL;
 }
 
+/* The client of a server has no rights to files: any account without privileges will do, and the
+ * operator can put this one into the group of a socket. */
+static char *
+lmtp_root(const struct domain *domain, struct mailbox_root *root)
+{
+	struct account account;
+	const char *words;
+
+	if (account_by_uid(geteuid(), &account, &words) != ACCOUNT_FOUND)
+		return xstrdup(words);
+	root->path = xstrdup(domain->mailbox.path);
+	root->account = xstrdup(account.name);
+	root->uid = geteuid();
+	root->gid = getegid();
+	return NULL;
+}
+
+/* An account's program runs as that account.  For users that are none the operator chooses by chown,
+ * as for mailboxes. */
+static char *
+pipe_root(const struct domain *domain, const char *home, bool want_owner, struct mailbox_root *root)
+{
+	const char *program = domain->mailbox.path, *words;
+	struct account account;
+	struct stat st;
+	char *why = NULL;
+	int error;
+
+	root->path = xstrdup(home != NULL ? home : program);
+	if (!want_owner)
+		return NULL;
+	error = look_at(root->path, &st);
+	if (error != 0)
+		why = xasprintf("cannot look at %s: %s", root->path, strerror(error));
+	else if (st.st_uid == 0)
+		why = xasprintf("%s belongs to root, and no program is run as root; give it to the "
+				"account that shall run it", root->path);
+	else if (account_by_uid(st.st_uid, &account, &words) != ACCOUNT_FOUND)
+		why = xstrdup(words);
+	if (why != NULL) {
+		free(root->path);
+		return why;
+	}
+	root->account = xstrdup(account.name);
+	root->uid = st.st_uid;
+	root->gid = st.st_gid;
+	return NULL;
+}
+
+static bool
+is_spool_directory(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && (st->st_mode & S_IWGRP) && !(st->st_mode & S_IWOTH);
+}
+
+gid_t
+mailbox_root_group(const struct domain *domain, const char *root, gid_t gid)
+{
+	struct stat st;
+
+	if (domain->mailbox.method != MAILBOX_MBOX || starts_with_home(domain) ||
+	    look_at(root, &st) != 0 || !is_spool_directory(&st) || st.st_gid == 0)
+		return gid;
+	return st.st_gid;
+}
+
 char *
 mailbox_root_find(
     const struct domain *domain, const char *home, bool want_owner, struct mailbox_root *root)
@@ -157,8 +223,12 @@ mailbox_root_find(
 	*root = (struct mailbox_root){ .path = NULL };
 	if (domain->mailbox.path == NULL)
 		return xasprintf("%s has no mailboxes", domain->name);
+	if (domain->mailbox.method == MAILBOX_LMTP)
+		return lmtp_root(domain, root);
 	if (starts_with_home(domain) && home == NULL)
 		return xasprintf("mailboxes of %s need a home directory", domain->name);
+	if (domain->mailbox.method == MAILBOX_PIPE)
+		return pipe_root(domain, home, want_owner, root);
 	if (!starts_with_home(domain))
 		root->path = fixed_part(domain->mailbox.path);
 	else

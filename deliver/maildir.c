@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deliver/final.h"
 #include "deliver/maildir.h"
 #include "deliver/maildir_folder.h"
 #include "lib/clock.h"
@@ -87,15 +88,10 @@ settle(struct maildir_item *item, enum delivery_status status, char *text)
 static void
 settle_error(struct maildir_item *item, const char *what, int error)
 {
-	if (error == ENOSPC)
-		settle(item, DELIVERY_TEMP,
-		    xasprintf("452 4.3.1 no space left on the disk of %s", item->path));
-	else if (error == EDQUOT)
-		settle(item, DELIVERY_TEMP,
-		    xasprintf("452 4.2.2 the quota of %s is used up", item->path));
-	else
-		settle(item, DELIVERY_TEMP,
-		    xasprintf("451 4.2.0 cannot %s %s: %s", what, item->path, strerror(error)));
+	struct final_result result = { .text = NULL };
+
+	final_settle_error(&result, what, item->path, error);
+	settle(item, result.status, result.text);
 }
 
 static bool
@@ -122,27 +118,6 @@ make_name(struct maildirs *dirs)
 	clock_gettime(CLOCK_REALTIME, &now);
 	return xasprintf("%lld.M%06ldP%dQ%llu.%s", (long long)now.tv_sec, now.tv_nsec / 1000,
 	    (int)dirs->pid, (unsigned long long)++dirs->count, dirs->host);
-}
-
-/* A line end in there would make a header of its own. */
-static void
-add_clean(struct buf *out, const char *s)
-{
-	for (; *s != '\0'; s++)
-		buf_addc(out, (unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
-}
-
-static struct buf
-make_head(const struct maildir_item *item)
-{
-	struct buf head = { 0 };
-
-	buf_adds(&head, "Return-Path: <");
-	add_clean(&head, item->sender);
-	buf_adds(&head, ">\nDelivered-To: ");
-	add_clean(&head, item->address);
-	buf_addc(&head, '\n');
-	return head;
 }
 
 /* 0 or an errno. */
@@ -215,10 +190,11 @@ copy_file(struct maildir_item *item, struct buf *out)
 static int
 write_content(struct maildir_item *item)
 {
-	struct buf head = make_head(item);
+	struct buf head = { 0 };
 	struct iovec iov[2];
 	int error;
 
+	final_head(&head, item->sender, item->address);
 	if (item->content->fd >= 0) {
 		error = copy_file(item, &head);
 	} else {

@@ -1,9 +1,10 @@
 /*
- * Confinement: seccomp by libseccomp, file system by Landlock (called directly: glibc has no wrappers).
+ * Confinement: seccomp by libseccomp, file system by Landlock (called directly: glibc has no
+ * wrappers).
  *
- * The filter is a list of what is allowed.  What is not on it fails with EPERM instead of killing the process: a library
- * that tries something new after an upgrade then degrades where it can, and a log line tells; the calls that only an
- * intruder would make (execve, ptrace, ...) do kill.
+ * The filter is a list of what is allowed.  What is not on it fails with EPERM instead of killing
+ * the process: a library that tries something new after an upgrade then degrades where it can, and
+ * a log line tells; the calls that only an intruder would make (execve, ptrace, ...) do kill.
  */
 #include <linux/landlock.h>
 #include <sys/ioctl.h>
@@ -123,8 +124,8 @@ apply_landlock(uint32_t may)
 #define END (-1000000)
 
 /*
- * By name, in groups.  Landlock does not look at chmod(2), truncate(2) and the like by path, so files are changed by
- * descriptor only, which had to be opened first.
+ * By name, in groups.  Landlock does not look at chmod(2), truncate(2) and the like by path, so
+ * files are changed by descriptor only, which had to be opened first.
  */
 static const int calls_base[] = { /* compute, and talk on descriptors that are there */
 	S(read), S(write), S(readv), S(writev), S(pread64), S(preadv), S(recvmsg), S(sendmsg), S(recvfrom), S(sendto),
@@ -146,8 +147,6 @@ static const int calls_write[] = { S(mkdir), S(mkdirat), S(rename), S(renameat),
 	S(sync_file_range), S(pwrite64), S(pwritev), S(pwritev2), S(fchmod), S(umask), S(fadvise64), END };
 static const int calls_thread[] = { S(set_tid_address), S(sched_setscheduler), S(sched_getparam),
 	S(sched_getscheduler), END };
-static const int calls_exec[] = { S(clone), S(fork), S(vfork), S(execve), S(wait4), S(waitid), S(kill), S(dup2),
-	S(dup3), S(setpgid), S(setsid), S(arch_prctl), S(pipe), S(prlimit64), END };
 /* only an intruder would */
 static const int calls_fatal[] = { S(execve), S(execveat), S(ptrace), S(process_vm_readv), S(process_vm_writev),
 	S(kexec_load), S(init_module), S(finit_module), S(bpf), S(mount), S(umount2), S(pivot_root), S(setns), S(unshare),
@@ -164,17 +163,14 @@ static const struct {
 	{ MAY_READ | MAY_WRITE, calls_read },
 	{ MAY_WRITE, calls_write },
 	{ MAY_THREAD, calls_thread },
-	{ MAY_EXEC, calls_exec },
 };
 
 static int
-add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls, uint32_t may)
+add_calls(scmp_filter_ctx ctx, uint32_t action, const int *calls)
 {
 	int r = 0;
 
 	for (; *calls != END && r >= 0; calls++) {
-		if (action != SCMP_ACT_ALLOW && *calls == S(execve) && (may & MAY_EXEC))
-			continue;
 		r = seccomp_rule_add(ctx, action, *calls, 0);
 		if (r == -EDOM || r == -EEXIST) /* unknown on this architecture */
 			r = 0;
@@ -252,13 +248,41 @@ add_conditional(scmp_filter_ctx ctx, uint32_t may)
 	r |= allow_value(ctx, S(tgkill), 0, (uint64_t)getpid());
 	/* limits may be read, not set */
 	r |= allow_value(ctx, S(prlimit64), 2, 0);
-	if (may & (MAY_THREAD | MAY_EXEC)) /* glibc then takes clone, whose flags can be looked at */
+	if (may & MAY_THREAD) /* glibc then takes clone, whose flags can be looked at */
 		r |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), S(clone3), 0);
 	if (may & MAY_THREAD)
 		r |= allow_value(ctx, S(prctl), 0, PR_SET_NAME);
-	if ((may & MAY_THREAD) && !(may & MAY_EXEC))
+	if (may & MAY_THREAD)
 		r |= allow_masked(ctx, S(clone), 0, CLONE_THREAD, CLONE_THREAD);
 	return r;
+}
+
+/* For who runs programs, and for these programs, which inherit it: everything but what no program
+ * that takes mail needs.  More cannot be known of them; they have their account's rights, and by
+ * PR_SET_NO_NEW_PRIVS never more. */
+static int
+apply_for_programs(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	const int *call;
+	int r = 0;
+
+	if (ctx == NULL)
+		return -1;
+	for (call = calls_fatal; *call != END && r >= 0; call++) {
+		if (*call == S(execve) || *call == S(execveat))
+			continue;
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), *call, 0);
+		if (r == -EDOM || r == -EEXIST)
+			r = 0;
+	}
+	if (r >= 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	if (r >= 0)
+		return 0;
+	errno = -r;
+	return -1;
 }
 
 static int
@@ -272,9 +296,9 @@ apply_seccomp(uint32_t may)
 		return -1;
 	for (i = 0; i < sizeof(groups) / sizeof(groups[0]) && r >= 0; i++)
 		if (groups[i].may == 0 || (groups[i].may & may))
-			r = add_calls(ctx, SCMP_ACT_ALLOW, groups[i].calls, may);
+			r = add_calls(ctx, SCMP_ACT_ALLOW, groups[i].calls);
 	if (r >= 0)
-		r = add_calls(ctx, SCMP_ACT_KILL_PROCESS, calls_fatal, may);
+		r = add_calls(ctx, SCMP_ACT_KILL_PROCESS, calls_fatal);
 	if (r >= 0)
 		r = add_conditional(ctx, may) == 0 ? seccomp_load(ctx) : -EINVAL;
 	seccomp_release(ctx);
@@ -293,7 +317,7 @@ sandbox_apply(uint32_t may)
 	if (r == 0)
 		r = apply_landlock(may);
 	if (r == 0)
-		r = apply_seccomp(may);
+		r = (may & MAY_EXEC) ? apply_for_programs() : apply_seccomp(may);
 	if (r < 0)
 		log_error("sandbox.failed", F_STR("error", strerror(errno)));
 	return r;

@@ -180,8 +180,7 @@ take_answer(struct work *work, uint32_t index, const struct route_answer *answer
 
 	switch (answer->kind) {
 	case ROUTE_LOCAL:
-		routed.lane = lane_local(
-		    work->queue, answer->uid, answer->gid, answer->account, answer->root);
+		routed.lane = lane_local(work->queue, answer);
 		routed.method = (uint8_t)answer->method;
 		routed.path = xstrdup(answer->path);
 		work_add_routed(work, &routed);

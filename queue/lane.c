@@ -13,6 +13,7 @@
 
 #include <event2/buffer.h>
 
+#include "deliver/lookup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -40,6 +41,10 @@ compare(const struct lane *a, const struct lane *b)
 		return a->kind < b->kind ? -1 : 1;
 	if (a->uid != b->uid)
 		return a->uid < b->uid ? -1 : 1;
+	if (a->gid != b->gid)
+		return a->gid < b->gid ? -1 : 1;
+	if (a->method != b->method)
+		return a->method < b->method ? -1 : 1;
 	return strcmp(a->name, b->name);
 }
 
@@ -83,6 +88,8 @@ new_lane(struct lanes *lanes, const struct lane *key)
 	lane->lanes = lanes;
 	lane->kind = key->kind;
 	lane->uid = key->uid;
+	lane->gid = key->gid;
+	lane->method = key->method;
 	lane->name = xstrdup(key->name);
 	TAILQ_INIT(&lane->waiting);
 	RB_INSERT(lane_tree, &lanes->tree, lane);
@@ -116,17 +123,19 @@ lane_relay(struct queue *q, const char *destination)
 }
 
 struct lane *
-lane_local(struct queue *q, uid_t uid, gid_t gid, const char *account, const char *root)
+lane_local(struct queue *q, const struct route_answer *to)
 {
-	struct lane key = { .kind = LANE_LOCAL, .uid = uid, .name = (char *)(uintptr_t)root },
-		    *lane;
+	struct lane key = { .kind = LANE_LOCAL,
+		.uid = to->uid,
+		.gid = to->gid,
+		.method = (uint8_t)to->method,
+		.name = (char *)(uintptr_t)to->root };
+	struct lane *lane;
 	bool is_new;
 
 	lane = get(q->lanes, &key, &is_new);
-	if (is_new) {
-		lane->gid = gid;
-		lane->account = xstrdup(account);
-	}
+	if (is_new)
+		lane->account = xstrdup(to->account);
 	return lane;
 }
 

@@ -17,6 +17,7 @@
 #include "queue/schedule.h"
 
 struct carrier;
+struct route_answer;
 struct evbuffer;
 struct event;
 struct queue;
@@ -78,6 +79,7 @@ struct lane {
 	/* local */
 	uid_t uid;
 	gid_t gid;
+	uint8_t method;          /* enum mailbox_method: what its process may do */
 	char *account;
 	enum process_state process;
 	bool idle;               /* UP, and in the list IDLE */
@@ -110,7 +112,7 @@ struct lanes *lanes_new(struct queue *);
 /* The lane for a recipient, which counts as one of its REFS until its task is freed, or
  * lane_release. */
 struct lane *lane_relay(struct queue *, const char *destination);
-struct lane *lane_local(struct queue *, uid_t, gid_t, const char *account, const char *root);
+struct lane *lane_local(struct queue *, const struct route_answer *);
 void lane_release(struct lane *);
 /* N recipients, whose REFS the task takes over; the caller fills in the parts. */
 struct task *task_new(struct work *, struct lane *, uint32_t n);

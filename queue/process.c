@@ -6,7 +6,7 @@
  * At most conf.local_most live at once.  When all places are taken, the one that has been idle
  * longest ends; when none is idle, a lane waits its turn, and a process that has had its share ends
  * as soon as it is empty, so that two busy users cannot keep a third from his mail.  The number of
- * an instance stands for the ids that the process has.  It is used again only after that process
+ * an instance stands for the ids and the rights that the process has.  It is used again only after that process
  * has come and gone: a mix-up would let one user's process write another's mail.
  */
 #include <stdlib.h>
@@ -84,6 +84,7 @@ start(struct lane *lane)
 	buf_add_u32(b, lane->instance);
 	buf_add_u32(b, lane->uid);
 	buf_add_u32(b, lane->gid);
+	buf_add_u8(b, lane->method);
 	buf_add_str(b, lane->account);
 	buf_add_str(b, lane->name);
 	channel_end(master->channel, -1);

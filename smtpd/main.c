@@ -27,7 +27,6 @@
 #include "lib/role_master.h"
 #include "smtpd/roles.h"
 
-#define RUN_USER "_smtpd"
 #define QUEUE_USER "_smtpq"
 
 extern char **environ;

@@ -21,6 +21,7 @@
 #include "lib/mem.h"
 #include "lib/resolver.h"
 #include "lib/role_master.h"
+#include "lib/table.h"
 #include "smtpd/census.h"
 #include "smtpd/command.h"
 #include "smtpd/control.h"
@@ -237,6 +238,15 @@ local_prepare(const void *root, unsigned instance)
 }
 
 static void
+pipe_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	sandbox_allow_read("/");
+	sandbox_allow_write("/");
+}
+
+static void
 local_start(const void *root, unsigned instance)
 {
 	(void)root;
@@ -264,47 +274,114 @@ const struct role_spec role_table[] = {
 };
 const unsigned role_table_n = sizeof(role_table) / sizeof(role_table[0]);
 
-const struct role_spec role_local = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0,
-	local_prepare, local_start, NULL };
+/*
+ * A delivery process may do what its method needs and nothing else; the queue says the method, and the configuration must
+ * have a domain that explains it.  LMTP is spoken here and not by the relay role, which sees an empty root directory and no
+ * unix socket.  Its process has no files (MAY_READ with no path allowed: the folder of the socket is only named).  A program
+ * does whatever its account may: the limit is the account, and that no process gets more rights than it was started with.
+ */
+static const struct role_spec local_specs[] = {
+	[MAILBOX_MAILDIR] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0, local_prepare,
+	    local_start, NULL },
+	[MAILBOX_MBOX] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0, local_prepare,
+	    local_start, NULL },
+	[MAILBOX_LMTP] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_CONNECT | MAY_UNIX, false, 0, NULL,
+	    local_start, NULL },
+	[MAILBOX_PIPE] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE | MAY_EXEC, false, 0,
+	    pipe_prepare, local_start, NULL },
+};
 
 /* --- the master --- */
 
-/* ROOT is what DOMAIN's mailboxes lie below, and UID who may write there: the account PW itself where users are accounts, else
- * the owner of that directory. */
+/* What the queue wants a process for. */
+struct wanted {
+	uid_t uid;
+	gid_t gid;
+	enum mailbox_method method;
+	const char *account, *root;
+};
+
+/* The client of DOMAIN's LMTP server is our own account, as the lookup role finds it (mailbox_root.h). */
 static bool
-explains(const struct domain *domain, uid_t uid, gid_t gid, const struct passwd *pw, const char *root)
+explains_lmtp(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
 {
-	bool account = pw != NULL && pw->pw_uid == uid && pw->pw_gid == gid && uid != 0 && domain->users_system;
+	return pw != NULL && pw->pw_uid == w->uid && pw->pw_gid == w->gid && strcmp(w->account, RUN_USER) == 0 &&
+	    domain->mailbox.path != NULL && strcmp(domain->mailbox.path, w->root) == 0;
+}
+
+/* An account's mailboxes, or its programs, in its own home or in a directory for all. */
+static bool
+explains_account(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
+{
+	return domain->users_system && pw != NULL && pw->pw_uid == w->uid && w->uid != 0 &&
+	    mailbox_root_group(domain, w->root, pw->pw_gid) == w->gid;
+}
+
+struct home_search {
+	const char *path;
+	bool found;
+};
+
+static void
+compare_home(const char *user, const char *home, void *arg)
+{
+	struct home_search *search = arg;
+
+	(void)user;
+	search->found |= home != NULL && strcmp(home, search->path) == 0;
+}
+
+/* What mailboxes or programs of DOMAIN with W's root have as their home; NULL: none, or no matter. */
+static const char *
+home_for(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
+{
+	struct home_search search = { .path = w->root };
+
+	if (domain->users_system)
+		return pw != NULL ? pw->pw_dir : NULL;
+	if (domain->users != NULL)
+		table_each(domain->users, compare_home, &search);
+	return search.found ? w->root : NULL;
+}
+
+/* W's root is what DOMAIN's mailboxes lie below, and its uid who may write there: the account PW itself where users are
+ * accounts, else the owner of that directory. */
+static bool
+explains(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
+{
+	bool account = explains_account(domain, w, pw), ok;
 	struct mailbox_root r;
 	char *why;
-	bool ok;
 
-	if (domain->kind != DOMAIN_LOCAL)
+	if (domain->kind != DOMAIN_LOCAL || domain->mailbox.method != w->method)
 		return false;
-	if (account && strcmp(pw->pw_dir, root) == 0)
+	if (w->method == MAILBOX_LMTP)
+		return explains_lmtp(domain, w, pw);
+	if (account && strcmp(pw->pw_dir, w->root) == 0)
 		return true;
-	why = mailbox_root_find(domain, pw != NULL ? pw->pw_dir : NULL, true, &r);
+	why = mailbox_root_find(domain, home_for(domain, w, pw), !account, &r);
 	if (why != NULL) {
 		free(why);
 		return false;
 	}
-	ok = strcmp(r.path, root) == 0 && (account || (r.uid == uid && r.gid == gid));
+	ok = strcmp(r.path, w->root) == 0 &&
+	    (account || (r.uid == w->uid && r.gid == w->gid && strcmp(r.account, w->account) == 0));
 	free(r.path);
 	free(r.account);
 	return ok;
 }
 
-/* Does the configuration explain a delivery with these ids below ROOT? */
+/* Does the configuration explain a delivery of this kind with these ids below that root? */
 static bool
-may_deliver(uid_t uid, gid_t gid, const char *account, const char *root)
+may_deliver(const struct wanted *w)
 {
-	struct passwd *pw = *account != '\0' ? getpwnam(account) : NULL;
+	const struct passwd *pw = *w->account != '\0' ? getpwnam(w->account) : NULL;
 	unsigned i;
 
 	if (geteuid() != 0)
 		return true; /* everybody is who started us; the sandbox keeps to ROOT */
 	for (i = 0; i < conf->lookup.domains_n; i++)
-		if (explains(&conf->lookup.domains[i], uid, gid, pw, root))
+		if (explains(&conf->lookup.domains[i], w, pw))
 			return true;
 	return false;
 }
@@ -313,17 +390,21 @@ static bool
 on_delivery(struct peer *peer, struct message *m)
 {
 	uint32_t instance = cursor_u32(&m->body), uid = cursor_u32(&m->body), gid = cursor_u32(&m->body);
-	const char *account = cursor_str(&m->body), *root = cursor_str(&m->body);
+	unsigned method = cursor_u8(&m->body);
+	struct wanted w = { .uid = uid, .gid = gid, .method = (enum mailbox_method)method };
 
-	if (peer->role != ROLE_QUEUE || m->type != DELIVERY_START || !cursor_done(&m->body) || instance >= LOCAL_MOST)
+	w.account = cursor_str(&m->body);
+	w.root = cursor_str(&m->body);
+	if (peer->role != ROLE_QUEUE || m->type != DELIVERY_START || !cursor_done(&m->body) || instance >= LOCAL_MOST ||
+	    method > MAILBOX_PIPE)
 		return false;
-	if (!may_deliver(uid, gid, account, root)) {
+	if (!may_deliver(&w)) {
 		log_error("role.refused", F_STR("what", "the queue asked for a delivery process that the configuration "
-		    "does not explain"), F_U64("uid", uid), F_STR("account", account), F_STR("root", root));
+		    "does not explain"), F_U64("uid", uid), F_STR("account", w.account), F_STR("root", w.root));
 		role_refuse(ROLE_LOCAL, instance, ROLE_QUEUE);
 		return true;
 	}
-	role_spawn(&role_local, instance, uid, gid, *account != '\0' ? account : NULL, ROLE_QUEUE, root);
+	role_spawn(&local_specs[method], instance, uid, gid, *w.account != '\0' ? w.account : NULL, ROLE_QUEUE, w.root);
 	return true;
 }
 

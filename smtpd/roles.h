@@ -8,10 +8,12 @@
 
 struct conf;
 
-/* In the order of starting; ROLE_LOCAL's row is apart: its processes are made when mail is due. */
+/* The account of all roles but the queue, and of LMTP's client; looked up when started as root. */
+#define RUN_USER "_smtpd"
+
+/* In the order of starting; ROLE_LOCAL's rows are apart: its processes are made when mail is due. */
 extern const struct role_spec role_table[];
 extern const unsigned role_table_n;
-extern const struct role_spec role_local;
 
 /* In the master, before the roles start: what they inherit (listening sockets, shared counters). 0, or -1 with *WHY (caller
  * frees). */

@@ -63,7 +63,7 @@ static const char *const user_rows[][2] = {
 	{ "with+plus", "" },
 };
 
-enum { OURS, VIRTUAL, CATCH, SYSTEM, DOOR, LISTS, BARE, MBOX, HOMES, MISSING, DOMAINS };
+enum { OURS, VIRTUAL, CATCH, SYSTEM, DOOR, LISTS, BARE, MBOX, LMTP, PROGRAM, HOMES, MISSING, DOMAINS };
 static struct domain domains[DOMAINS];
 static struct hop door_hops[] = {
 	{ .host = (char *)(uintptr_t)"[192.0.2.9]", .ip = { .family = AF_INET, .bytes = { 192, 0, 2, 9 } }, .port = 2525 },
@@ -138,7 +138,11 @@ setup(void **state)
 		[LISTS] = { .name = text("lists.example"), .kind = DOMAIN_LISTS },
 		[BARE] = { .name = text("bare.example") },
 		[MBOX] = { .name = text("mbox.example"), .users = users,
-			.mailbox = { MAILBOX_MBOX, text("/var/mail/%{user}"), NULL } },
+			.mailbox = { MAILBOX_MBOX, xasprintf("%s/spool/%%{user}", dir), NULL } },
+		[LMTP] = { .name = text("lmtp.example"), .users = users,
+			.mailbox = { MAILBOX_LMTP, text("[127.0.0.1]:24"), NULL } },
+		[PROGRAM] = { .name = text("program.example"), .users = users,
+			.mailbox = { MAILBOX_PIPE, text("/bin/sh"), NULL } },
 		[HOMES] = { .name = text("homes.example"), .users = users,
 			.mailbox = { MAILBOX_MAILDIR, text("%{home}/Maildir"), NULL } },
 		[MISSING] = { .name = text("missing.example"), .users = users,
@@ -155,6 +159,7 @@ setup(void **state)
 	domains[OURS].aliases = aliases = make_table(alias_rows, ROWS_N);
 	users = make_table(user_rows, sizeof(user_rows) / sizeof(user_rows[0]));
 	domains[OURS].users = domains[VIRTUAL].users = domains[CATCH].users = domains[MBOX].users = users;
+	domains[LMTP].users = domains[PROGRAM].users = users;
 	domains[HOMES].users = domains[MISSING].users = users;
 	domains[CATCH].aliases = catch_all = make_table(catch_rows, 2);
 	no_root = table_new("");
@@ -265,7 +270,11 @@ test_routes(void **state)
 		{ "bob@homes.example", "defer 451 4.3.5 there is no directory /srv/bob; make it, and give it to who "
 		    "owns the mailboxes" },
 		{ "alice@homes.example", "defer 451 4.3.5 user alice of homes.example has no home directory" },
-		{ "alice@mbox.example", "defer 451 4.3.5 mailboxes of mbox.example: only maildir is supported yet" },
+		/* other ways to deliver */
+		{ "alice@mbox.example", "local %s/spool/alice root %s" },
+		{ "alice@program.example", "defer 451 4.3.5 /bin/sh belongs to root, and no program is run as root; give it "
+		    "to the account that shall run it" },
+		{ "alice@lmtp.example", "local [127.0.0.1]:24 root [127.0.0.1]:24" },
 		{ "alice@missing.example", "defer 451 4.3.5 there is no directory /no-such-genkan-folder; make it, "
 		    "and give it to who owns the mailboxes" },
 		/* aliases */
