@@ -280,7 +280,7 @@ const unsigned role_table_n = sizeof(role_table) / sizeof(role_table[0]);
  * unix socket.  Its process has no files (MAY_READ with no path allowed: the folder of the socket is only named).  A program
  * does whatever its account may: the limit is the account, and that no process gets more rights than it was started with.
  */
-static const struct role_spec local_specs[] = {
+const struct role_spec role_local_table[] = {
 	[MAILBOX_MAILDIR] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0, local_prepare,
 	    local_start, NULL },
 	[MAILBOX_MBOX] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0, local_prepare,
@@ -404,7 +404,7 @@ on_delivery(struct peer *peer, struct message *m)
 		role_refuse(ROLE_LOCAL, instance, ROLE_QUEUE);
 		return true;
 	}
-	role_spawn(&local_specs[method], instance, uid, gid, *w.account != '\0' ? w.account : NULL, ROLE_QUEUE, w.root);
+	role_spawn(&role_local_table[method], instance, uid, gid, *w.account != '\0' ? w.account : NULL, ROLE_QUEUE, w.root);
 	return true;
 }
 

@@ -14,6 +14,7 @@ struct conf;
 /* In the order of starting; ROLE_LOCAL's rows are apart: its processes are made when mail is due. */
 extern const struct role_spec role_table[];
 extern const unsigned role_table_n;
+extern const struct role_spec role_local_table[]; /* by enum mailbox_method */
 
 /* In the master, before the roles start: what they inherit (listening sockets, shared counters). 0, or -1 with *WHY (caller
  * frees). */

@@ -673,7 +673,7 @@ row_of(enum role role)
 	for (i = 0; i < role_table_n; i++)
 		if (role_table[i].role == role)
 			return &role_table[i];
-	return role == ROLE_LOCAL ? &role_local : NULL;
+	return role == ROLE_LOCAL ? &role_local_table[MAILBOX_MAILDIR] : NULL;
 }
 
 static unsigned
