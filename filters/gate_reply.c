@@ -13,6 +13,27 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 
+const struct gate_refusal *
+gate_refusal(enum action action)
+{
+	static const struct gate_refusal refusals[ACTION_COUNT] = {
+		[ACTION_TEMPFAIL] = { 450, "4.7.1", "please try again later", false },
+		[ACTION_REJECT] = { 550, "5.7.1",
+		    "refused by local policy; if you are a person, write to postmaster", false },
+		[ACTION_DROP] = { 421, "4.7.0", "refused by local policy; good-bye", true },
+	};
+
+	return action < ACTION_COUNT && refusals[action].code != 0 ? &refusals[action] : NULL;
+}
+
+const char *
+gate_grey_text(unsigned minutes)
+{
+	return minutes == 1
+		   ? "greylisted: we do not know you yet; please try again in a minute"
+		   : "greylisted: we do not know you yet; please try again in %{minutes} minutes";
+}
+
 enum field { FIELD_CLIENT, FIELD_NAME, FIELD_HELO, FIELD_SENDER, FIELD_RECIPIENT, FIELD_MINUTES, FIELDS_N };
 
 static const char *const field_names[FIELDS_N] = {

@@ -10,6 +10,18 @@
 
 #include "filters/gate.h"
 
+/* What an action says when its rule has no words of its own. */
+struct gate_refusal {
+	int code;
+	const char *status; /* RFC 3463 */
+	const char *text;
+	bool close;
+};
+/* TEMPFAIL, REJECT, DROP; NULL for those that refuse nobody. */
+const struct gate_refusal *gate_refusal(enum action);
+/* The greylist's, with %{minutes}. */
+const char *gate_grey_text(unsigned minutes);
+
 /* TEXT as above, of a rule that was checked.  The caller frees. */
 char *gate_reply(const char *text, const struct facts *, unsigned minutes);
 /* NULL, or the first field of TEXT that there is not, without its braces (caller frees). */

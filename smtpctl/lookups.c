@@ -13,17 +13,29 @@
 
 static struct event_base *base;
 static struct dns_engine *engine;
+static struct dns_table *table;
+
+void
+lookups_use_table(struct dns_table *records)
+{
+	table = records;
+}
 
 struct event_base *
 lookups_begin(const struct conf *conf, char **why)
 {
 	base = event_base_new();
+	peer_set_base(base);
+	if (table != NULL) {
+		resolver_use_table(table);
+		return base;
+	}
 	engine = dns_engine_new(base, &conf->dns, why);
 	if (engine == NULL) {
+		peer_set_base(NULL);
 		event_base_free(base);
 		return base = NULL;
 	}
-	peer_set_base(base);
 	resolver_use_engine(engine);
 	return base;
 }
@@ -32,7 +44,9 @@ void
 lookups_end(void)
 {
 	resolver_use_engine(NULL);
-	dns_engine_free(engine);
+	resolver_use_table(NULL);
+	if (engine != NULL)
+		dns_engine_free(engine);
 	peer_set_base(NULL);
 	event_base_free(base);
 	engine = NULL;

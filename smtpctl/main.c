@@ -45,6 +45,8 @@ static const struct command {
 	{ "queue", "export", queue_export, 1, -1, "DIR " SELECTORS, "write messages and envelopes as files" },
 	{ "gate", "explain", gate_explain, 1, -1, "client=IP [name=] [helo=] [from=] [to=] | session=ID",
 	    "what the gate thinks of a caller, rule by rule" },
+	{ "gate", "simulate", gate_simulate, 1, -1, "FILE | - | client=IP [ptr=] [a=] [helo=] [from=] [to=] [again=TIMES] ...",
+	    "play sessions with a DNS and a clock that are given" },
 	{ "gate", "report", gate_report, 0, 1, "[since=TIME]", "what each rule stopped or delayed" },
 	{ "grey", "list", grey_ask, 0, -1, SELECTORS " [limit=N]", "who waits, who passed, whom the operator named" },
 	{ "grey", "show", grey_ask, 1, -1, "SELECTOR ...", "all that is known" },

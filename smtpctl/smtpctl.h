@@ -43,6 +43,7 @@ int queue_cat(int, char **);
 int queue_export(int, char **);
 int gate_report(int, char **);
 int gate_explain(int, char **);
+int gate_simulate(int, char **);
 int grey_ask(int, char **);
 int grey_import(int, char **);
 int grey_export(int, char **);

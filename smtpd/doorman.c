@@ -92,17 +92,6 @@ go_on(struct session *s)
 	answer(s, 0, NULL, NULL, false);
 }
 
-static const struct {
-	int code;
-	const char *status;
-	const char *text;
-	bool close;
-} words[ACTION_COUNT] = {
-	[ACTION_TEMPFAIL] = { 450, "4.7.1", "please try again later", false },
-	[ACTION_REJECT] = { 550, "5.7.1", "refused by local policy; if you are a person, write to postmaster", false },
-	[ACTION_DROP] = { 421, "4.7.0", "refused by local policy; good-bye", true },
-};
-
 /* The rule's words, or the action's, and by what to find the decision in the log. */
 static char *
 reply_text(struct session *s, const struct rule *r, const char *text, unsigned minutes)
@@ -119,16 +108,17 @@ reply_text(struct session *s, const struct rule *r, const char *text, unsigned m
 static void
 answer_refusal(struct session *s, const struct rule *r)
 {
-	enum action action = rule_is_softened(r, &s->door.facts) ? ACTION_TEMPFAIL : r->action;
+	const struct gate_refusal *refusal =
+	    gate_refusal(rule_is_softened(r, &s->door.facts) ? ACTION_TEMPFAIL : r->action);
 	/* RFC 7208 8.4: not our words, and said to be so */
 	const char *theirs = rule_asks(r, FACT_SPF) ? s->door.spf_words : NULL;
-	char *ours = reply_text(s, r, words[action].text, 0);
+	char *ours = reply_text(s, r, refusal->text, 0);
 	char *text = xasprintf("%s%s%s", ours, theirs != NULL ? "; the sender's domain explains: " : "",
 	    theirs != NULL ? theirs : "");
 
 	free(ours);
 	tell(s, r, text, 0);
-	answer(s, words[action].code, words[action].status, text, words[action].close);
+	answer(s, refusal->code, refusal->status, text, refusal->close);
 	free(text);
 }
 
@@ -138,9 +128,7 @@ grey_text(struct session *s, const struct rule *r, const struct grey_answer *g)
 {
 	unsigned minutes = (g->left + 59) / 60;
 
-	return reply_text(s, r,
-	    minutes == 1 ? "greylisted: we do not know you yet; please try again in a minute"
-	                 : "greylisted: we do not know you yet; please try again in %{minutes} minutes", minutes);
+	return reply_text(s, r, gate_grey_text(minutes), minutes);
 }
 
 static void
