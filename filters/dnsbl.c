@@ -17,6 +17,9 @@
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 
+/* Before it come 32 nibbles with their dots. */
+#define ZONE_MAX (DNSBL_NAME_MAX - 1 - 64)
+
 /* --- masks --- */
 
 static void
@@ -122,6 +125,8 @@ parse(const char *text, struct dnsbl_listing *listing)
 		listing->zone[i] = (char)tolower((unsigned char)listing->zone[i]);
 	if (!mailaddr_domain_ok(text, len, 0) || text[0] == '[')
 		why = "is not the name of a DNS zone";
+	else if (len > ZONE_MAX)
+		why = "is too long; no address fits before it (RFC 1035 2.3.4)";
 	else if (text[len] == '\0')
 		fill_mask(&listing->mask);
 	else if (!read_mask(text + len + 1, &listing->mask))

@@ -70,7 +70,7 @@ int dnsbl_most(const struct dnsbl_terms *);
 bool dnsbl_is_open(const struct dnsbl_terms *, const struct dnsbl_answers *);
 
 /* The name to ask for: "2.0.0.127.zen.example.net", nibbles for IPv6 (RFC 5782 2.1, 2.4).  False
- * when it would be too long for DNS. */
+ * when it would be too long for DNS, which no zone of a listing is. */
 #define DNSBL_NAME_MAX 254
 bool dnsbl_name(const struct ip *, const char *zone, char out[DNSBL_NAME_MAX]);
 

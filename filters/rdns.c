@@ -45,6 +45,7 @@ struct rdns_query {
 	void *arg;
 	struct resolver_query *ptr_question;
 	unsigned pending;
+	bool outage; /* among the answers that are missing */
 	unsigned names_n;
 	struct name names[RDNS_NAMES_MAX];
 };
@@ -167,6 +168,7 @@ conclude(struct rdns_query *query)
 		rdns.status = RDNS_PASS;
 	else if (temporary != NULL)
 		rdns.status = RDNS_TEMPERROR;
+	rdns.outage = rdns.status == RDNS_TEMPERROR && query->outage;
 	why = explain(&rdns, temporary);
 	rdns.why = why;
 	query->callback(&rdns, query->arg);
@@ -178,7 +180,7 @@ conclude(struct rdns_query *query)
 static void
 conclude_nameless(struct rdns_query *query, enum rdns_status status, const char *why)
 {
-	struct rdns rdns = { .status = status, .why = why };
+	struct rdns rdns = { .status = status, .why = why, .outage = query->outage };
 
 	query->callback(&rdns, query->arg);
 	query_free(query);
@@ -205,6 +207,7 @@ addresses_answered(const struct dns_answer *answer, void *arg)
 	if (answer->status == DNS_TEMP) {
 		name->state = NAME_TEMP;
 		name->why = xstrdup(answer->why);
+		query->outage = query->outage || answer->outage;
 	} else {
 		name->state = leads_back(answer, &query->client) ? NAME_VERIFIED : NAME_DENIED;
 	}
@@ -277,6 +280,7 @@ ptr_answered(const struct dns_answer *answer, void *arg)
 		conclude_nameless(query, RDNS_NONE, "the client has no PTR record");
 		break;
 	case DNS_TEMP:
+		query->outage = answer->outage;
 		why = xasprintf("the client's name could not be asked: %s", answer->why);
 		conclude_nameless(query, RDNS_TEMPERROR, why);
 		free(why);

@@ -5,6 +5,8 @@
 #ifndef FILTERS_RDNS_H
 #define FILTERS_RDNS_H
 
+#include <stdbool.h>
+
 #include "lib/ip.h"
 
 enum rdns_status {
@@ -19,6 +21,7 @@ struct rdns {
 	const char *name;    /* the verified name that looks least like a home line (S25R); NULL unless RDNS_PASS */
 	const char *claimed; /* the first unverified PTR, for the log; NULL when none */
 	const char *why;     /* for people */
+	bool outage;         /* RDNS_TEMPERROR, and the fault is our own: no server of ours answers */
 	unsigned names_n;    /* verified names */
 	const char *const *names;
 };

@@ -238,9 +238,13 @@ static void
 pump(struct dns_engine *engine)
 {
 	struct question *question;
+	struct dns_answer *answer;
 
-	while ((question = TAILQ_FIRST(&engine->waiting)) != NULL && dns_out_is_down(engine->out))
-		question_done(question, dns_answer_temp("no DNS server answers"));
+	while ((question = TAILQ_FIRST(&engine->waiting)) != NULL && dns_out_is_down(engine->out)) {
+		answer = dns_answer_temp("no DNS server answers");
+		answer->outage = true;
+		question_done(question, answer);
+	}
 	if (dns_out_upstream(engine->out) == NULL)
 		return;
 	while (engine->stats.running < engine->running_max &&

@@ -33,6 +33,7 @@ struct dns_answer {
 	enum dns_status status;
 	bool secure;         /* DNSSEC says so, also of a denial */
 	bool bogus;          /* DNS_TEMP because of a failed validation */
+	bool outage;         /* DNS_TEMP because none of our servers answers, or the resolver role is away: nobody else's fault */
 	uint32_t ttl;        /* seconds, of the least record; of the denial */
 	const char *why;     /* for people, when DNS_TEMP */
 	const char *canonical; /* the name at the end of a CNAME chain */

@@ -79,7 +79,7 @@ static void
 answer_lost(int fd, short what, void *arg)
 {
 	static const struct dns_answer away = {
-		.status = DNS_TEMP, .why = "the resolver is being restarted", .canonical = ""
+		.status = DNS_TEMP, .outage = true, .why = "the resolver is being restarted", .canonical = ""
 	};
 	uint64_t newest = last_id;
 	struct resolver_query *query;

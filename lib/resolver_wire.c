@@ -13,8 +13,8 @@
 #include "lib/mem.h"
 #include "lib/resolver_wire.h"
 
-enum answer_flags { ANSWER_SECURE = 1, ANSWER_BOGUS = 2, ANSWER_WHY = 4 };
-#define ANSWER_FLAGS (ANSWER_SECURE | ANSWER_BOGUS | ANSWER_WHY)
+enum answer_flags { ANSWER_SECURE = 1, ANSWER_BOGUS = 2, ANSWER_WHY = 4, ANSWER_OUTAGE = 8 };
+#define ANSWER_FLAGS (ANSWER_SECURE | ANSWER_BOGUS | ANSWER_WHY | ANSWER_OUTAGE)
 
 /* What a record carries besides its type and preference. */
 enum record_part { PART_IPV4 = 1, PART_IPV6, PART_NAME, PART_DATA };
@@ -108,7 +108,8 @@ void
 resolver_answer_encode(struct buf *buf, const struct dns_answer *answer)
 {
 	unsigned flags = (answer->secure ? ANSWER_SECURE : 0u) |
-	    (answer->bogus ? ANSWER_BOGUS : 0u) | (answer->why != NULL ? ANSWER_WHY : 0u);
+	    (answer->bogus ? ANSWER_BOGUS : 0u) | (answer->why != NULL ? ANSWER_WHY : 0u) |
+	    (answer->outage ? ANSWER_OUTAGE : 0u);
 	unsigned i;
 
 	buf_add_u8(buf, (uint8_t)answer->status);
@@ -122,8 +123,8 @@ resolver_answer_encode(struct buf *buf, const struct dns_answer *answer)
 		record_encode(buf, &answer->records[i]);
 }
 
-/* What the statuses promise: records only with DNS_OK, a reason with DNS_TEMP, bogus and secure
- * never together. */
+/* What the statuses promise: records only with DNS_OK, a reason with DNS_TEMP, bogus and outage only
+ * with it, bogus and secure never together. */
 static bool
 answer_sane(const struct dns_answer *answer)
 {
@@ -131,7 +132,7 @@ answer_sane(const struct dns_answer *answer)
 		return false;
 	if (answer->status == DNS_TEMP)
 		return answer->why != NULL && !answer->secure;
-	return !answer->bogus;
+	return !answer->bogus && !answer->outage;
 }
 
 struct dns_answer *
@@ -144,6 +145,7 @@ resolver_answer_decode(struct cursor *cursor)
 	head.status = status;
 	head.secure = flags & ANSWER_SECURE;
 	head.bogus = flags & ANSWER_BOGUS;
+	head.outage = flags & ANSWER_OUTAGE;
 	head.ttl = cursor_u32(cursor);
 	head.why = flags & ANSWER_WHY ? cursor_str(cursor) : NULL;
 	head.canonical = cursor_str(cursor);

@@ -427,6 +427,18 @@ door_early(struct session *s)
 	s->door.facts.early_talker = true;
 }
 
+/* Who leaves before a tarpit that has a greylist behind it has begun left it as well: it takes its judgement to know. */
+bool
+door_left(const struct session *s)
+{
+	unsigned i;
+
+	for (i = 0; i < gate()->n && !s->door.open && !s->door.waiting; i++)
+		if (gate()->rules[i].else_greylist)
+			return false;
+	return s->door.waiting || s->in.len == 0;
+}
+
 static void
 on_greeting(struct session *s, const struct door_answer *a)
 {

@@ -35,6 +35,7 @@ struct doorman {
 	bool open;          /* trusted: no more questions */
 	bool waiting;       /* the timer runs: pause or tarpit */
 	bool served;        /* the wait of this phase is over */
+	bool lists_due;     /* the gate's lists are to be asked as soon as they are proven */
 	bool no_such_user;  /* the recipient is refused already: only traps, waits and drop count */
 	bool caller_passed, caller_allowed, caller_denied, caller_left; /* struct ledger_caller */
 	uint16_t waited;    /* seconds of pause and tarpit that the caller sat through */
@@ -66,12 +67,17 @@ void door_pass(struct session *, enum phase, door_callback done);
 /* As door_pass at rcpt, for a recipient that does not exist: remembered against the client's network, seen by rules that
  * wait, trap or drop, and never let in. */
 void door_pass_unknown(struct session *, door_callback done);
+/* The caller closed his side while an answer of the gate is due: true when nothing more is to be seen of him, and the session may
+ * end at once. */
+bool door_left(const struct session *);
 /* The session's timer went off. */
 void door_timer(struct session *);
 /* Octets came before the banner. */
 void door_early(struct session *);
 /* The caller left, or the session ends: no question of his is answered any more. */
 void door_close(struct session *);
+/* The gate's lists may be asked from now on: for those who wait for it. */
+void door_lists_proven(struct session *);
 /* A message was accepted: says so to the ledger, for the reports. */
 void door_let_in(struct session *);
 /* "rdns=pass name=... s25r=1 ..."; for logs and X-Genkan; the caller frees. */

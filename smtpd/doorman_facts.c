@@ -24,9 +24,9 @@
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/resolver.h"
 #include "smtpd/census.h"
 #include "smtpd/doorman_facts.h"
+#include "smtpd/health.h"
 #include "smtpd/meters.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -84,9 +84,10 @@ on_rdns(const struct rdns *r, void *arg)
 	/* the operator may have said something about this name: the ledger is asked again before he is believed a stranger */
 	if (r->name != NULL && (d->facts.known | d->asked) & DOOR_CALLER)
 		ask_caller(s);
-	/* "temperror" is an answer to `rdns`; to `s25r` it is none */
+	health_note_dns(&s->ip, r->status == RDNS_TEMPERROR, r->outage);
+	/* "temperror" is an answer to `rdns`, unless it is our own fault; to `s25r` it is none */
 	if (r->status == RDNS_TEMPERROR)
-		d->facts.failed |= FACT_BIT(FACT_S25R);
+		d->facts.failed |= health_dns_is_broken() ? DOOR_RDNS : FACT_BIT(FACT_S25R);
 	learned(s, DOOR_RDNS, false);
 }
 
@@ -105,11 +106,20 @@ on_dnsbl(const struct dnsbl_answers *answers, bool last, void *arg)
 static void
 ask_lists(struct session *s)
 {
-	struct dnsbl_ask what = { .set = session_conf()->gate.lists, .questions = UINT64_MAX, .done = on_dnsbl,
-		.arg = s };
+	struct dnsbl_ask what = { .set = session_conf()->gate.lists, .questions = health_lists(),
+		.observe = health_note_list, .done = on_dnsbl, .arg = s };
 
 	s->door.asked |= DOOR_LISTS;
-	s->door.dnsbl = dnsbl_ask(&what, &s->ip);
+	s->door.lists_due = !health_lists_proven();
+	if (!s->door.lists_due)
+		s->door.dnsbl = dnsbl_ask(&what, &s->ip);
+}
+
+void
+door_lists_proven(struct session *s)
+{
+	if (s->door.lists_due)
+		ask_lists(s);
 }
 
 static void
@@ -122,7 +132,7 @@ on_helo(bool resolves, bool failed, void *arg)
 	learned(s, FACT_BIT(FACT_HELO_RESOLVES), failed);
 }
 
-/* "temperror" is an answer here. */
+/* "temperror" is an answer here, unless it is our own fault. */
 static void
 on_sender_domain(enum sender_domain result, void *arg)
 {
@@ -130,7 +140,7 @@ on_sender_domain(enum sender_domain result, void *arg)
 
 	s->door.sender_domain = NULL;
 	s->door.facts.sender_domain = result;
-	learned(s, FACT_BIT(FACT_SENDER_DOMAIN), false);
+	learned(s, FACT_BIT(FACT_SENDER_DOMAIN), result == SENDER_DOMAIN_TEMPERROR && health_dns_is_broken());
 }
 
 /* "temperror" is an answer here, too, except while nobody is there to be asked. */
@@ -150,7 +160,7 @@ on_spf(const struct spf_answer *a, void *arg)
 	d->facts.spf_domain = d->spf_domain;
 	log_info("spf", F_STR("session", id_text(s->id).s), F_STR("result", auth_result_name(a->result)),
 	    F_STR("domain", a->domain), F_STR("why", a->why));
-	learned(s, FACT_BIT(FACT_SPF), a->result == AUTH_TEMPERROR && !resolver_is_there());
+	learned(s, FACT_BIT(FACT_SPF), a->result == AUTH_TEMPERROR && health_dns_is_broken());
 }
 
 static void

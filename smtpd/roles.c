@@ -25,6 +25,7 @@
 #include "smtpd/census.h"
 #include "smtpd/command.h"
 #include "smtpd/control.h"
+#include "smtpd/health.h"
 #include "smtpd/listen.h"
 #include "smtpd/meters.h"
 #include "smtpd/roles.h"
@@ -64,7 +65,14 @@ session_stats(struct ctl *c, unsigned n, const char *const *words)
 	(void)words;
 	ctl_record(c, FIELDS(F_U64("sessions", session_count()), F_BOOL("paused", listen_paused())));
 	command_each(add_count, c);
+	health_stats(c);
 	ctl_end(c, 0, NULL);
+}
+
+static void
+lists_proven(void)
+{
+	session_each(door_lists_proven);
 }
 
 static void
@@ -78,6 +86,7 @@ session_start(const void *unused, unsigned instance)
 	lookup_client_init();
 	submit_client_init();
 	session_init(conf);
+	health_start(&conf->gate, instance, lists_proven);
 	ctl_register("pause", session_ctl);
 	ctl_register("resume", session_ctl);
 	ctl_register("stats", session_stats);

@@ -272,6 +272,15 @@ session_restart(struct session *s, const struct ip *ip, int rdns, const char *na
 }
 
 void
+session_each(void (*visit)(struct session *))
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &sessions, entry)
+		visit(s);
+}
+
+void
 session_end_all(const char *why)
 {
 	struct session *s, *next;
@@ -552,7 +561,7 @@ read_some(struct session *s)
 		s->eof = true;
 		set_reading(s, false);
 		/* what he asked before he left may still be answered, but nobody waits for a tarpit or for DNS */
-		if (s->busy && (s->in.len == 0 || s->door.waiting) && s->state != STATE_DATA)
+		if (s->busy && s->state != STATE_DATA && door_left(s))
 			end(s, "the client left");
 		else
 			work(s, NULL, 0);

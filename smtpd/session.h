@@ -101,6 +101,8 @@ void session_restart(struct session *, const struct ip *, int rdns, const char *
 char *session_client_text(const struct session *);
 /* Counts a client's mistake; false when it was one too many and the session is closing. */
 bool session_error(struct session *);
+/* VISIT must not end any. */
+void session_each(void (*visit)(struct session *));
 /* How many sessions this process has; all of them are told to leave. */
 unsigned session_count(void);
 void session_end_all(const char *why);

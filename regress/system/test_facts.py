@@ -273,10 +273,11 @@ def test_who_waits_in_the_tarpit_has_passed(server):
     assert {"client": "192.0.2.90", "state": "caller"}.items() <= mx.ctl("grey", "list", "client=192.0.2.90")[0].items()
 
 
-def test_who_is_gone_before_the_tarpit_begins_has_hung_up(server):
+@pytest.mark.parametrize("rest", ["", "DATA\r\nx\r\n.\r\n"])
+def test_who_is_gone_before_the_tarpit_begins_has_hung_up(server, rest):
     mx = server(TARPIT)
     with Caller(mx, "192.0.2.96") as c:
-        c.send("EHLO a.example\r\nMAIL FROM:<a@mx.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n")
+        c.send("EHLO a.example\r\nMAIL FROM:<a@mx.example>\r\nRCPT TO:<alice@example.org>\r\n" + rest)
         c.socket.shutdown(1)
     wait_for(lambda: [e for e in mx.log("gate.verdict") if e["what"] == "hung up"], "the tarpit to notice")
 
@@ -351,3 +352,126 @@ def test_texts_are_filled_in_and_sent_as_ascii(server):
         assert "Fuer mail.caller.example [192.0.2.95]: etre ou ne pas etre - a@mx.example -> alice@example.org" in reply.text
         c.say("RSET")
         assert "Bitte 5 Minuten (greylist#2" in c.try_mail(sender="b@mx.example").text
+
+
+# --- trouble of our own ---
+
+@pytest.fixture
+def trouble(place):
+    """A name server that may be broken without harm to others."""
+    with DnsServer(place / "dns", [TEST_ENTRIES.format(zone=zone) for zone in ("bl.example", "other.example")],
+                   front=True) as server:
+        yield server
+
+
+def lists(mx):
+    """{zone: state} as the first worker sees them."""
+    return {r["list"]: r["state"] for r in mx.ctl("stats") if "list" in r and r["instance"] == 0}
+
+
+@pytest.mark.parametrize("records, state", [
+    ([], "lists-nobody"), (["*.dead.example A 192.0.2.99"], "odd-answers"), (["*.dead.example A 127.0.0.2"], "lists-everybody"),
+    (["2.0.0.127.dead.example A 127.255.255.254", "1.0.0.127.dead.example A 127.255.255.254"], "odd-answers"),
+])
+def test_a_list_that_is_out_of_order_is_no_evidence(place, trouble, records, state):
+    trouble.add(*records)
+    trouble.add(listed("bl.example", "192.0.2.10"))
+    trouble.reload()
+    rules = 'gate {\nreject when dnsbl "dead.example"\nreject when not dnsbl "dead.example"\nreject when dnsbl "bl.example"\n}\n'
+    with Genkan(place / "mx", BASE + rules, dns=trouble, listen=TRUST_PROXY) as mx:
+        want = {"192.0.2.9": 250, "192.0.2.10": 550}
+        assert codes(mx, want) == want
+        assert lists(mx) == {"dead.example": state, "bl.example": "well"}
+        assert len(mx.log("dnsbl.out_of_order")) == 1 # once, not for each caller and worker
+        # the operator of the list mends it
+        trouble.remove("*.dead.example")
+        trouble.remove("1.0.0.127.dead.example")
+        trouble.remove("2.0.0.127.dead.example")
+        trouble.add(TEST_ENTRIES.format(zone="dead.example"), listed("dead.example", "192.0.2.9"))
+        trouble.reload()
+
+        def mended():
+            mx.advance(301)
+            return lists(mx)["dead.example"] == "well"
+        wait_for(mended, "the list to be probed again")
+        mx.await_log("dnsbl.well", list="dead.example")
+
+
+def test_a_list_that_dies_is_noticed_by_its_answers(place, trouble):
+    with Genkan(place / "mx", BASE + 'gate { reject when dnsbl "bl.example" }\n', dns=trouble, listen=TRUST_PROXY) as mx:
+        assert codes(mx, ["192.0.2.10"]) == {"192.0.2.10": 250}
+        trouble.servfail("bl.example")
+        hosts = iter(range(20, 250))
+
+        def noticed():
+            for host in (next(hosts) for _ in range(4)):
+                assert codes(mx, [f"192.0.2.{host}"]) == {f"192.0.2.{host}": 250}
+            mx.advance(11) # a list is not probed oftener than every ten seconds
+            return "silent" in [r["state"] for r in mx.ctl("stats") if "list" in r]
+        wait_for(noticed, "a worker that was asked to probe, and finds no answer in the cache any more")
+        trouble.heal()
+
+
+def greylisted(mx, sources):
+    """How many of them are asked to come back."""
+    found = 0
+    for source in sources:
+        with Client(mx.port, source=source) as c:
+            found += c.mail("a@mx.example", "alice@example.org").code == 450
+    return found
+
+
+NAMES_GATE = BASE + "gate {\n pause 1s when rdns mismatch\n greylist when s25r or not rdns pass\n tempfail when rdns temperror\n}\n"
+
+
+def test_when_dns_fails_for_most_it_is_our_fault(place, trouble):
+    with Genkan(place / "mx", NAMES_GATE, dns=trouble, listen="gate") as mx:
+        assert greylisted(mx, ["127.0.9.1"]) == 1
+        trouble.servfail(".")
+        # one broken network is its own fault, however often it calls
+        assert greylisted(mx, [f"127.0.10.{n}" for n in range(1, 40)]) == 39
+        assert not mx.log("gate.dns_broken")
+
+        def all_workers_know():
+            greylisted(mx, [f"127.0.{n}.1" for n in range(20, 60)])
+            return {r["dns"] for r in mx.ctl("stats") if "dns" in r} == {"broken"}
+        wait_for(all_workers_know, "every worker to notice")
+        assert greylisted(mx, [f"127.0.{n}.7" for n in range(60, 70)]) == 0
+        assert mx.log("gate.dns_broken")
+        trouble.heal()
+
+        def all_are_well():
+            greylisted(mx, [f"127.0.{n}.8" for n in range(70, 110)])
+            return {r["dns"] for r in mx.ctl("stats") if "dns" in r} == {"well"}
+        wait_for(all_are_well, "names to be judged again")
+        assert greylisted(mx, ["127.0.9.2"]) == 1
+        assert mx.log("gate.dns_mended")
+
+
+def test_an_outage_punishes_nobody(place, trouble):
+    with Genkan(place / "mx", NAMES_GATE, dns=trouble, listen="gate") as mx:
+        assert greylisted(mx, ["127.0.9.1"]) == 1
+        trouble.stop()
+        greylisted(mx, ["127.0.11.1"]) # whose question finds it out
+        mx.await_log("dns.down")
+        assert greylisted(mx, [f"127.0.12.{n}" for n in range(1, 9)]) == 0
+        assert len(mx.log("gate.dns_broken")) in (1, 2) # once for each worker that was asked
+
+
+def test_a_clock_that_jumps_is_noticed_and_refuses_nobody(server):
+    mx = server("greylist when client in 192.0.2.97")
+    with Caller(mx, "192.0.2.97") as c:
+        assert c.try_mail().code == 450
+    mx.advance(400 * 86400)
+    mx.await_log("clock.jumped")
+    with Caller(mx, "192.0.2.97") as c:
+        assert c.try_mail().code == 450 # his first try is too old to count
+    mx.advance(-400 * 86400)
+    wait_for(lambda: len(mx.log("clock.jumped")) == 2, "the second jump")
+    mx.advance(150)
+    with Caller(mx, "192.0.2.97") as c: # what is in the future counts as now, and he waits no longer than a delay
+        assert c.try_mail().code == 450
+    mx.advance(150)
+    with Caller(mx, "192.0.2.97") as c:
+        assert c.try_mail().code == 250
+    assert {r["clock_jumps"] for r in mx.ctl("stats") if "clock_jumps" in r} != {0}

@@ -48,6 +48,8 @@ def names(dns):
     for rule, name in enumerate(("mail-io0-f178.one.example", "web10902.two.example", "1.three.pool.example.net",
                                  "n2.59-106-41-68.four.example", "mta12.m2.five.example.jp", "adsl-44.six.example"), 1):
         dns.host(name, f"127.0.48.{rule}")
+    # RFC 5782 5: a list without its test entry is out of order
+    dns.add(*(f"2.0.0.127.{zone} A 127.0.0.2" for zone in ("zen.example.net", "bl.example.com", "list.example.org")))
     dns.add("1.43.0.127.zen.example.net A 127.0.0.2", "2.43.0.127.bl.example.com A 127.0.0.2",
             "3.43.0.127.zen.example.net A 127.0.0.2", "3.43.0.127.list.example.org A 127.0.5.2")
     dns.reload()
