@@ -18,7 +18,8 @@
  * earlier flushes covered counts.  Records that must be kept go to another segment; the waiting
  * ones fail, and are told so only after the next segment's OPENED, flushed, says that the
  * poisoned one ends before them.  When no segment can be written at all, all that wait are told
- * at once, and it is tried again with the next record, but not more than once a second.
+ * at once, and it is tried again once a second, whether anything comes or not: as long as it fails
+ * store_check_room says so, and nobody sends anything.
  *
  * What must never happen: a record reported durable before the fdatasync after its pwritev
  * returned 0.
@@ -331,7 +332,7 @@ commit(struct journal *j, bool spoilt)
 static uint64_t
 next_time(const struct journal *j)
 {
-	return !STAILQ_EMPTY(&j->queue) ? j->retry_at : j->linger_until;
+	return j->error != 0 ? j->retry_at : j->linger_until;
 }
 
 static void
@@ -391,7 +392,7 @@ journal_flush_main(void *arg)
 			if (!STAILQ_EMPTY(&j->failed))
 				journal_done(j, &j->failed);
 		} else
-			commit(j, false);
+			commit(j, j->error != 0);
 		if (!more || (j->linger_until != 0 && clock_ms() >= j->linger_until))
 			flush_lingering(j);
 	} while (more);

@@ -1005,6 +1005,28 @@ test_dead_disk(void **state)
 	}
 }
 
+/* Whoever asks for room first sends nothing while the disk is dead: that it lives again must show
+ * by itself. */
+static void
+test_dead_disk_comes_back(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	assert_non_null(add(&w, 1, 3000));
+	seam_fail(SEAM_SYNC, EIO, 0, ULONG_MAX);
+	while (add(&w, 2, 3000) != NULL)
+		finish(&w, 2);
+	assert_int_equal(store_check_room(w.store, 1000), EIO);
+	seam_fail(SEAM_SYNC, 0, 0, 0);
+	while (store_check_room(w.store, 1000) != 0)
+		event_base_loop(w.base, EVLOOP_ONCE);
+	assert_non_null(add(&w, 3, 3000));
+	assert_there(&w, 1);
+	world_end(&w);
+}
+
 /* An expansion that could not be flushed is told, and written all the same when the disk is back.
  */
 static void
@@ -1095,6 +1117,7 @@ main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_short_write),
 		cmocka_unit_test(test_dead_disk),
+		cmocka_unit_test(test_dead_disk_comes_back),
 		cmocka_unit_test(test_failed_update_all),
 		cmocka_unit_test(test_check_room),
 	};
