@@ -93,12 +93,13 @@ class Addresses:
         """Three octets."""
         return tuple(map(int, self.fresh().split(".")[:3])) + (None,)
 
-    def of_name(self, name):
-        return self.fresh(spelt(name))
+    def of_name(self, name, line=False):
+        return self.fresh(spelt(name, line or bool(re.match(r"a\d+-\d+\.smtp-out\.", name))))
 
 
-def spelt(name):
-    """The octets that NAME spells, or None for each that it does not."""
+def spelt(name, pairs):
+    """The octets that NAME spells, or None for each that it does not.  Two numbers alone are the last octets in the names of
+    lines (PAIRS); a mail server's are counted, but for Amazon's."""
     digits = re.search(r"(?<!\d)(\d{3})(\d{3})(\d{3})(\d{3})(?!\d)", name)
     groups = [digits.groups()] if digits else []
     groups += re.findall(r"(?<!\d)(\d{1,3})[-.x_](\d{1,3})[-.x_](\d{1,3})[-.x_](\d{1,3})(?!\d)", name)
@@ -112,6 +113,6 @@ def spelt(name):
         if 0 < octets[0] < 224:
             return octets
     pair = re.search(r"(?<!\d)(\d{1,3})[-.x](\d{1,3})(?!\d)", name)
-    if pair and max(map(int, pair.groups())) < 256:
+    if pairs and pair and max(map(int, pair.groups())) < 256:
         return (None, None, *map(int, pair.groups()))
     return (None,) * 4

@@ -154,15 +154,14 @@ def main():
             except (AssertionError, RuntimeError, OSError) as why:
                 print(f"{running[done]}: not measured: {str(why)[:300]}", file=sys.stderr)
                 continue
-            print("\r" + f"{len(rows)} of {len(wanted)}: {running[done]}".ljust(60), end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            print(f"{len(rows)} of {len(wanted)}: {list(table(rows[-1:]))[-1]}", file=sys.stderr, flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1))
     rows.sort(key=lambda row: (row["lost"] > 0, row["long"] >= 1, -row["stopped"]))
     if rows:
         print("{bots} bots, {senders} honest senders with {messages} messages, seed {}; names: {source}\n".format(
             options.seed, **rows[0]))
     print("\n".join(table(rows)))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
     return verdict(rows)
 
 

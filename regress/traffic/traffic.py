@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import names
 
 DAY = 86400
+BOTS = 450           # not so many that a home line's name were needed twice
 WAVES = 2            # days on which everybody comes
 SPREAD = 40          # seconds in which all of a day come first
 PACE = 4             # all waits inside a session, the gate's and the callers', are so many times shorter than they say
@@ -78,7 +79,8 @@ class Attempt:
     host: Host
     helo: str
     mail: list            # (sender, [recipients])
-    patience: float = 300
+    patience: float = 300    # for one reply
+    in_all: float = 7200     # for the session
     talk: str = "wait"
     pipeline: bool = False
     callout: bool = False
@@ -211,14 +213,15 @@ class World:
     # --- bots ---
 
     def bots(self):
-        for i in range(500):
+        self.unused = {kind: self.rng.sample(self.names[kind], len(self.names[kind])) for kind in ("dynamic", "spam")}
+        for i in range(BOTS):
             self.actors.append(Bot(self, f"bot{i}"))
 
     def bot_host(self, kind):
         address = self.addresses.fresh()
-        if kind in ("dynamic", "spam"):
-            name = self.rng.choice(self.names[kind])
-            host = Host(self.addresses.of_name(name), name)
+        if kind in self.unused:
+            name = self.unused[kind].pop()
+            host = Host(self.addresses.of_name(name, line=True), name)
             self.zone.host(host)
         elif kind == "mismatch":
             host = Host(address, self.rng.choice(self.names["legit"]))
@@ -375,7 +378,8 @@ class Bot(Actor):
                 "none-such": f"h{self.rng.randrange(10 ** 6)}.invalid", "own-ptr": host.name or "mail.invalid"}[self.is_like["helo"]]
 
     def attempt(self):
-        return Attempt(self.hosts[0], self.helo(), self.mail, patience=self.is_like["patience"], talk=self.is_like["talk"],
+        return Attempt(self.hosts[0], self.helo(), self.mail, patience=self.is_like["patience"],
+                       in_all=2 * self.is_like["patience"] + 60, talk=self.is_like["talk"],
                        pipeline=self.is_like["pipeline"])
 
     DELAYS = {"never": [], "at-once": [2, 10, 20], "once": [900], "change": [5, 900], "patient": [900, 2700]}
@@ -422,10 +426,10 @@ class Session:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
             try:
                 await self.reply(300)      # the proxy's banner; he himself begins with XCLIENT
-                await self.dialogue()
+                await asyncio.wait_for(self.dialogue(), self.attempt.in_all / PACE)
             finally:
                 self.writer.close()
-        except (Gone, OSError) as why:
+        except (Gone, OSError, asyncio.TimeoutError) as why:
             self.attempt.last = self.attempt.last or str(why) or type(why).__name__
         self.attempt.held = PACE * (asyncio.get_running_loop().time() - started)
 
