@@ -511,7 +511,7 @@ test_short_write(void **state)
 		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 		maildirs_deliver(dirs, &item, 1);
 		assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-		expect_temporary(&item, "cannot write to");
+		expect_temporary(&item, "the quota of");
 		maildir_content_free(&content);
 		free(path);
 	}
