@@ -1,8 +1,8 @@
 /*
  * The judgement of what we rely on (breaker.h).
  *
- * The session workers feed it.  Nothing can fail.  What must never happen: that one caller with many
- * broken names can switch the gate's rules off, so a network counts once; and that a list is
+ * The session workers feed it.  Nothing can fail.  What must never happen: that one caller with
+ * many broken names can switch the gate's rules off, so a network counts once; and that a list is
  * condemned because most of our callers are spammers, so a run of hits only makes us look at its
  * test entries, which decide.
  */

@@ -1,7 +1,8 @@
 /*
- * Whose fault is it?  When most callers' names cannot be found out, it is our own DNS that is broken, and nobody
- * is to be punished for what it does not say.  And a list that lists everybody, or that nobody can ask, is no evidence against
- * anybody.  Pure: memory and judgement; smtpd/health.c asks and acts.
+ * Whose fault is it?  When most callers' names cannot be found out, it is our own DNS that is
+ * broken, and nobody is to be punished for what it does not say.  And a list that lists
+ * everybody, or that nobody can ask, is no evidence against anybody.  Pure: memory and judgement;
+ * smtpd/health.c asks and acts.
  */
 #ifndef FILTERS_BREAKER_H
 #define FILTERS_BREAKER_H
@@ -13,7 +14,8 @@
 
 /* --- our own DNS --- */
 
-/* The last callers from so many networks, each with its last outcome: one network with a broken zone counts once. */
+/* The last callers from so many networks, each with its last outcome: one network with a broken
+ * zone counts once. */
 #define BREAKER_CALLERS 16
 /* Of fewer nothing is concluded. */
 #define BREAKER_LEAST 8
@@ -27,8 +29,8 @@ struct breaker {
 
 enum breaker_change { BREAKER_SAME, BREAKER_BROKE, BREAKER_MENDED };
 
-/* DNS failed, or did not, for CALLER (a number for its network).  It broke when three of four fail, and is mended when half of
- * them do not. */
+/* DNS failed, or did not, for CALLER (a number for its network).  It broke when three of four
+ * fail, and is mended when half of them do not. */
 enum breaker_change breaker_note(struct breaker *, uint64_t caller, bool failed);
 /* The resolver says itself that nobody answers it. */
 enum breaker_change breaker_trip(struct breaker *);
@@ -66,8 +68,8 @@ struct list_record {
 	unsigned run; /* the last so many answers were alike: RUN_OF */
 	enum dnsbl_reply run_of;
 };
-/* True when so many answers in a row were the same that the list should be probed now: it may list everybody, or nobody, or be
- * dead. */
+/* True when so many answers in a row were the same that the list should be probed now: it may
+ * list everybody, or nobody, or be dead. */
 bool list_note(struct list_record *, enum dnsbl_reply);
 
 #endif

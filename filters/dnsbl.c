@@ -1,11 +1,11 @@
 /*
  * Blocklists and allowlists without the asking (dnsbl.h).
  *
- * The configuration builds the set, the gate sums over it for every session, dnsbl_ask.c asks by its
- * names.  Only what is written in a configuration can be wrong here.  What must never happen: that a
- * zone which died, was sold or does not want to serve us lists the whole world.  So an answer is a
- * listing only when every record in it can be one; and a sum decides only what holds however the
- * zones that gave no answer would have answered.
+ * The configuration builds the set, the gate sums over it for every session, dnsbl_ask.c asks by
+ * its names.  Only what is written in a configuration can be wrong here.  What must never happen:
+ * that a zone which died, was sold or does not want to serve us lists the whole world.  So an
+ * answer is a listing only when every record in it can be one; and a sum decides only what holds
+ * however the zones that gave no answer would have answered.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -214,7 +214,8 @@ dnsbl_weight(const char *text, int *weight)
 }
 
 void
-dnsbl_sum(const struct dnsbl_terms *terms, const struct dnsbl_answers *answers, int *least, int *greatest)
+dnsbl_sum(
+    const struct dnsbl_terms *terms, const struct dnsbl_answers *answers, int *least, int *greatest)
 {
 	uint64_t sure = answers->known & ~answers->failed, bit;
 	unsigned i;

@@ -37,8 +37,8 @@ struct dnsbl_set {
 	struct dnsbl_listing listings[DNSBL_LISTINGS_MAX];
 };
 
-/* The number of the listing TEXT in SET, which takes it in if it is new.  -1: it is none, or one too
- * many, and *WHY is filled in, words behind its name. */
+/* The number of the listing TEXT in SET, which takes it in if it is new.  -1: it is none, or one
+ * too many, and *WHY is filled in, words behind its name. */
 int dnsbl_set_add(struct dnsbl_set *, const char *text, const char **why);
 void dnsbl_set_free(struct dnsbl_set *);
 /* The zone of a question, for who asks it. */

@@ -1,6 +1,6 @@
 /*
- * The numbers behind the words of a gate: which bit of an answer a blocklist has, which meter counts
- * for a rate.
+ * The numbers behind the words of a gate: which bit of an answer a blocklist has, which meter
+ * counts for a rate.
  *
  * gate_number() is called once for a gate whose rules and tables are complete, because a rule may
  * name a table that is defined further down.  What a table holds can be wrong here for the first
@@ -48,7 +48,8 @@ add_term(const char *listing, const char *weight_text, void *arg)
 		return;
 	}
 	if (!dnsbl_weight(weight_text, &weight)) {
-		complain(numbering, "the weight of \"%s\" is \"%s\"; expected a number from -%d to %d, not 0", listing,
+		complain(numbering,
+		    "the weight of \"%s\" is \"%s\"; expected a number from -%d to %d, not 0", listing,
 		    weight_text, DNSBL_WEIGHT_MAX, DNSBL_WEIGHT_MAX);
 		return;
 	}

@@ -1,9 +1,9 @@
 /*
  * Reply texts with their fields filled in (gate_reply.h).
  *
- * The doorman calls it for each refusal, the judgement of rules to find misspelt fields.  Nothing can
- * fail.  What must never happen: that a value from a client ends the line and begins another reply; so
- * whatever is not printable ASCII in it becomes a question mark.
+ * The doorman calls it for each refusal, the judgement of rules to find misspelt fields.  Nothing
+ * can fail.  What must never happen: that a value from a client ends the line and begins another
+ * reply; so whatever is not printable ASCII in it becomes a question mark.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +34,15 @@ gate_grey_text(unsigned minutes)
 		   : "greylisted: we do not know you yet; please try again in %{minutes} minutes";
 }
 
-enum field { FIELD_CLIENT, FIELD_NAME, FIELD_HELO, FIELD_SENDER, FIELD_RECIPIENT, FIELD_MINUTES, FIELDS_N };
+enum field {
+	FIELD_CLIENT,
+	FIELD_NAME,
+	FIELD_HELO,
+	FIELD_SENDER,
+	FIELD_RECIPIENT,
+	FIELD_MINUTES,
+	FIELDS_N
+};
 
 static const char *const field_names[FIELDS_N] = {
 	[FIELD_CLIENT] = "client",

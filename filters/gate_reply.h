@@ -1,9 +1,9 @@
 /*
  * The words of a refusal: a rule's text, or the action's own, as one line of ASCII.
  *
- * In a text %{client} is the client's address, %{name} its verified name or "unknown", %{helo} what it
- * calls itself, %{sender} and %{recipient} are the addresses, and %{minutes} is how long the greylist
- * asks to wait, rounded up (0 for other actions).
+ * In a text %{client} is the client's address, %{name} its verified name or "unknown", %{helo}
+ * what it calls itself, %{sender} and %{recipient} are the addresses, and %{minutes} is how long
+ * the greylist asks to wait, rounded up (0 for other actions).
  */
 #ifndef FILTERS_GATE_REPLY_H
 #define FILTERS_GATE_REPLY_H

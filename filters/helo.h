@@ -25,9 +25,10 @@ bool helo_is_server_like(const char *helo, const struct ip *client);
 
 struct helo_query;
 /*
- * Is the client's address one of those of its name?  With no for a name that is not server-like, without
- * asking.  A server whose PTR name its provider chose can show in this way that its name is its own, and
- * a home line cannot.  FAILED: DNS gave no answer, and RESOLVES means nothing.  The callback comes once, from the loop.
+ * Is the client's address one of those of its name?  With no for a name that is not server-like,
+ * without asking.  A server whose PTR name its provider chose can show in this way that its name
+ * is its own, and a home line cannot.  FAILED: DNS gave no answer, and RESOLVES means nothing.
+ * The callback comes once, from the loop.
  */
 struct helo_query *helo_ask(const char *helo, const struct ip *client,
     void (*)(bool resolves, bool failed, void *), void *arg);

@@ -2,8 +2,9 @@
  * Counting over time (meter.h).
  *
  * The session workers count callers with it, each in a table of its own that all of them read
- * (smtpd/meters.c).  Nothing can fail.  A reader may meet a slot that is just being given to another
- * caller, and then reads a wrong number once; what must never happen is that it stays wrong.
+ * (smtpd/meters.c).  Nothing can fail.  A reader may meet a slot that is just being given to
+ * another caller, and then reads a wrong number once; what must never happen is that it stays
+ * wrong.
  */
 #include <stddef.h>
 

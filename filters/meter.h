@@ -1,7 +1,7 @@
 /*
- * How often something happened of late, for many callers, in a table of fixed size: a sliding window
- * over two counts.  When a set of the table is full the caller who was seen least lately is forgotten,
- * so that a flood of addresses makes it count too little, never too much.
+ * How often something happened of late, for many callers, in a table of fixed size: a sliding
+ * window over two counts.  When a set of the table is full the caller who was seen least lately
+ * is forgotten, so that a flood of addresses makes it count too little, never too much.
  *
  * A table has one writer and any number of readers, in other processes too.
  */
@@ -22,11 +22,11 @@ struct meter {
 	} slots[METER_SETS][METER_WAYS];
 };
 
-/* KEY is a hash of the caller that nobody outside can foresee.  PERIOD and TIME in milliseconds, of a clock that only goes
- * forward; PERIOD is the same for all of a table. */
+/* KEY is a hash of the caller that nobody outside can foresee.  PERIOD and TIME in milliseconds,
+ * of a clock that only goes forward; PERIOD is the same for all of a table. */
 void meter_add(struct meter *, uint64_t key, uint64_t period, uint64_t time);
-/* How many there were in the PERIOD before TIME: exact while it does not reach into the window before, and then as if that had
- * been filled evenly. */
+/* How many there were in the PERIOD before TIME: exact while it does not reach into the window
+ * before, and then as if that had been filled evenly. */
 uint32_t meter_read(const struct meter *, uint64_t key, uint64_t period, uint64_t time);
 /* Forgets everybody; memory that was never used is not touched. */
 void meter_clear(struct meter *);

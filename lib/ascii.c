@@ -2,8 +2,8 @@
  * Transliteration to ASCII (ascii.h).
  *
  * Called for the replies of the gate's rules, which an operator may write in his own language.  A
- * table, no locale: the roles that reply have no files.  Nothing can fail; what has no form in ASCII
- * is a question mark, one for each character.
+ * table, no locale: the roles that reply have no files.  Nothing can fail; what has no form in
+ * ASCII is a question mark, one for each character.
  */
 #include <stdint.h>
 
@@ -17,7 +17,8 @@ next(const char **s)
 	static const struct {
 		uint8_t mask, lead;
 		uint32_t least;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+		{ 0xf8, 0xf0, 0x10000 } };
 	const uint8_t *p = (const uint8_t *)*s;
 	uint32_t c;
 	unsigned len, i;

@@ -1,11 +1,12 @@
 /*
  * Watching over what the gate relies on (health.h).
  *
- * Every list is asked for its two test entries (RFC 5782 5) at the start, every hour, at once when its
- * answers look strange, and every few minutes while it is out of order; filters/breaker.h judges.  The
- * first worker tells the log, for all of them.  The wall clock is compared with one that only goes
- * forward.  What must never happen: that a list, a resolver or a clock that is broken turns into a wave
- * of refusals; so a list counts only after its test entries were right.
+ * Every list is asked for its two test entries (RFC 5782 5) at the start, every hour, at once
+ * when its answers look strange, and every few minutes while it is out of order;
+ * filters/breaker.h judges.  The first worker tells the log, for all of them.  The wall clock is
+ * compared with one that only goes forward.  What must never happen: that a list, a resolver or a
+ * clock that is broken turns into a wave of refusals; so a list counts only after its test
+ * entries were right.
  */
 #include <stdlib.h>
 
@@ -70,7 +71,8 @@ tell_list(const struct list *list)
 	if (list->state == LIST_WELL)
 		log_notice("dnsbl.well", F_STR("list", zone(list)));
 	else
-		log_warning("dnsbl.out_of_order", F_STR("list", zone(list)), F_STR("why", list_state_text(list->state)),
+		log_warning("dnsbl.out_of_order", F_STR("list", zone(list)),
+		    F_STR("why", list_state_text(list->state)),
 		    F_STR("effect", "it counts as unknown until its test entries are right (RFC 5782 5)"));
 }
 
@@ -94,7 +96,9 @@ conclude(struct list *list)
 	int64_t now = clock_now();
 
 	list->probed = now;
-	list->due = now + (state == LIST_WELL ? PROBE_SECONDS : state == LIST_UNPROVEN ? 0 : PROBE_AGAIN_SECONDS);
+	list->due = now + (state == LIST_WELL ? PROBE_SECONDS : PROBE_AGAIN_SECONDS);
+	if (state == LIST_UNPROVEN)
+		list->due = now;
 	if (changed) {
 		list->state = state;
 		list->record.run = 0;
@@ -214,8 +218,8 @@ clock_offset(void)
 	return clock_now() - (int64_t)(clock_ms() / 1000);
 }
 
-/* What is remembered by the wall clock is then older or younger than it was; the greylist and the ledger take times in the
- * future as now, so nobody waits longer than a whole delay again. */
+/* What is remembered by the wall clock is then older or younger than it was; the greylist and the
+ * ledger take times in the future as now, so nobody waits longer than a whole delay again. */
 static void
 watch_clock(void)
 {

@@ -1,6 +1,7 @@
 /*
- * What this session worker relies on, and whether it can: our DNS, the lists that the gate asks, the clock.  What cannot
- * be relied on is evidence against nobody until it is well again.  Told once in the log, and in `smtpctl stats`.
+ * What this session worker relies on, and whether it can: our DNS, the lists that the gate asks,
+ * the clock.  What cannot be relied on is evidence against nobody until it is well again.  Told
+ * once in the log, and in `smtpctl stats`.
  */
 #ifndef SMTPD_HEALTH_H
 #define SMTPD_HEALTH_H
@@ -14,8 +15,8 @@
 struct ctl;
 struct gate;
 
-/* In a session's role, at its start.  PROVEN is called once, when all lists have been probed for the first time; until then
- * nobody should ask them.  At once, from inside, when there are none. */
+/* In a session's role, at its start.  PROVEN is called once, when all lists have been probed for
+ * the first time; until then nobody should ask them.  At once, from inside, when there are none. */
 void health_start(const struct gate *, unsigned instance, void (*proven)(void));
 /* All lists have been probed. */
 bool health_lists_proven(void);

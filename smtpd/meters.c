@@ -1,8 +1,8 @@
 /*
  * The gate's meters over all session workers (meters.h).
  *
- * Shared memory is reserved for as many tables as the gate asks for, and used page by page as callers come.  Nothing here
- * can fail but the reservation, at the start.
+ * Shared memory is reserved for as many tables as the gate asks for, and used page by page as
+ * callers come.  Nothing here can fail but the reservation, at the start.
  */
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -28,7 +28,8 @@ meters_init(const struct gate *g, unsigned workers)
 	workers_n = workers;
 	if (n == 0)
 		return;
-	tables = mmap(NULL, n * sizeof(*tables), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	tables = mmap(NULL, n * sizeof(*tables), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (tables == MAP_FAILED)
 		fatal("meters: no shared memory");
 	if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
@@ -75,23 +76,25 @@ meters_count(enum fact fact, const struct ip *ip)
 
 	for (i = 0; i < gate->meters_n; i++)
 		if (gate->meters[i].fact == fact)
-			meter_add(table(mine, i), key_of(&gate->meters[i], ip), (uint64_t)gate->meters[i].period * 1000,
-			    clock_ms());
+			meter_add(table(mine, i), key_of(&gate->meters[i], ip),
+			    (uint64_t)gate->meters[i].period * 1000, clock_ms());
 }
 
 void
 meters_read(enum fact fact, const struct ip *ip, uint32_t out[GATE_METERS])
 {
 	const struct gate_meter *meter;
+	uint64_t sum, key, period;
 	unsigned i, worker;
-	uint64_t sum;
 
 	for (i = 0; i < gate->meters_n; i++) {
 		meter = &gate->meters[i];
 		if (meter->fact != fact)
 			continue;
+		key = key_of(meter, ip);
+		period = (uint64_t)meter->period * 1000;
 		for (worker = 0, sum = 0; worker < workers_n; worker++)
-			sum += meter_read(table(worker, i), key_of(meter, ip), (uint64_t)meter->period * 1000, clock_ms());
+			sum += meter_read(table(worker, i), key, period, clock_ms());
 		out[i] = sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
 	}
 }

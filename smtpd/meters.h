@@ -1,7 +1,7 @@
 /*
- * What callers did of late, for the gate's `rate` and `unknown-recipients`: one table a meter and session
- * worker, in memory that is shared by fork.  Every worker counts in its own and reads all of them; one that
- * dies takes its counts with it.
+ * What callers did of late, for the gate's `rate` and `unknown-recipients`: one table a meter and
+ * session worker, in memory that is shared by fork.  Every worker counts in its own and reads all
+ * of them; one that dies takes its counts with it.
  */
 #ifndef SMTPD_METERS_H
 #define SMTPD_METERS_H

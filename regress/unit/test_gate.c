@@ -222,6 +222,9 @@ static const struct row names[] = {
 	{ "reject when rdns mismatch\n", PHASE_RCPT, { NAMELESS(RDNS_MISMATCH) }, NULL, "reject#1" },
 	{ "reject when rdns in { \"example.net\" }\n", PHASE_RCPT, { NAMED("mail.example.net") }, NULL, "reject#1" },
 	{ "reject when rdns in { \"example.net\" }\n", PHASE_RCPT, { NAMELESS(RDNS_NONE) }, NULL, "" },
+	/* a country is the last label of the verified name */
+	{ "reject when rdns in { \"cn\", \"br\" }\n", PHASE_RCPT, { NAMED("a.example.CN") }, NULL, "reject#1" },
+	{ "reject when rdns in { \"cn\", \"br\" }\n", PHASE_RCPT, { NAMED("cn.example.net") }, NULL, "" },
 	/* S25R's rule 0 is the missing name */
 	{ "reject when s25r\n", PHASE_RCPT, { NAMELESS(RDNS_NONE) }, NULL, "reject#1" },
 	{ "reject when s25r 0\n", PHASE_RCPT, { NAMELESS(RDNS_MISMATCH) }, NULL, "reject#1" },
