@@ -141,6 +141,8 @@ class World:
             add(f"{domain} MX 10 mx.{domain}")
             add(f"mx.{domain} A {self.addresses.fresh()}")
             add(f'{domain} TXT "v=spf1 mx {policy}"')
+        for zone in (*BLOCKLISTS, ALLOWLIST):
+            add(f"2.0.0.127.{zone} A 127.0.0.2")    # by which a list shows that it is alive (RFC 5782 5)
         for i in range(40):
             add(f"open{i}.example MX 10 mx.open{i}.example")
             add(f"mx.open{i}.example A {self.addresses.fresh()}")
