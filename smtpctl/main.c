@@ -47,6 +47,8 @@ static const struct command {
 	    "what the gate thinks of a caller, rule by rule" },
 	{ "gate", "simulate", gate_simulate, 1, -1, "FILE | - | client=IP [ptr=] [a=] [helo=] [from=] [to=] [again=TIMES] ...",
 	    "play sessions with a DNS and a clock that are given" },
+	{ "gate", "replay", gate_replay, 1, -1, "[lookup] [format=NAME] [limit=N] FILE ... | -",
+	    "what the gate would have done with the callers of an old log" },
 	{ "gate", "report", gate_report, 0, 1, "[since=TIME]", "what each rule stopped or delayed" },
 	{ "grey", "list", grey_ask, 0, -1, SELECTORS " [limit=N]", "who waits, who passed, whom the operator named" },
 	{ "grey", "show", grey_ask, 1, -1, "SELECTOR ...", "all that is known" },

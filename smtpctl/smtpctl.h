@@ -44,6 +44,7 @@ int queue_export(int, char **);
 int gate_report(int, char **);
 int gate_explain(int, char **);
 int gate_simulate(int, char **);
+int gate_replay(int, char **);
 int grey_ask(int, char **);
 int grey_import(int, char **);
 int grey_export(int, char **);
