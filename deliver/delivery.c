@@ -200,6 +200,7 @@ delivery_send_result(struct channel *ch, const struct delivery_result *result)
 	buf_add_str(b, result->host);
 	buf_add_str(b, result->text);
 	buf_add_str(b, result->detail);
+	buf_add_u8(b, result->dsn);
 	channel_end(ch, -1);
 }
 
@@ -214,6 +215,7 @@ delivery_read_result(struct message *m, struct delivery_result *result)
 	result->host = cursor_str(c);
 	result->text = cursor_str(c);
 	result->detail = cursor_str(c);
+	result->dsn = read_bool(c);
 	if (result->status > DELIVERY_TEMP_HOST)
 		c->bad = true;
 	return m->type == DELIVERY_RESULT && cursor_done(c);

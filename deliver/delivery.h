@@ -63,6 +63,7 @@ struct delivery_result {
 	const char *host;    /* who answered, "mx.example.net[192.0.2.1]", or "" */
 	const char *text;    /* its reply, "250 2.0.0 ok", or our own words in the same form */
 	const char *detail;  /* local: the file written; relay: TLS, if any; or "" */
+	bool dsn;            /* relay, DELIVERY_OK: the next server tells the sender what he asked for (RFC 3461) */
 };
 
 /* Writes a DELIVERY_JOB to CH; CONTENT (may be NULL when FD >= 0) is drained into it; FD is closed. */

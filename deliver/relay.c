@@ -202,7 +202,9 @@ report(struct relay_job *job, unsigned i, enum delivery_status status, const cha
 		.status = (uint8_t)status,
 		.host = host,
 		.text = text,
-		.detail = "" };
+		.detail = "",
+		.dsn = status == DELIVERY_OK && job->link != NULL &&
+		    smtp_client_does_dsn(job->link->client) };
 
 	if (job->reported[i])
 		return;

@@ -90,6 +90,12 @@ smtp_client_is_committed(const struct smtp_client *c)
 	return c->committed && evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
 }
 
+bool
+smtp_client_does_dsn(const struct smtp_client *c)
+{
+	return (c->offers & OFFER_DSN) != 0;
+}
+
 /* WHAT is "the server closed the connection" and the like. */
 static void
 end_by_loss(struct smtp_client *c, const char *what)

@@ -68,6 +68,8 @@ void smtp_client_send(struct smtp_client *, const struct smtp_client_message *);
 /* True while the last of the data is sent and its reply is awaited: the message may be there
  * already. */
 bool smtp_client_is_committed(const struct smtp_client *);
+/* The server takes over what RFC 3461 asks for. */
+bool smtp_client_does_dsn(const struct smtp_client *);
 /* Says QUIT if that is in order, and goes; no callback comes any more. */
 void smtp_client_quit(struct smtp_client *);
 /* Closes at once; no callback comes any more. */

@@ -230,7 +230,8 @@ prepare(struct envelope *env, const struct submit_message *message)
 		r->parent = UINT32_MAX;
 		r->attempts = 0;
 		r->state = RECIPIENT_WAITING;
-		r->delay_told = false;
+		r->delay_told = r->owed = r->relayed = false;
+		envelope_set(&r->route, NULL);
 	}
 }
 

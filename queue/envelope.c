@@ -31,6 +31,12 @@
 /* A recipient's fixed part and its four empty strings: what the shortest takes. */
 #define RECIPIENT_MIN (RECIPIENT_FIXED + 4 * 5)
 #define RECIPIENT_FIXED (8 + 4 + 2 + 1 + 1 + 1)
+#define ROUTE_MAX 1024    /* a destination: what an operator wrote */
+
+/* The last octet of a recipient's fixed part.  Versions before there were routes knew the first bit
+ * only, so that what they wrote reads the same. */
+enum recipient_flags { FLAG_DELAY_TOLD = 1, FLAG_OWED = 2, FLAG_RELAYED = 4, FLAG_ROUTE = 8 };
+#define FLAGS (FLAG_DELAY_TOLD | FLAG_OWED | FLAG_RELAYED | FLAG_ROUTE)
 
 struct envelope *
 envelope_new(void)
@@ -84,6 +90,7 @@ free_recipient(struct recipient *r)
 	text_drop(r->original);
 	text_drop(r->reason);
 	text_drop(r->host);
+	text_drop(r->route);
 }
 
 void
@@ -116,6 +123,7 @@ envelope_share_state(struct recipient *r)
 {
 	text_share(&r->reason);
 	text_share(&r->host);
+	text_share(&r->route);
 }
 
 void
@@ -134,7 +142,7 @@ envelope_finished(const struct envelope *env)
 	uint32_t i;
 
 	for (i = 0; i < env->recipients_n; i++)
-		if (env->recipients[i].state == RECIPIENT_WAITING)
+		if (env->recipients[i].state == RECIPIENT_WAITING || env->recipients[i].owed)
 			return false;
 	return true;
 }
@@ -177,6 +185,8 @@ recipient_ok(const struct envelope *env, uint32_t i)
 	if (r->address == NULL || r->address[0] == '\0' || !address_ok(r->address))
 		return false;
 	if (r->original != NULL && strlen(r->original) > ORIGINAL_MAX)
+		return false;
+	if (r->route != NULL && strlen(r->route) > ROUTE_MAX)
 		return false;
 	/* an expansion comes after what it was expanded from */
 	return (r->parent == UINT32_MAX || r->parent < i) && r->state <= RECIPIENT_REMOVED;
@@ -221,9 +231,12 @@ envelope_encode_state(struct buf *b, const struct recipient *r)
 	buf_add_u16(b, r->attempts);
 	buf_add_u8(b, r->state);
 	buf_add_u8(b, r->notify);
-	buf_add_u8(b, r->delay_told);
+	buf_add_u8(b, (uint8_t)((r->delay_told ? FLAG_DELAY_TOLD : 0) | (r->owed ? FLAG_OWED : 0) |
+			  (r->relayed ? FLAG_RELAYED : 0) | (r->route != NULL ? FLAG_ROUTE : 0)));
 	add_words(b, r->reason);
 	add_words(b, r->host);
+	if (r->route != NULL)
+		buf_add_str(b, r->route);
 }
 
 void
@@ -274,26 +287,31 @@ bool
 envelope_decode_state(struct cursor *c, struct recipient *r)
 {
 	struct recipient new = { .due = (int64_t)cursor_u64(c) };
-	const char *reason, *host;
+	const char *reason, *host, *route;
+	uint8_t flags;
 
 	new.parent = cursor_u32(c);
 	new.attempts = cursor_u16(c);
 	new.state = cursor_u8(c);
 	new.notify = cursor_u8(c);
-	new.delay_told = cursor_u8(c) != 0;
+	flags = cursor_u8(c);
 	reason = cursor_str(c);
 	host = cursor_str(c);
-	if (c->bad || new.state > RECIPIENT_REMOVED || strlen(reason) > PEOPLE_MAX ||
-	    strlen(host) > PEOPLE_MAX)
+	route = flags & FLAG_ROUTE ? cursor_str(c) : NULL;
+	if (c->bad || new.state > RECIPIENT_REMOVED || flags > FLAGS || strlen(reason) > PEOPLE_MAX ||
+	    strlen(host) > PEOPLE_MAX || (route != NULL && strlen(route) > ROUTE_MAX))
 		return false;
 	r->due = new.due;
 	r->parent = new.parent;
 	r->attempts = new.attempts;
 	r->state = new.state;
 	r->notify = new.notify;
-	r->delay_told = new.delay_told;
+	r->delay_told = (flags & FLAG_DELAY_TOLD) != 0;
+	r->owed = (flags & FLAG_OWED) != 0;
+	r->relayed = (flags & FLAG_RELAYED) != 0;
 	set_optional(&r->reason, reason);
 	set_optional(&r->host, host);
+	set_optional(&r->route, route);
 	return true;
 }
 

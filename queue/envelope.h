@@ -36,12 +36,16 @@ struct recipient {
 	                 * expanded; or NULL */
 	char *reason;   /* last remote or local text, "451 4.7.1 ..."; or NULL */
 	char *host;     /* who said so: "mx.example.net[192.0.2.1]", or NULL for ourselves */
+	char *route;    /* by the operator: a destination (lookup.h) instead of where ADDRESS leads;
+	                 * or NULL */
 	int64_t due;    /* not before this time (clock_now) */
 	uint32_t parent; /* index of the recipient whose expansion it is, or UINT32_MAX */
 	uint16_t attempts;
 	uint8_t state;   /* enum recipient_state */
 	uint8_t notify;  /* enum notify, or'ed */
 	bool delay_told; /* the one delay notice was sent */
+	bool owed;       /* DELIVERED or EXPANDED, and the sender, who asked for it, was not told yet */
+	bool relayed;    /* DELIVERED to a server that will tell the sender nothing */
 	bool counted;    /* the store's own: it waited when the store last looked */
 };
 
@@ -76,7 +80,7 @@ void envelope_set(char **text, const char *value);
  * thread. */
 void envelope_share(struct envelope *);
 void envelope_share_state(struct recipient *);
-/* True when no recipient waits any more. */
+/* True when no recipient waits any more, and no sender for his notice. */
 bool envelope_finished(const struct envelope *);
 /* True when it can be stored and read back: id, sender, origin and at least one recipient are
  * there, no more than 100,000 of them, and nothing is longer than RFC 5321 4.5.3.1 and RFC 3461

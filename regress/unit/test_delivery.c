@@ -303,7 +303,7 @@ static void
 test_result(void **state)
 {
 	struct delivery_result in = { 9, UINT32_MAX, DELIVERY_TEMP_HOST, "mx.example.net[192.0.2.1]",
-		"421 4.3.2 closing", NULL };
+		"421 4.3.2 closing", NULL, true };
 	struct got got = pass(write_result, &in);
 	struct message m = message_of(&got, got.body.len);
 	struct delivery_result out;
@@ -318,6 +318,7 @@ test_result(void **state)
 	assert_string_equal(out.host, in.host);
 	assert_string_equal(out.text, in.text);
 	assert_string_equal(out.detail, "");
+	assert_true(out.dsn);
 	for (len = 0; len < got.body.len; len++) {
 		m = message_of(&got, len);
 		assert_false(delivery_read_result(&m, &out));

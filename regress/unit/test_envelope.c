@@ -87,6 +87,9 @@ assert_same(const struct envelope *a, const struct envelope *b)
 		assert_int_equal(r->state, s->state);
 		assert_int_equal(r->notify, s->notify);
 		assert_int_equal(r->delay_told, s->delay_told);
+		assert_int_equal(r->owed, s->owed);
+		assert_int_equal(r->relayed, s->relayed);
+		assert_text(r->route, s->route);
 	}
 }
 
@@ -340,6 +343,38 @@ test_state(void **state)
 	buf_free(&b);
 }
 
+/* Versions before there were routes ended here, with 0 or 1 for the delay notice. */
+static void
+test_state_with_route(void **state)
+{
+	struct recipient r = { .owed = true, .relayed = true, .state = RECIPIENT_DELIVERED };
+	struct recipient s = { .route = xstrdup("[192.0.2.1]:25") };
+	struct buf plain = { 0 }, routed = { 0 };
+	struct cursor c;
+
+	(void)state;
+	envelope_encode_state(&plain, &r);
+	r.route = xstrdup("[127.0.0.1]:2525");
+	envelope_encode_state(&routed, &r);
+	assert_int_equal(routed.len, plain.len + 4 + strlen(r.route) + 1);
+	c = cursor_init(plain.data, plain.len);
+	assert_true(envelope_decode_state(&c, &s));
+	assert_true(cursor_done(&c));
+	assert_true(s.owed && s.relayed && !s.delay_told);
+	assert_null(s.route);
+	c = cursor_init(routed.data, routed.len);
+	assert_true(envelope_decode_state(&c, &s));
+	assert_string_equal(s.route, r.route);
+	/* behind due, parent, attempts, state and notify */
+	plain.data[16] = 16;
+	c = cursor_init(plain.data, plain.len);
+	assert_false(envelope_decode_state(&c, &s));
+	free(r.route);
+	free(s.route);
+	buf_free(&plain);
+	buf_free(&routed);
+}
+
 /* --- shared texts --- */
 
 static void
@@ -413,6 +448,7 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_long_words),
 		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_state_with_route),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_shared_envelopes),
 	};
