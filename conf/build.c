@@ -411,6 +411,7 @@ build_free(struct build *build)
 	free(build->host);
 	free(build->spool);
 	free(build->anchor_path);
+	free(build->trust_path);
 	complaints_free(&build->errors);
 	complaints_free(&build->warnings);
 	*build = (struct build){ .host = NULL };

@@ -52,6 +52,7 @@ struct limit_value {
 struct hops {
 	struct hop *list;
 	unsigned n;
+	bool tls_given;
 };
 
 struct strings {
@@ -62,7 +63,7 @@ struct strings {
 struct build {
 	struct complaints errors, warnings;
 
-	char *host, *spool, *anchor_path;
+	char *host, *spool, *anchor_path, *trust_path;
 	struct log_conf log;
 	struct dns_server *servers;
 	unsigned servers_n;
@@ -83,7 +84,7 @@ struct build {
 	unsigned routes_n;
 
 	/* where each was given */
-	struct place host_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at;
+	struct place host_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at, trust_at;
 	struct place limit_at[LIMIT_COUNT];
 
 	unsigned questions; /* and operators, in the condition that is being read */
@@ -139,8 +140,12 @@ void build_domain_deliver(
 void build_domain_lists(struct build *, struct place);
 void build_domain_relay(struct build *, struct place, struct hops);
 void build_relay_from(struct build *, struct place, struct table *);
+void build_relay_trust(struct build *, struct place, char *path);
 void build_route(struct build *, struct place, char *pattern, struct hops);
 void build_hop(struct build *, struct place, struct hops *, char *text);
+/* Of all servers of the list, each once. */
+void build_hops_tls(struct build *, struct place, struct hops *, int tls, bool implicit);
+void build_hops_login(struct build *, struct place, struct hops *, char *path);
 void strings_add(struct strings *, char *);
 void strings_free(struct strings *);
 /* What hangs on them, tables in place included; not the structs themselves. */

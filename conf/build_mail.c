@@ -256,6 +256,15 @@ build_domain_relay(struct build *build, struct place place, struct hops hops)
 /* --- routes --- */
 
 void
+build_relay_trust(struct build *build, struct place place, char *path)
+{
+	build_is_path(build, place, path, "the certificates");
+	build_once(build, &build->trust_at, place, "trust");
+	free(build->trust_path);
+	build->trust_path = path;
+}
+
+void
 build_relay_from(struct build *build, struct place place, struct table *table)
 {
 	build_once(build, &build->relay_from_at, place, "from");
@@ -367,7 +376,53 @@ build_hop(struct build *build, struct place place, struct hops *hops, char *text
 		return;
 	}
 	hops->list = xreallocarray(hops->list, hops->n + 1, sizeof(hop));
+	hop.implicit_tls = hop.port == SMTPS_PORT;
 	hops->list[hops->n++] = hop;
+}
+
+void
+build_hops_tls(struct build *build, struct place place, struct hops *hops, int tls, bool implicit)
+{
+	unsigned i;
+
+	if (hops->tls_given)
+		complain(&build->errors, place, "\"tls\" is given twice for these servers");
+	if (implicit && tls == HOP_TLS_OFF)
+		complain(&build->errors, place,
+		    "\"implicit-tls off\" contradicts itself; expected \"required\" or \"verify\"");
+	hops->tls_given = true;
+	for (i = 0; i < hops->n; i++) {
+		hops->list[i].tls = (enum hop_tls)tls;
+		hops->list[i].implicit_tls = implicit ||
+		    (hops->list[i].implicit_tls && tls != HOP_TLS_OFF);
+		if (implicit && hops->list[i].mx)
+			complain(&build->errors, place,
+			    "\"implicit-tls\" is for servers named here; an mx speaks STARTTLS");
+	}
+}
+
+/* A password goes only where the server is known to be the one it is for, unless the file says
+ * otherwise, before or behind. */
+void
+build_hops_login(struct build *build, struct place place, struct hops *hops, char *path)
+{
+	unsigned i;
+
+	build_is_path(build, place, path, "the account");
+	if (strchr(path, ' ') != NULL)
+		complain(&build->errors, place, "\"%s\" has a space; please rename it", path);
+	if (hops->n > 0 && hops->list[0].login != NULL)
+		complain(&build->errors, place, "\"login\" is given twice for these servers");
+	for (i = 0; i < hops->n; i++) {
+		if (hops->list[i].mx)
+			complain(&build->errors, place,
+			    "\"login\" is for servers named here; nobody has an account at an mx");
+		free(hops->list[i].login);
+		hops->list[i].login = xstrdup(path);
+		if (!hops->tls_given)
+			hops->list[i].tls = HOP_TLS_VERIFY;
+	}
+	free(path);
 }
 
 void

@@ -174,6 +174,7 @@ set_roles(struct conf *conf)
 {
 	conf->lookup.host = conf->relay.host = conf->local.host = conf->queue.host = conf->host;
 	defaults_relay(&conf->relay);
+	conf->relay.trust = conf->trust_path;
 	conf->queue.retry_first = limit_u32(conf, LIMIT_RETRY_FIRST);
 	conf->queue.retry_most = limit_u32(conf, LIMIT_RETRY_MOST);
 	conf->queue.lifetime = limit_u32(conf, LIMIT_LIFETIME);
@@ -202,6 +203,7 @@ finish(const char *path, struct build *build)
 	take_listeners(conf, build);
 	take_domains(conf, build);
 	take_routes(conf, build);
+	TAKE(conf->trust_path, build->trust_path);
 	set_roles(conf);
 	return conf;
 }
@@ -326,6 +328,7 @@ conf_free(struct conf *conf)
 	free((void *)conf->dns.anchors);
 	free(conf->dns.servers);
 	free(conf->anchor_path);
+	free(conf->trust_path);
 	free(conf->tables);
 	free(conf->certificates);
 	free(conf->host);

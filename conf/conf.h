@@ -82,6 +82,7 @@ struct conf {
 	unsigned listeners_n;
 	uint64_t limits[LIMIT_COUNT];
 	struct gate gate;
+	char *trust_path;      /* of relay.trust, or NULL */
 	const struct table *relay_from; /* who may relay besides authenticated clients, or NULL */
 	/* what the roles are started with */
 	struct lookup_conf lookup;      /* domains and routes */

@@ -62,6 +62,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token PORT ANCHOR NONE CHAIN KEY FILE ON OFF TLS IMPLICIT_TLS SUBMISSION XCLIENT PROXY FROM
 %token SYSLOG STDERR JSON
 %token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
+%token REQUIRED VERIFY LOGIN
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
 %token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER TRIPLET THE_NETWORK ADDRESS AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
@@ -80,7 +81,8 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <choice> grey_by
 %type <flag> json observe else from_network
 %type <strings> arguments
-%type <hops> hops hop_list
+%type <hops> hops servers hop_list
+%type <choice> tls_level
 %type <table> set list elements
 %type <condition> condition alternative negation question when
 %type <rule> rule action at greylist
@@ -237,13 +239,27 @@ last_relay_line:
 
 relay_line:
 	FROM set				{ build_relay_from(build, @2, $2); }
+|	TRUST name				{ build_relay_trust(build, @1, $2); }
 |	ROUTE name TO hops			{ build_route(build, @2, $2, $4); }
 ;
 
 hops:
+	servers
+|	hops TLS tls_level			{ $$ = $1; build_hops_tls(build, @2, &$$, $3, false); }
+|	hops IMPLICIT_TLS tls_level		{ $$ = $1; build_hops_tls(build, @2, &$$, $3, true); }
+|	hops LOGIN name				{ $$ = $1; build_hops_login(build, @2, &$$, $3); }
+;
+
+tls_level:
+	OFF					{ $$ = HOP_TLS_OFF; }
+|	REQUIRED				{ $$ = HOP_TLS_REQUIRED; }
+|	VERIFY					{ $$ = HOP_TLS_VERIFY; }
+;
+
+servers:
 	MX
 		{
-			$$ = (struct hops){ NULL, 0 };
+			$$ = (struct hops){ .n = 0 };
 			build_hop(build, @1, &$$, NULL);
 		}
 |	hop_list
@@ -252,7 +268,7 @@ hops:
 hop_list:
 	address
 		{
-			$$ = (struct hops){ NULL, 0 };
+			$$ = (struct hops){ .n = 0 };
 			build_hop(build, @1, &$$, $1);
 		}
 |	hop_list ',' address			{ $$ = $1; build_hop(build, @3, &$$, $3); }

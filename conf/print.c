@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "deliver/destination.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/quantity.h"
@@ -16,7 +17,6 @@
 #include "lib/table.h"
 
 #define DNS_PORT 53
-#define SMTP_PORT 25
 #define COMMENT_COLUMN 40
 
 static void
@@ -194,6 +194,21 @@ print_gate(struct buf *out, const struct gate *gate)
 	buf_free(&rules);
 }
 
+/* They are the same of all servers in a list; port 465 says by itself that TLS is implicit. */
+static void
+print_hop_options(struct buf *out, const struct hop *hops, unsigned n)
+{
+	bool implicit = false;
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		implicit |= hops[i].implicit_tls && hops[i].port != SMTPS_PORT;
+	if (n > 0 && hops[0].tls != HOP_TLS_MAY)
+		buf_addf(out, " %s %s", implicit ? "implicit-tls" : "tls", hop_tls_name(hops[0].tls));
+	if (n > 0 && hops[0].login != NULL)
+		print_string(out, " login ", hops[0].login, "");
+}
+
 static void
 print_hops(struct buf *out, const struct hop *hops, unsigned n)
 {
@@ -212,6 +227,7 @@ print_hops(struct buf *out, const struct hop *hops, unsigned n)
 			buf_addf(&hop, ":%u", hops[i].port);
 		quote_add(out, buf_str(&hop));
 	}
+	print_hop_options(out, hops, n);
 	buf_addc(out, '\n');
 	buf_free(&hop);
 }
@@ -280,6 +296,8 @@ print_relay(struct buf *out, const struct conf *conf)
 	buf_adds(out, "relay {\n\tfrom ");
 	table_print(out, conf->relay_from);
 	buf_addc(out, '\n');
+	if (conf->relay.trust != NULL)
+		print_string(out, "\ttrust ", conf->relay.trust, "\n");
 	for (i = 0; i < conf->lookup.routes_n; i++) {
 		print_string(out, "\troute ", conf->lookup.routes[i].pattern, "");
 		print_hops(out, conf->lookup.routes[i].hops, conf->lookup.routes[i].hops_n);

@@ -41,6 +41,7 @@ struct job {
 	uint8_t body;         /* enum body_type */
 	uint8_t ret;
 	bool utf8;
+	bool requiretls;      /* RFC 8689 */
 	uint64_t size;
 	const char *destination; /* relay: lookup.h; local: NULL */
 	unsigned recipients_n;
@@ -77,6 +78,7 @@ bool delivery_read_result(struct message *, struct delivery_result *);
 /* --- the roles (smtpd/roles.c) --- */
 struct relay_conf {
 	const char *host;       /* our name in EHLO */
+	const char *trust;      /* file of the authorities that we believe; NULL: the system's */
 	uint32_t connect_timeout; /* seconds; others are RFC 5321 4.5.3.2's */
 	uint32_t idle_timeout;  /* a finished connection is kept so long for the next message */
 	uint32_t per_connection; /* messages on one connection; 0: no limit */

@@ -3,8 +3,9 @@
  *
  * The lookup role writes the text, the queue groups recipients by it and hands it on, the relay
  * reads it.  It is words with a space between: "mx DOMAIN", or HOST:PORT, where an address stands
- * in brackets as ip_text writes it.  No configuration can put a space into a host name, so the
- * words are what they were; what was damaged on the way is no destination.
+ * in brackets as ip_text writes it; behind either "tls LEVEL" or "implicit-tls LEVEL", and "login
+ * FILE".  No configuration can put a space into one of them, so the words are what they were; what
+ * was damaged on the way is no destination.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,20 @@
 #include "lib/mem.h"
 
 #define HOPS_MAX 64
+
+static const char *const levels[] = {
+	[HOP_TLS_MAY] = "may",
+	[HOP_TLS_OFF] = "off",
+	[HOP_TLS_REQUIRED] = "required",
+	[HOP_TLS_VERIFY] = "verify",
+};
+#define LEVELS_N (sizeof(levels) / sizeof(levels[0]))
+
+const char *
+hop_tls_name(enum hop_tls tls)
+{
+	return levels[tls];
+}
 
 /* A recipient at an address literal has no MX: RFC 5321 5.1. */
 static bool
@@ -39,6 +54,11 @@ add_hop(struct buf *out, const struct hop *hop, const char *domain)
 		buf_addf(out, "[%s]:%u", ip_text(&ip).s, port);
 	else
 		buf_addf(out, "%s:%u", hop->host, port);
+	if (hop->tls != HOP_TLS_MAY || hop->implicit_tls)
+		buf_addf(out, hop->implicit_tls ? " implicit-tls %s" : " tls %s",
+		    levels[hop->tls]);
+	if (hop->login != NULL)
+		buf_addf(out, " login %s", hop->login);
 }
 
 char *
@@ -89,6 +109,40 @@ parse_host(const char *word, struct hop *hop)
 	return ok;
 }
 
+static bool
+parse_level(const char *word, enum hop_tls *tls)
+{
+	size_t i;
+
+	for (i = 0; word != NULL && i < LEVELS_N; i++) {
+		if (strcmp(word, levels[i]) == 0) {
+			*tls = (enum hop_tls)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What stands behind a hop: true when WORD begins it; *OK is false when it makes no sense. */
+static bool
+parse_option(char **rest, const char *word, struct hop *hop, bool *ok)
+{
+	bool implicit = strcmp(word, "implicit-tls") == 0;
+
+	if (implicit || strcmp(word, "tls") == 0) {
+		hop->implicit_tls = implicit;
+		*ok = parse_level(strsep(rest, " "), &hop->tls);
+		return true;
+	}
+	if (strcmp(word, "login") != 0)
+		return false;
+	word = strsep(rest, " ");
+	*ok = word != NULL && word[0] == '/' && hop->login == NULL;
+	if (*ok)
+		hop->login = xstrdup(word);
+	return true;
+}
+
 /* WORD, or two of them for an mx. */
 static bool
 parse_word(char **rest, const char *word, struct hop *hop, char **domain)
@@ -115,6 +169,8 @@ destination_parse(const char *text, struct hop **hops, unsigned *n, char **domai
 	*n = 0;
 	*domain = NULL;
 	while (ok && (word = strsep(&rest, " ")) != NULL) {
+		if (*n > 0 && parse_option(&rest, word, &(*hops)[*n - 1], &ok))
+			continue;
 		*hops = xreallocarray(*hops, *n + 1, sizeof(**hops));
 		(*hops)[*n] = (struct hop){ .mx = false };
 		ok = parse_word(&rest, word, &(*hops)[(*n)++], domain) && *n <= HOPS_MAX;
@@ -134,8 +190,10 @@ destination_free(struct hop *hops, unsigned n, char *domain)
 {
 	unsigned i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		free(hops[i].host);
+		free(hops[i].login);
+	}
 	free(hops);
 	free(domain);
 }

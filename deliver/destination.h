@@ -9,9 +9,13 @@
 
 #define SMTP_PORT 25
 
-/* "mx example.net", "[192.0.2.1]:25 mail.example.net:587"; DOMAIN is the recipient's.  The caller
- * frees. */
+#define SMTPS_PORT 465 /* RFC 8314 3.3: TLS from the first octet */
+
+/* "mx example.net", "[192.0.2.1]:25 mail.example.net:587 tls verify login /etc/account"; DOMAIN is
+ * the recipient's.  The caller frees. */
 char *destination_text(const struct hop *hops, unsigned n, const char *domain);
+/* "off", "required", "verify"; "may" is no word of the configuration. */
+const char *hop_tls_name(enum hop_tls);
 /* Frees what destination_parse made. */
 void destination_free(struct hop *hops, unsigned n, char *domain);
 

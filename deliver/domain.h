@@ -12,12 +12,23 @@
 
 struct table;
 
+/* What the configuration says of TLS with the next server. */
+enum hop_tls {
+	HOP_TLS_MAY,      /* nothing: what the destination publishes (DANE, MTA-STS), else if the server can */
+	HOP_TLS_OFF,      /* never */
+	HOP_TLS_REQUIRED, /* encrypted, whoever it is; more if the destination publishes more */
+	HOP_TLS_VERIFY    /* encrypted, and the certificate is that server's */
+};
+
 /* The next server: "[127.0.0.1]:2526", "mail.example.net:587" (its addresses, not its MX), or `mx`. */
 struct hop {
-	bool mx;       /* look up the MX of the recipient's domain */
-	char *host;    /* name, or address literal with brackets; NULL when mx */
-	struct ip ip;  /* family 0 when HOST is a name */
-	uint16_t port; /* 25 unless given */
+	bool mx;           /* look up the MX of the recipient's domain */
+	char *host;        /* name, or address literal with brackets; NULL when mx */
+	struct ip ip;      /* family 0 when HOST is a name */
+	uint16_t port;     /* 25 unless given */
+	enum hop_tls tls;
+	bool implicit_tls; /* from the first octet (RFC 8314 3.3), not by STARTTLS */
+	char *login;       /* the file with our account there, or NULL: none */
 };
 
 enum domain_kind {

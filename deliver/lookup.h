@@ -47,7 +47,7 @@ struct route_answer {
 	enum mailbox_method method;
 	const char *path;    /* expanded */
 	/* RELAY: a stable text of the hops, the destination that concurrency and back-off are counted by: "mx example.net" or
-	 * "[127.0.0.1]:2526 [127.0.0.1]:2527" */
+	 * "[127.0.0.1]:2526 [127.0.0.1]:2527"; destination.c has all of it */
 	const char *destination;
 	/* EXPAND; one that begins with '\\' is the mailbox of that name past all aliases: to be looked up as it stands,
 	 * and shown without it */

@@ -163,6 +163,7 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 		.body = env->body,
 		.ret = env->ret,
 		.utf8 = env->utf8,
+		.requiretls = env->requiretls,
 		.size = env->size,
 		.destination = task->lane->kind == LANE_RELAY ? task->lane->name : NULL,
 		.recipients = recipients };

@@ -252,7 +252,8 @@ envelope_encode(struct buf *b, const struct envelope *env)
 	buf_add_u64(b, env->size);
 	buf_add_u8(b, env->body);
 	buf_add_u8(b, env->ret);
-	buf_add_u8(b, (uint8_t)(env->utf8 | env->held << 1 | env->ours << 2));
+	buf_add_u8(b, (uint8_t)(env->utf8 | env->held << 1 | env->ours << 2 |
+				  env->requiretls << 3));
 	buf_add_str(b, env->sender);
 	add_words(b, env->origin);
 	buf_add_str(b, env->envid);
@@ -355,10 +356,11 @@ decode(struct cursor *c, struct envelope *env)
 	env->utf8 = flags & 1;
 	env->held = flags >> 1 & 1;
 	env->ours = flags >> 2 & 1;
+	env->requiretls = flags >> 3 & 1;
 	envelope_set(&env->sender, cursor_str(c));
 	envelope_set(&env->origin, cursor_str(c));
 	env->envid = copy_optional(cursor_str(c));
-	return !c->bad && flags < 8 && strlen(env->origin) <= PEOPLE_MAX &&
+	return !c->bad && flags < 16 && strlen(env->origin) <= PEOPLE_MAX &&
 	       decode_recipients(c, env);
 }
 

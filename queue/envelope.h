@@ -62,6 +62,7 @@ struct envelope {
 	uint8_t ret;        /* RFC 3461 RET: 0 unset, 1 FULL, 2 HDRS */
 	bool utf8;          /* SMTPUTF8 */
 	bool held;          /* by the operator: nothing is tried */
+	bool requiretls;    /* RFC 8689: goes on over verified TLS, to servers that do the same, or back */
 	bool ours;          /* from an authenticated or relay client, or a program here */
 	uint32_t recipients_n;
 	struct recipient *recipients;

@@ -511,6 +511,10 @@ test_destination(void **state)
 		{ "mx a.example mx b.example", 0 }, { "example.net", 0 }, { "example.net:", 0 }, { "example.net:0", 0 },
 		{ "example.net:65536", 0 }, { "example.net:25x", 0 }, { "[192.0.2.1:25", 0 }, { "[]:25", 0 },
 		{ "[192.0.2.300]:25", 0 }, { "exa mple:25", 0 }, { ":25", 0 }, { "a:25  b:25", 0 },
+		{ "mx example.net tls verify", 1 }, { "a:25 tls off b:465 implicit-tls may", 2 },
+		{ "a:587 implicit-tls verify login /etc/x b:587 login /etc/x", 2 }, { "tls off", 0 },
+		{ "a:25 tls", 0 }, { "a:25 tls on", 0 }, { "a:25 login", 0 }, { "a:25 login x", 0 },
+		{ "a:25 login /x login /y", 0 },
 	};
 	struct hop *hops;
 	unsigned n;
