@@ -188,18 +188,18 @@ certificate_draft(struct build *build, const char *name)
 	unsigned i;
 
 	for (i = 0; i < build->certificates_n; i++) {
-		if (strcmp(build->certificates[i].name, name) == 0)
+		if (strcmp(build->certificates[i].certificate.name, name) == 0)
 			return &build->certificates[i];
 	}
 	build->certificates = xreallocarray(build->certificates, build->certificates_n + 1,
 	    sizeof(build->certificates[0]));
 	build->certificates[build->certificates_n] =
-	    (struct certificate_draft){ .name = xstrdup(name) };
+	    (struct certificate_draft){ .certificate = { .name = xstrdup(name) } };
 	return &build->certificates[build->certificates_n++];
 }
 
 void
-build_certificate(struct build *build, struct place place, char *name, char *chain, char *key)
+build_certificate(struct build *build, struct place place, char *name)
 {
 	struct certificate_draft *draft = certificate_draft(build, name);
 
@@ -208,11 +208,46 @@ build_certificate(struct build *build, struct place place, char *name, char *cha
 		    "certificate \"%s\" is given twice; the first is on line %u", name,
 		    draft->defined.line);
 	draft->defined = place;
-	build_is_path(build, place, chain, "a certificate");
-	build_is_path(build, place, key, "a key");
-	replace(&draft->chain, chain);
-	replace(&draft->key, key);
+	draft->certificate.line = place.line;
+	build->certificate = (unsigned)(draft - build->certificates);
 	free(name);
+}
+
+void
+build_key_pair(struct build *build, struct place place, char *chain, struct place key_at, char *key)
+{
+	struct certificate *certificate = &build->certificates[build->certificate].certificate;
+
+	build_is_path(build, place, chain, "a certificate");
+	build_is_path(build, key_at, key, "a key");
+	certificate->pairs = xreallocarray(certificate->pairs, certificate->pairs_n + 1, sizeof(certificate->pairs[0]));
+	certificate->pairs[certificate->pairs_n++] = (struct key_pair){ .chain = chain, .key = key };
+}
+
+void
+build_ocsp(struct build *build, struct place place, char *path)
+{
+	struct certificate *certificate = &build->certificates[build->certificate].certificate;
+	struct key_pair *pair = &certificate->pairs[certificate->pairs_n - 1];
+
+	build_is_path(build, place, path, "an OCSP response");
+	if (pair->ocsp != NULL)
+		complain(&build->errors, place, "\"ocsp\" is given twice for one chain");
+	replace(&pair->ocsp, path);
+}
+
+void
+certificate_free_parts(struct certificate *certificate)
+{
+	unsigned i;
+
+	for (i = 0; i < certificate->pairs_n; i++) {
+		free(certificate->pairs[i].chain);
+		free(certificate->pairs[i].key);
+		free(certificate->pairs[i].ocsp);
+	}
+	free(certificate->pairs);
+	free(certificate->name);
 }
 
 void
@@ -395,11 +430,8 @@ build_free(struct build *build)
 
 	build_free_mail(build);
 	gate_free(&build->gate);
-	for (i = 0; i < build->certificates_n; i++) {
-		free(build->certificates[i].name);
-		free(build->certificates[i].chain);
-		free(build->certificates[i].key);
-	}
+	for (i = 0; i < build->certificates_n; i++)
+		certificate_free_parts(&build->certificates[i].certificate);
 	free(build->certificates);
 	for (i = 0; i < build->tables_n; i++)
 		table_free(build->tables[i].table);

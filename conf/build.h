@@ -22,14 +22,14 @@ struct table_draft {
 };
 
 struct certificate_draft {
-	char *name, *chain, *key;
+	struct certificate certificate;
 	struct place defined, used;
 };
 
 struct listener_draft {
 	struct listener listener;
 	char *certificate; /* name, or NULL */
-	struct place place, tls, submission, xclient, proxy, gate;
+	struct place place, tls, client_ca, submission, xclient, proxy, gate;
 };
 
 struct domain_draft {
@@ -75,7 +75,7 @@ struct build {
 	struct table_draft *tables;
 	unsigned tables_n;
 	struct certificate_draft *certificates;
-	unsigned certificates_n;
+	unsigned certificates_n, certificate; /* the one whose statement is read */
 	struct listener_draft *listeners;
 	unsigned listeners_n;
 	struct domain_draft *domains;
@@ -113,7 +113,11 @@ void build_log(struct build *, struct place, bool to_stderr, bool json);
 void build_server(struct build *, struct place, char *address, uint64_t port);
 /* PATH NULL: none. */
 void build_anchor(struct build *, struct place, char *path);
-void build_certificate(struct build *, struct place, char *name, char *chain, char *key);
+void build_certificate(struct build *, struct place, char *name);
+/* of the last certificate statement */
+void build_key_pair(struct build *, struct place, char *chain, struct place key_at, char *key);
+/* of the last pair */
+void build_ocsp(struct build *, struct place, char *path);
 void build_limit(struct build *, struct place, char *name, struct limit_value);
 /* CONTENT is the list read in place, or NULL and PATH is its file. */
 void build_table(struct build *, struct place, char *name, struct table *content, char *path);
@@ -125,6 +129,7 @@ void build_element(struct build *, struct place, struct table *, char *key, char
 void build_listener(struct build *, struct place, char *address, uint64_t port);
 /* of the last listener */
 void build_listener_tls(struct build *, struct place, char *certificate, bool implicit);
+void build_listener_client_ca(struct build *, struct place, char *path);
 void build_listener_submission(struct build *, struct place);
 void build_listener_gate(struct build *, struct place);
 void build_listener_xclient(struct build *, struct place, struct table *from);
@@ -149,6 +154,7 @@ void build_hops_login(struct build *, struct place, struct hops *, char *path);
 void strings_add(struct strings *, char *);
 void strings_free(struct strings *);
 /* What hangs on them, tables in place included; not the structs themselves. */
+void certificate_free_parts(struct certificate *);
 void listener_free_parts(struct listener *);
 void domain_free_parts(struct domain *);
 void route_free_parts(struct route *);

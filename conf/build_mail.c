@@ -85,6 +85,17 @@ build_listener_tls(struct build *build, struct place place, char *certificate, b
 }
 
 void
+build_listener_client_ca(struct build *build, struct place place, char *path)
+{
+	struct listener_draft *draft = last_listener(build);
+
+	build_once(build, &draft->client_ca, place, "client-ca");
+	build_is_path(build, place, path, "a certificate");
+	free(draft->listener.client_ca);
+	draft->listener.client_ca = path;
+}
+
+void
 build_listener_submission(struct build *build, struct place place)
 {
 	build_once(build, &last_listener(build)->submission, place, "submission");
@@ -447,6 +458,7 @@ listener_free_parts(struct listener *listener)
 {
 	table_free_in_place(listener->xclient_from);
 	table_free_in_place(listener->proxy_from);
+	free(listener->client_ca);
 }
 
 void

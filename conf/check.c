@@ -60,20 +60,20 @@ check_certificates(struct build *build)
 
 	for (i = 0; i < build->certificates_n; i++) {
 		if (IS_GIVEN(build->certificates[i].defined))
-			names[i] = build->certificates[i].name;
+			names[i] = build->certificates[i].certificate.name;
 	}
 	for (i = 0; i < build->certificates_n; i++) {
 		draft = &build->certificates[i];
 		if (IS_GIVEN(draft->defined))
 			continue;
-		near = nearest_word(draft->name, names, build->certificates_n);
+		near = nearest_word(draft->certificate.name, names, build->certificates_n);
 		if (near != NULL)
 			complain(&build->errors, draft->used,
-			    "certificate \"%s\" is not defined (did you mean \"%s\"?)", draft->name,
-			    near);
+			    "certificate \"%s\" is not defined (did you mean \"%s\"?)",
+			    draft->certificate.name, near);
 		else
 			complain(&build->errors, draft->used, "certificate \"%s\" is not defined",
-			    draft->name);
+			    draft->certificate.name);
 	}
 	free(names);
 }
@@ -180,6 +180,9 @@ check_listener(struct build *build, unsigned i)
 		complain(&build->errors, draft->proxy,
 		    "\"proxy\" and \"xclient\" on one listener contradict "
 		    "each other; only one of them can tell who the client is");
+	if (IS_GIVEN(draft->client_ca) && !IS_GIVEN(draft->tls))
+		complain(&build->errors, draft->client_ca,
+		    "\"client-ca\" without \"tls\" or \"implicit-tls\": clients show their certificates under TLS only");
 	if (IS_GIVEN(draft->submission) && !IS_GIVEN(draft->tls))
 		complain(&build->warnings, draft->submission,
 		    "submission without \"tls\": passwords would travel in the clear");

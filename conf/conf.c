@@ -65,9 +65,8 @@ take_certificates(struct conf *conf, struct build *build)
 	conf->certificates_n = build->certificates_n;
 	for (i = 0; i < build->certificates_n; i++) {
 		draft = &build->certificates[i];
-		TAKE(conf->certificates[i].name, draft->name);
-		TAKE(conf->certificates[i].chain, draft->chain);
-		TAKE(conf->certificates[i].key, draft->key);
+		conf->certificates[i] = draft->certificate;
+		draft->certificate = (struct certificate){ .name = NULL };
 	}
 }
 
@@ -318,11 +317,8 @@ conf_free(struct conf *conf)
 	gate_free(&conf->gate);
 	for (i = 0; i < conf->tables_n; i++)
 		table_free(conf->tables[i]);
-	for (i = 0; i < conf->certificates_n; i++) {
-		free(conf->certificates[i].name);
-		free(conf->certificates[i].chain);
-		free(conf->certificates[i].key);
-	}
+	for (i = 0; i < conf->certificates_n; i++)
+		certificate_free_parts(&conf->certificates[i]);
 	for (i = 0; conf->dns.anchors != NULL && conf->dns.anchors[i] != NULL; i++)
 		free((char *)conf->dns.anchors[i]);
 	free((void *)conf->dns.anchors);

@@ -21,10 +21,15 @@
 struct buf;
 struct table;
 
+/* Files of PEM; OCSP: of DER, what the issuer answers for it, or NULL. */
+struct key_pair {
+	char *chain, *key, *ocsp;
+};
 struct certificate {
-	char *name;  /* as in `tls "NAME"` */
-	char *chain; /* files */
-	char *key;
+	char *name;             /* as in `tls "NAME"` */
+	unsigned line;          /* of the file, for messages */
+	struct key_pair *pairs; /* one for each kind of key */
+	unsigned pairs_n;
 };
 
 struct listener {
@@ -32,6 +37,7 @@ struct listener {
 	uint16_t port;
 	const struct certificate *certificate; /* `tls "NAME"`, or NULL */
 	bool implicit_tls;
+	char *client_ca;                       /* file: who signs clients' certificates, which then are asked for; or NULL */
 	bool submission;
 	const struct table *xclient_from;      /* peers whose XCLIENT is believed, or NULL */
 	const struct table *proxy_from;        /* peers that speak the PROXY protocol, or NULL */

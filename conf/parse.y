@@ -59,7 +59,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token <number> NUMBER BYTES TIME
 
 %token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN RELAY
-%token PORT ANCHOR NONE CHAIN KEY FILE ON OFF TLS IMPLICIT_TLS SUBMISSION XCLIENT PROXY FROM
+%token PORT ANCHOR NONE CHAIN KEY OCSP FILE ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY FROM
 %token SYSLOG STDERR JSON
 %token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
 %token REQUIRED VERIFY LOGIN
@@ -110,7 +110,7 @@ statement:
 |	RESOLVER server
 |	RESOLVER anchor
 |	RESOLVER server anchor
-|	CERTIFICATE name CHAIN name KEY name	{ build_certificate(build, @2, $2, $4, $6); }
+|	certificate key_pairs
 |	TABLE name list				{ build_table(build, @2, $2, $3, NULL); }
 |	TABLE name FILE name			{ build_table(build, @2, $2, NULL, $4); }
 |	listener listen_options			{ build_listener_end(build); }
@@ -124,6 +124,10 @@ statement:
 ;
 
 	/* What a statement with parts begins with: the parts that follow belong to it. */
+
+certificate:
+	CERTIFICATE name			{ build_certificate(build, @2, $2); }
+;
 
 listener:
 	LISTEN ON address port			{ build_listener(build, @3, $3, $4); }
@@ -172,6 +176,16 @@ limit_value:
 |	OFF		{ $$ = (struct limit_value){ @1, QUANTITY_NONE, true, 0 }; }
 ;
 
+key_pairs:
+	key_pair
+|	key_pairs key_pair
+|	key_pairs OCSP name			{ build_ocsp(build, @3, $3); }
+;
+
+key_pair:
+	CHAIN name KEY name			{ build_key_pair(build, @2, $2, @4, $4); }
+;
+
 listen_options:
 	%empty
 |	listen_options listen_option
@@ -180,6 +194,7 @@ listen_options:
 listen_option:
 	TLS name				{ build_listener_tls(build, @1, $2, false); }
 |	IMPLICIT_TLS name			{ build_listener_tls(build, @1, $2, true); }
+|	CLIENT_CA name				{ build_listener_client_ca(build, @2, $2); }
 |	SUBMISSION				{ build_listener_submission(build, @1); }
 |	GATE					{ build_listener_gate(build, @1); }
 |	XCLIENT FROM set			{ build_listener_xclient(build, @3, $3); }

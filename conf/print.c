@@ -60,17 +60,27 @@ print_resolver(struct buf *out, const struct conf *conf)
 }
 
 static void
-print_tables(struct buf *out, const struct conf *conf)
+print_certificate(struct buf *out, const struct certificate *certificate)
 {
-	const struct certificate *certificate;
 	unsigned i;
 
-	for (i = 0; i < conf->certificates_n; i++) {
-		certificate = &conf->certificates[i];
-		print_string(out, "certificate ", certificate->name, " chain ");
-		quote_add(out, certificate->chain);
-		print_string(out, " key ", certificate->key, "\n");
+	print_string(out, "certificate ", certificate->name, "");
+	for (i = 0; i < certificate->pairs_n; i++) {
+		print_string(out, " chain ", certificate->pairs[i].chain, "");
+		print_string(out, " key ", certificate->pairs[i].key, "");
+		if (certificate->pairs[i].ocsp != NULL)
+			print_string(out, " ocsp ", certificate->pairs[i].ocsp, "");
 	}
+	buf_addc(out, '\n');
+}
+
+static void
+print_tables(struct buf *out, const struct conf *conf)
+{
+	unsigned i;
+
+	for (i = 0; i < conf->certificates_n; i++)
+		print_certificate(out, &conf->certificates[i]);
 	for (i = 0; i < conf->tables_n; i++) {
 		print_string(out, "table ", table_name(conf->tables[i]), " ");
 		if (table_path(conf->tables[i]) != NULL)
@@ -90,6 +100,8 @@ print_listener(struct buf *out, const struct listener *listener)
 	if (listener->certificate != NULL)
 		print_string(out, listener->implicit_tls ? " implicit-tls " : " tls ",
 		    listener->certificate->name, "");
+	if (listener->client_ca != NULL)
+		print_string(out, " client-ca ", listener->client_ca, "");
 	if (listener->gate)
 		buf_adds(out, " gate");
 	if (listener->xclient_from != NULL) {
