@@ -90,7 +90,7 @@ look_at_header(struct maildir_content *content)
 		return;
 	piece = xmalloc(PIECE);
 	mailtext_free(&content->text);
-	content->text = (struct mailtext){ .in_body = false };
+	content->text = (struct mailtext){ .binary = content->text.binary };
 	while (!content->text.in_body && (n = read_piece(content->fd, piece, at)) > 0) {
 		mailtext_feed(&content->text, piece, (size_t)n, &unused);
 		buf_clear(&unused);
@@ -114,9 +114,9 @@ final_check_loop(struct maildir_content *content, const char *address, struct fi
 /* --- the content --- */
 
 static int
-copy_file(int fd, int (*sink)(const char *, size_t, void *), void *arg)
+copy_file(int fd, bool binary, int (*sink)(const char *, size_t, void *), void *arg)
 {
-	struct mailtext text = { .in_body = false };
+	struct mailtext text = { .binary = binary };
 	struct buf out = { 0 };
 	char *piece = xmalloc(PIECE);
 	off_t at = 0;
@@ -146,6 +146,6 @@ int
 final_copy(struct maildir_content *content, int (*sink)(const char *, size_t, void *), void *arg)
 {
 	if (content->fd >= 0)
-		return copy_file(content->fd, sink, arg);
+		return copy_file(content->fd, content->text.binary, sink, arg);
 	return content->data.len > 0 ? sink(content->data.data, content->data.len, arg) : 0;
 }

@@ -353,6 +353,20 @@ has_octet(const char *s, bool controls)
 
 /* False, and settled: it cannot be said to this server. */
 static bool
+check_message(struct transaction *t)
+{
+	if (t->message->utf8 && !t->l->utf8)
+		settle_rest(t, DELIVERY_PERM,
+		    "550 5.6.7 the message needs SMTPUTF8, which the mailbox server does not offer");
+	else if (t->message->body == BODY_BINARYMIME)
+		settle_rest(t, DELIVERY_PERM,
+		    "554 5.6.3 the message is binary; conversion is not possible");
+	else
+		return true;
+	return false;
+}
+
+static bool
 check_addresses(struct transaction *t)
 {
 	unsigned i;
@@ -539,7 +553,7 @@ lmtp_deliver(struct lmtp *l, const struct lmtp_message *message, struct lmtp_rec
 
 	do {
 		again = false;
-		if (!connect_server(l) || !check_addresses(&t))
+		if (!connect_server(l) || !check_message(&t) || !check_addresses(&t))
 			break;
 		again = l->used;
 		l->used = true;

@@ -30,6 +30,7 @@ struct lmtp_message {
 	size_t len;
 	int fd;
 	uint8_t body;	    /* enum body_type */
+	bool utf8;	    /* SMTPUTF8 */
 };
 
 /* "/run/dovecot/lmtp" or "[127.0.0.1]:24", "[::1]:24".  False: it is neither; *IP has family 0 for

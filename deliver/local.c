@@ -53,6 +53,7 @@ struct local_job {
 	uint64_t id, message, since_ms;
 	char *sender;
 	uint8_t body;
+	bool utf8;
 	struct maildir_content content; /* for mailboxes and programs */
 	struct buf wire;		/* for LMTP: as it came, when it came in memory; the file is
 					   CONTENT's */
@@ -137,14 +138,15 @@ take_job(struct peer *peer, struct message *m)
 	job->since_ms = clock_ms();
 	job->sender = xstrdup(order.sender);
 	job->body = order.body;
+	job->utf8 = order.utf8;
 	copy_orders(job, &order);
 	if (order.content != NULL && is_for_lmtp(job)) {
 		buf_add(&job->wire, order.content, order.content_len);
 		job->content.fd = -1;
 	} else if (order.content != NULL)
-		maildir_content_init(&job->content, order.content, order.content_len);
+		maildir_content_init(&job->content, job->body, order.content, order.content_len);
 	else
-		maildir_content_init_fd(&job->content, message_take_fd(m));
+		maildir_content_init_fd(&job->content, job->body, message_take_fd(m));
 	delivery_free_job(&order);
 	here.queue = peer;
 	here.items += job->orders_n;
@@ -203,6 +205,18 @@ refuse(const struct local_job *job, const struct mailbox_order *order)
 	report_final(job, order, &result);
 }
 
+/* RFC 3030 3: all octets or none, and an mbox marks ends of messages between lines. */
+static void
+refuse_binary(const struct local_job *job, const struct mailbox_order *order)
+{
+	struct final_result result = { .text = NULL };
+
+	final_settle(&result, DELIVERY_PERM,
+	    xstrdup("554 5.6.3 the message is binary, and the mailbox is an mbox, which holds lines; "
+		    "conversion is not possible"));
+	report_final(job, order, &result);
+}
+
 /* --- one by one --- */
 
 static void
@@ -216,6 +230,10 @@ deliver_mbox(struct local_job *job, struct mailbox_order *order)
 
 	if (order->path[0] != '/') {
 		refuse(job, order);
+		return;
+	}
+	if (job->body == BODY_BINARYMIME) {
+		refuse_binary(job, order);
 		return;
 	}
 	mbox_deliver(&item);
@@ -252,7 +270,8 @@ deliver_lmtp(struct local_job *job)
 		.data = job->content.fd < 0 ? buf_str(&job->wire) : NULL,
 		.len = job->wire.len,
 		.fd = job->content.fd,
-		.body = job->body };
+		.body = job->body,
+		.utf8 = job->utf8 };
 	struct lmtp_recipient *to = xcalloc(job->orders_n, sizeof(*to));
 	unsigned i;
 

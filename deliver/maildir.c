@@ -51,18 +51,18 @@ struct maildirs {
 /* --- content --- */
 
 void
-maildir_content_init(struct maildir_content *content, const void *data, size_t len)
+maildir_content_init(struct maildir_content *content, uint8_t body, const void *data, size_t len)
 {
-	*content = (struct maildir_content){ .fd = -1 };
+	*content = (struct maildir_content){ .fd = -1, .text.binary = body == BODY_BINARYMIME };
 	buf_reserve(&content->data, len);
 	mailtext_feed(&content->text, data, len, &content->data);
 	mailtext_end(&content->text, &content->data);
 }
 
 void
-maildir_content_init_fd(struct maildir_content *content, int fd)
+maildir_content_init_fd(struct maildir_content *content, uint8_t body, int fd)
 {
-	*content = (struct maildir_content){ .fd = fd };
+	*content = (struct maildir_content){ .fd = fd, .text.binary = body == BODY_BINARYMIME };
 }
 
 void
@@ -161,7 +161,7 @@ write_buf(struct maildir_item *item, struct buf *b)
 static int
 copy_file(struct maildir_item *item, struct buf *out)
 {
-	struct mailtext text = { .in_body = false };
+	struct mailtext text = { .binary = item->content->text.binary };
 	char *piece = xmalloc(COPY_PIECE);
 	off_t at = 0;
 	ssize_t n;

@@ -21,10 +21,10 @@ struct maildir_content {
 	int fd;		 /* else the file it is read from; -1 */
 };
 
-/* Fills CONTENT from CRLF text in memory. */
-void maildir_content_init(struct maildir_content *, const void *, size_t len);
+/* Fills CONTENT from CRLF text in memory; BODY is an enum body_type. */
+void maildir_content_init(struct maildir_content *, uint8_t body, const void *, size_t len);
 /* FD becomes CONTENT's own, and is read once for each mailbox. */
-void maildir_content_init_fd(struct maildir_content *, int fd);
+void maildir_content_init_fd(struct maildir_content *, uint8_t body, int fd);
 void maildir_content_free(struct maildir_content *);
 
 /* One mailbox to be written. */

@@ -24,6 +24,10 @@ add_body(struct mailtext *text, const char *s, size_t len, struct buf *out)
 {
 	const char *end = s + len, *cr;
 
+	if (text->binary) {
+		buf_add(out, s, len);
+		return;
+	}
 	if (text->pending_cr && len > 0) {
 		text->pending_cr = false;
 		if (*s != '\n')
@@ -108,7 +112,7 @@ header_line(struct mailtext *text, const char *line, size_t len, struct buf *out
 		bare--;
 	if (!look_at_line(text, line, bare))
 		text->in_body = true;
-	if (text->in_body)
+	if (text->in_body && bare > 0)
 		add_body(text, line, len, out);
 	else if (!text->dropping) {
 		buf_add(out, line, bare);

@@ -15,6 +15,7 @@
 #define MAILTEXT_DELIVERED_MAX 100
 
 struct mailtext {
+	bool binary;	 /* set before the first piece: the body's octets stay as they are (RFC 3030 3) */
 	bool in_body;
 	bool dropping;	 /* a field that goes, and its continuations */
 	bool pending_cr; /* the last octet of the piece before */

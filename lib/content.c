@@ -1,9 +1,9 @@
 /*
  * The reader of message content (content.h): one pass over the octets, in pieces of any length.
  *
- * The control role looks with it at what a local program hands in, because that program may be
- * anybody's and the next server must not be made to see two messages where we saw one.  It changes
- * nothing and keeps nothing but counts.
+ * BDAT looks with it at its chunks, and the control role at what a local program hands in, because
+ * either may be anybody's and the next server must not be made to see two messages where we saw one.
+ * It changes nothing and keeps nothing but counts.
  */
 #include "lib/content.h"
 
@@ -26,8 +26,10 @@ match_received(struct content *c, uint8_t octet)
 static void
 end_line(struct content *c)
 {
-	if (c->column == 0)
+	if (c->column == 0 && !c->in_body) {
 		c->in_body = true;
+		c->header_defects = c->defects;
+	}
 	c->column = 0;
 	c->matched = 0;
 }
@@ -78,4 +80,10 @@ content_end(struct content *c)
 		c->column++;
 	}
 	return c->column == 0;
+}
+
+uint8_t
+content_binary_defects(const struct content *c)
+{
+	return c->in_body ? c->header_defects : c->defects;
 }

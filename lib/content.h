@@ -1,7 +1,7 @@
 /*
  * Looks at the octets of a message as they pass: are its lines lines (RFC 5321 2.3.8), how many
- * servers has it seen, is it 8-bit.  For messages that come other than by SMTP; pure, octets in,
- * findings out.
+ * servers has it seen, is it 8-bit.  For messages whose end is known otherwise (BDAT, sendmail);
+ * pure, octets in, findings out.
  */
 #ifndef LIB_CONTENT_H
 #define LIB_CONTENT_H
@@ -14,6 +14,7 @@ enum content_defect { CONTENT_BARE_CR = 1, CONTENT_BARE_LF = 2, CONTENT_NUL = 4 
 
 struct content {
 	uint8_t defects;   /* enum content_defect, or'ed */
+	uint8_t header_defects; /* those of the header, when it is over */
 	bool eight_bit;    /* an octet above 127 was seen */
 	bool in_body;      /* the header is over */
 	bool after_cr;
@@ -28,5 +29,7 @@ void content_look(struct content *, const void *, size_t);
 /* At the end of the last piece: true when the last line is a whole one.  Notices a CR that nothing
  * follows. */
 bool content_end(struct content *);
+/* What is wrong with a message that may hold any octets behind its header (RFC 3030 3). */
+uint8_t content_binary_defects(const struct content *);
 
 #endif

@@ -44,6 +44,8 @@ say_features(struct session *s)
 		snprintf(line, sizeof(line), "250-SIZE %" PRIu64, conf->limits[LIMIT_SIZE]);
 	session_raw(s, line);
 	session_raw(s, "250-8BITMIME");
+	session_raw(s, "250-CHUNKING");
+	session_raw(s, "250-BINARYMIME");
 	if (xclient_allowed(s))
 		session_raw(s, "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT");
 	session_raw(s, "250 ENHANCEDSTATUSCODES");

@@ -33,7 +33,7 @@ take_size(struct transaction *tx, const struct param *p)
 	return NULL;
 }
 
-/* RFC 6152 */
+/* RFC 6152, RFC 3030 */
 static const char *
 take_body(struct transaction *tx, const struct param *p)
 {
@@ -41,8 +41,10 @@ take_body(struct transaction *tx, const struct param *p)
 		tx->env->body = BODY_7BIT;
 	else if (p->value != NULL && is("8BITMIME", p->value, p->value_len))
 		tx->env->body = BODY_8BITMIME;
+	else if (p->value != NULL && is("BINARYMIME", p->value, p->value_len))
+		tx->env->body = BODY_BINARYMIME;
 	else
-		return "BODY is 7BIT or 8BITMIME";
+		return "BODY is 7BIT, 8BITMIME or BINARYMIME";
 	return NULL;
 }
 

@@ -41,7 +41,7 @@ cmd_help(struct session *s, const char *arg, size_t len)
 {
 	(void)arg;
 	(void)len;
-	session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT; people write to postmaster@%s",
+	session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; people write to postmaster@%s",
 	    session_conf()->host);
 }
 

@@ -14,8 +14,9 @@
 #define READY STATE_BIT(STATE_READY)
 #define MAIL STATE_BIT(STATE_MAIL)
 #define RCPT STATE_BIT(STATE_RCPT)
+#define BDAT STATE_BIT(STATE_BDAT)
 #define REFUSED STATE_BIT(STATE_REFUSED)
-#define GREETED (HELLO | READY | MAIL | RCPT)
+#define GREETED (HELLO | READY | MAIL | RCPT | BDAT)
 #define ANY (GREETED | REFUSED)
 
 static const struct command commands[] = {
@@ -23,7 +24,8 @@ static const struct command commands[] = {
 	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT },
 	{ "MAIL", cmd_mail, READY, "HELO or EHLO first, and one MAIL a transaction", COMMAND_ARGUMENT },
 	{ "RCPT", cmd_rcpt, MAIL | RCPT, "MAIL first", COMMAND_ARGUMENT },
-	{ "DATA", cmd_data, MAIL | RCPT, "MAIL and RCPT first", COMMAND_LAST | COMMAND_NO_ARGUMENT },
+	{ "DATA", cmd_data, MAIL | RCPT, "MAIL and RCPT first, and no BDAT", COMMAND_LAST | COMMAND_NO_ARGUMENT },
+	{ "BDAT", cmd_bdat, ANY, NULL, 0 }, /* looks at the state itself: the chunk comes whatever is said */
 	{ "RSET", cmd_rset, ANY, NULL, COMMAND_JUNK | COMMAND_NO_ARGUMENT },
 	{ "NOOP", cmd_noop, ANY, NULL, COMMAND_JUNK | COMMAND_LAST },
 	{ "VRFY", cmd_vrfy, GREETED, NULL, COMMAND_JUNK | COMMAND_LAST | COMMAND_ARGUMENT },
@@ -33,7 +35,6 @@ static const struct command commands[] = {
 	{ "EXPN", NULL, ANY, NULL, COMMAND_UNKNOWN },
 	{ "STARTTLS", NULL, ANY, NULL, COMMAND_UNKNOWN },
 	{ "AUTH", NULL, ANY, NULL, COMMAND_UNKNOWN },
-	{ "BDAT", NULL, ANY, NULL, COMMAND_UNKNOWN },
 	{ "ETRN", NULL, ANY, NULL, COMMAND_UNKNOWN },
 	{ "TURN", NULL, ANY, NULL, COMMAND_UNKNOWN },
 };

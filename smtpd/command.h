@@ -39,6 +39,11 @@ void cmd_rcpt(struct session *, const char *, size_t);
 void cmd_data(struct session *, const char *, size_t);
 /* Text after 354; returns how many octets were used. */
 size_t cmd_data_text(struct session *, const char *, size_t);
+void cmd_bdat(struct session *, const char *, size_t);
+/* Octets of a chunk; returns how many were used. */
+size_t cmd_bdat_octets(struct session *, const char *, size_t);
+/* The rest of a chunk will not come. */
+void cmd_bdat_forget(struct session *);
 void cmd_rset(struct session *, const char *, size_t);
 void cmd_noop(struct session *, const char *, size_t);
 void cmd_vrfy(struct session *, const char *, size_t);

@@ -40,7 +40,7 @@ static void
 ordinary(struct data_reader *r, unsigned char c)
 {
 	if (c == '\0')
-		r->defects |= DEFECT_NUL;
+		r->defects |= CONTENT_NUL;
 	r->eight_bit |= c > 127;
 }
 
@@ -68,7 +68,7 @@ step(struct data_reader *r, unsigned char c, bool *end)
 			*end = true;
 			return 0;
 		}
-		r->defects |= DEFECT_BARE_CR;
+		r->defects |= CONTENT_BARE_CR;
 		r->state = TEXT;
 		break;
 	case CR:
@@ -76,7 +76,7 @@ step(struct data_reader *r, unsigned char c, bool *end)
 			r->state = LINE_START;
 			return 2;
 		}
-		r->defects |= DEFECT_BARE_CR;
+		r->defects |= CONTENT_BARE_CR;
 		r->state = TEXT;
 		break;
 	default:
@@ -88,7 +88,7 @@ step(struct data_reader *r, unsigned char c, bool *end)
 		return 0;
 	}
 	if (c == '\n')
-		r->defects |= DEFECT_BARE_LF;
+		r->defects |= CONTENT_BARE_LF;
 	ordinary(r, c);
 	return 1;
 }

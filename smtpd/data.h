@@ -13,13 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct evbuffer;
+#include "lib/content.h"
 
-enum data_defect { DEFECT_BARE_CR = 1, DEFECT_BARE_LF = 2, DEFECT_NUL = 4 };
+struct evbuffer;
 
 struct data_reader {
 	uint8_t state;
-	uint8_t defects;    /* enum data_defect, or'ed */
+	uint8_t defects;    /* enum content_defect, or'ed */
 	bool in_body;       /* the header is over */
 	bool eight_bit;     /* an octet above 127 was seen */
 	uint8_t matched;    /* octets of "Received:" that the present header line begins with */

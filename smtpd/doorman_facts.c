@@ -353,7 +353,7 @@ door_take_plain_facts(struct session *s, enum phase phase)
 		f->known |= FACT_BIT(FACT_PIPELINING);
 	}
 	if (phase == PHASE_MESSAGE && tx != NULL) {
-		f->size = tx->reader.size;
+		f->size = tx->found.size;
 		f->known |= FACT_BIT(FACT_SIZE);
 	}
 	f->authenticated = s->login != NULL;

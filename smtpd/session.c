@@ -70,8 +70,9 @@ static const struct {
 	        STATE_BIT(STATE_CLOSING) },
 	[STATE_MAIL] = { "mail", STATE_BIT(STATE_READY) | STATE_BIT(STATE_RCPT) | STATE_BIT(STATE_CLOSING) },
 	[STATE_RCPT] = { "rcpt", STATE_BIT(STATE_READY) | STATE_BIT(STATE_RCPT) | STATE_BIT(STATE_DATA) |
-	        STATE_BIT(STATE_CLOSING) },
+	        STATE_BIT(STATE_BDAT) | STATE_BIT(STATE_CLOSING) },
 	[STATE_DATA] = { "data", STATE_BIT(STATE_READY) | STATE_BIT(STATE_CLOSING) },
+	[STATE_BDAT] = { "bdat", STATE_BIT(STATE_READY) | STATE_BIT(STATE_CLOSING) },
 	[STATE_REFUSED] = { "refused", STATE_BIT(STATE_CLOSING) },
 	[STATE_CLOSING] = { "closing", 0 },
 };
@@ -164,6 +165,7 @@ end(struct session *s, const char *why)
 	door_close(s);
 	transaction_free(s->tx);
 	s->tx = NULL;
+	cmd_bdat_forget(s);
 	event_del(&s->event);
 	if (s->writable != NULL)
 		event_free(s->writable);
@@ -289,7 +291,8 @@ session_end_all(const char *why)
 		next = TAILQ_NEXT(s, entry);
 		if (s->state == STATE_CLOSING)
 			continue;
-		if (s->state != STATE_DATA) /* a reply in the middle of the text would be taken for the answer to it */
+		/* a reply in the middle of the text would be taken for the answer to it */
+		if (s->state != STATE_DATA && s->chunk == NULL)
 			reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, why);
 		session_finish(s, "shutdown");
 	}
@@ -468,12 +471,14 @@ work_off(struct session *s, const char *p, size_t len)
 	    s->writable == NULL) {
 		if (s->state == STATE_DATA)
 			n = cmd_data_text(s, p + used, len - used);
+		else if (s->chunk != NULL)
+			n = cmd_bdat_octets(s, p + used, len - used);
 		else
 			n = take_line(s, p + used, len - used);
 		if (n == 0)
 			break;
 		used += n;
-		if (!s->busy && s->state != STATE_DATA && s->out.len > 16 * 1024)
+		if (!s->busy && s->state != STATE_DATA && s->chunk == NULL && s->out.len > 16 * 1024)
 			flush(s); /* a client that sends thousands of commands must also read */
 		if (s->fd < 0)
 			return len;
@@ -561,7 +566,7 @@ read_some(struct session *s)
 		s->eof = true;
 		set_reading(s, false);
 		/* what he asked before he left may still be answered, but nobody waits for a tarpit or for DNS */
-		if (s->busy && s->state != STATE_DATA && door_left(s))
+		if (s->busy && s->state != STATE_DATA && s->state != STATE_BDAT && door_left(s))
 			end(s, "the client left");
 		else
 			work(s, NULL, 0);

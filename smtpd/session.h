@@ -21,6 +21,7 @@
 #include "lib/ip.h"
 #include "smtpd/doorman.h"
 
+struct chunk;
 struct conf;
 struct listener;
 struct transaction;
@@ -32,6 +33,7 @@ enum session_state {
 	STATE_MAIL,    /* reverse-path given */
 	STATE_RCPT,    /* and at least one recipient accepted */
 	STATE_DATA,    /* reading the text */
+	STATE_BDAT,    /* the first chunk of the text was allowed, the last is not here */
 	STATE_REFUSED, /* the banner said no: only QUIT and harmless commands */
 	STATE_CLOSING  /* goes when its last words are sent */
 };
@@ -67,6 +69,7 @@ struct session {
 	struct buf in, out;
 	size_t rest;                /* octets behind the command that is being handled: 0 when the client waits */
 	struct transaction *tx;     /* from MAIL on, else NULL */
+	struct chunk *chunk;        /* BDAT's, whose octets come next; NULL: lines come */
 	uint16_t errors, junk, messages, accepted;
 	uint32_t idle;              /* seconds allowed for what the client does next */
 };

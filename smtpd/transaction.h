@@ -1,5 +1,5 @@
 /*
- * A mail transaction: from MAIL to the end of DATA or whatever ends it before.  One object, replaced whole or not at
+ * A mail transaction: from MAIL to the end of its text or whatever ends it before.  One object, replaced whole or not at
  * all.
  */
 #ifndef SMTPD_TRANSACTION_H
@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 #include "deliver/lookup.h"
+#include "lib/content.h"
 #include "queue/submit.h"
 #include "smtpd/data.h"
+#include "smtpd/intake.h"
 
 struct evbuffer;
 struct session;
@@ -23,10 +25,11 @@ struct transaction {
 	uint8_t notify;
 	struct lookup_request *lookup;
 	unsigned refused;          /* recipients */
-	struct data_reader reader;
+	struct data_reader reader; /* DATA's, */
+	struct content content;    /* or BDAT's */
+	struct intake_found found; /* in the whole text */
 	struct submission *submission;
 	struct evbuffer *text;     /* read and not yet handed to the submission */
-	bool too_big;
 };
 
 struct transaction *transaction_new(struct session *, const char *sender);

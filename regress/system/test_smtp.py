@@ -44,7 +44,7 @@ def test_ehlo_names_what_is_offered(c):  # 4.1.1.1
     assert reply.code == 250
     assert reply.lines[0][4:].split()[0] == "mx.example.org"
     offered = {line[4:] for line in reply.lines[1:]}
-    assert offered == {"PIPELINING", "SIZE 102400", "8BITMIME", "ENHANCEDSTATUSCODES"}
+    assert offered == {"PIPELINING", "SIZE 102400", "8BITMIME", "CHUNKING", "BINARYMIME", "ENHANCEDSTATUSCODES"}
 
 
 def test_helo_has_one_line(c):  # 4.1.1.1
@@ -82,7 +82,7 @@ def test_before_helo(c, line, code, status):  # 4.1.4, 4.2.4, 3.5.3
     ("MAIL FROM:<a@b.example> SIZE=1000", 250), ("MAIL FROM:<a@b.example> SIZE=102400 BODY=8BITMIME", 250),
     ("MAIL FROM:<a@b.example> size=1 body=7bit", 250), ("MAIL FROM:<a@b.example> SIZE=102401", 552),
     ("MAIL FROM:<a@b.example> SIZE=", 501), ("MAIL FROM:<a@b.example> SIZE=x", 501), ("MAIL FROM:<a@b.example> SIZE=1 SIZE=1", 501),
-    ("MAIL FROM:<a@b.example> BODY=BINARYMIME", 501), ("MAIL FROM:<a@b.example> FOO=bar", 555), ("MAIL FROM:<a@b.example>SIZE=1", 501),
+    ("MAIL FROM:<a@b.example> BODY=BINARYMIME", 250), ("MAIL FROM:<a@b.example> BODY=9BIT", 501), ("MAIL FROM:<a@b.example> FOO=bar", 555), ("MAIL FROM:<a@b.example>SIZE=1", 501),
     ("MAIL FROM:a@b.example", 501), ("MAIL FROM:<a@b.example", 501), ("MAIL FROM:<a>", 501), ("MAIL FROM:<a@>", 501),
     ("MAIL FROM:<@b.example>", 501), ("MAIL TO:<a@b.example>", 501), ("MAIL", 501), ("MAIL FROM:<a@b..example>", 501),
     ("MAIL FROM:<a b@c.example>", 501), ("MAIL FROM:<" + "x" * 300 + "@b.example>", 501),

@@ -33,11 +33,11 @@ reference_defects(const char *s, size_t len)
 
 	for (i = 0; i < len; i++) {
 		if (s[i] == '\0')
-			defects |= DEFECT_NUL;
+			defects |= CONTENT_NUL;
 		if (s[i] == '\r' && (i + 1 == len || s[i + 1] != '\n'))
-			defects |= DEFECT_BARE_CR;
+			defects |= CONTENT_BARE_CR;
 		if (s[i] == '\n' && (i == 0 || s[i - 1] != '\r'))
-			defects |= DEFECT_BARE_LF;
+			defects |= CONTENT_BARE_LF;
 	}
 	return defects;
 }

@@ -242,13 +242,13 @@ static const struct {
 	{ "x\\r\\nReceived: c\\r\\n", "x\\r\\nReceived: c\\r\\n", 0, 1, false },
 	/* octets above 127 are text */
 	{ "A: \\xc3\\xa9\\r\\n", "A: \\xc3\\xa9\\r\\n", 0, 0, false },
-	{ "a\\rb\\r\\n", NULL, DEFECT_BARE_CR, 0, false },
-	{ "a\\nb\\r\\n", NULL, DEFECT_BARE_LF, 0, false },
-	{ "a\\0b\\r\\n", NULL, DEFECT_NUL, 0, false },
-	{ "\\r\\r\\n", NULL, DEFECT_BARE_CR, 0, false },
-	{ "\\n\\r\\n", NULL, DEFECT_BARE_LF, 0, false },
-	{ "\\r\\n\\n\\r\\n", NULL, DEFECT_BARE_LF, 0, false },
-	{ "a\\n\\0\\rb\\r\\n", NULL, DEFECT_BARE_CR | DEFECT_BARE_LF | DEFECT_NUL, 0, false },
+	{ "a\\rb\\r\\n", NULL, CONTENT_BARE_CR, 0, false },
+	{ "a\\nb\\r\\n", NULL, CONTENT_BARE_LF, 0, false },
+	{ "a\\0b\\r\\n", NULL, CONTENT_NUL, 0, false },
+	{ "\\r\\r\\n", NULL, CONTENT_BARE_CR, 0, false },
+	{ "\\n\\r\\n", NULL, CONTENT_BARE_LF, 0, false },
+	{ "\\r\\n\\n\\r\\n", NULL, CONTENT_BARE_LF, 0, false },
+	{ "a\\n\\0\\rb\\r\\n", NULL, CONTENT_BARE_CR | CONTENT_BARE_LF | CONTENT_NUL, 0, false },
 };
 
 static void
@@ -316,7 +316,7 @@ test_defective_is_not_stored(void **state)
 	assert_true(x.r.size > 100 * sizeof(many)); /* but counted, for the limit */
 	reading_feed(&x, "\r\n.\r\n", 5);
 	assert_true(x.end);
-	assert_int_equal(x.r.defects, DEFECT_BARE_LF);
+	assert_int_equal(x.r.defects, CONTENT_BARE_LF);
 	reading_end(&x);
 }
 

@@ -137,9 +137,9 @@ deliver_one(const char *maildir, const char *address, const char *text, bool fro
 	struct maildir_item item = { .path = path, .sender = SENDER, .address = address, .content = &content };
 
 	if (from_file)
-		maildir_content_init_fd(&content, text_fd(text));
+		maildir_content_init_fd(&content, BODY_7BIT, text_fd(text));
 	else
-		maildir_content_init(&content, text, strlen(text));
+		maildir_content_init(&content, BODY_7BIT, text, strlen(text));
 	maildirs_deliver(dirs, &item, 1);
 	maildir_content_free(&content);
 	free(path);
@@ -255,7 +255,7 @@ test_null_sender(void **state)
 		.content = &content };
 
 	(void)state;
-	maildir_content_init(&content, "\r\n", 2);
+	maildir_content_init(&content, BODY_7BIT, "\r\n", 2);
 	maildirs_deliver(dirs, &item, 1);
 	got = read_file(item.file);
 	assert_string_equal(got, "Return-Path: <>\nDelivered-To: a?B: c@example.net\n\n");
@@ -379,7 +379,7 @@ test_many(void **state)
 	unsigned i, n, total = 0;
 
 	(void)state;
-	maildir_content_init(&content, "A: 1\r\n\r\n", 8);
+	maildir_content_init(&content, BODY_7BIT, "A: 1\r\n\r\n", 8);
 	for (i = 0; i < 100; i++)
 		paths[i] = xasprintf("%s/%u", dir, i);
 	while (total < MANY) {
@@ -456,7 +456,7 @@ test_no_permission(void **state)
 		chmod(path, 0555);
 		free(path);
 	}
-	maildir_content_init(&content, "\r\n", 2);
+	maildir_content_init(&content, BODY_7BIT, "\r\n", 2);
 	for (i = 0; i < 5; i++)
 		items[i] = (struct maildir_item){ .path = paths[i % 3], .sender = SENDER, .address = TO,
 			.content = &content };
@@ -502,9 +502,9 @@ test_short_write(void **state)
 		char *path = below("m");
 
 		if (from_file)
-			maildir_content_init_fd(&content, fd);
+			maildir_content_init_fd(&content, BODY_7BIT, fd);
 		else
-			maildir_content_init(&content, text, 8192);
+			maildir_content_init(&content, BODY_7BIT, text, 8192);
 		item = (struct maildir_item){ .path = path, .sender = SENDER, .address = TO, .content = &content };
 		assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
 		small.rlim_max = before.rlim_max;

@@ -130,9 +130,9 @@ deliver(const char *text, bool by_file, const char *expected)
 	fputs(text, f);
 	fflush(f);
 	if (by_file)
-		maildir_content_init_fd(&content, dup(fileno(f)));
+		maildir_content_init_fd(&content, BODY_7BIT, dup(fileno(f)));
 	else
-		maildir_content_init(&content, text, strlen(text));
+		maildir_content_init(&content, BODY_7BIT, text, strlen(text));
 	fclose(f);
 	mbox_deliver(&item);
 	assert_int_equal(strncmp(item.result.text, expected, strlen(expected)), 0);

@@ -35,9 +35,9 @@ run(const char *script, const char *text, bool by_file, uint32_t limit_ms, enum 
 	fputs(text, f);
 	fflush(f);
 	if (by_file)
-		maildir_content_init_fd(&content, dup(fileno(f)));
+		maildir_content_init_fd(&content, BODY_7BIT, dup(fileno(f)));
 	else
-		maildir_content_init(&content, text, strlen(text));
+		maildir_content_init(&content, BODY_7BIT, text, strlen(text));
 	fclose(f);
 	pipe_deliver(&item);
 	maildir_content_free(&content);
@@ -129,7 +129,7 @@ test_no_program(void **state)
 		.limit_ms = 60000 };
 
 	(void)state;
-	maildir_content_init(&content, big, strlen(big));
+	maildir_content_init(&content, BODY_7BIT, big, strlen(big));
 	pipe_deliver(&item);
 	assert_string_equal(item.result.text, "451 4.3.5 cannot run /no/such: No such file or directory");
 	final_result_free(&item.result);

@@ -1,0 +1,162 @@
+/*
+ * From the last octet of a text to the reply to it (intake.h): the checks, the gate, and the promise.
+ *
+ * "250" for a message leaves from one place only, on_committed(), which the queue calls when the flush that covers the message
+ * is done.  Until then the message is the client's; if the queue or this process dies the client gets 451 or a broken
+ * connection, and sends again.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "conf/conf.h"
+#include "lib/clock.h"
+#include "lib/content.h"
+#include "lib/id.h"
+#include "lib/log.h"
+#include "smtpd/intake.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+void
+intake_over(struct session *s)
+{
+	transaction_free(s->tx);
+	s->tx = NULL;
+	session_state(s, STATE_READY);
+}
+
+/* The header fields go on top first: all recipients and verdicts are known. */
+void
+intake_open(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	tx->submission = submit_begin(tx->env->id);
+	tx->text = evbuffer_new();
+	transaction_trace(s, tx->text);
+	submit_write(tx->submission, tx->text);
+}
+
+static void
+on_ready(void *arg)
+{
+	session_resume(arg);
+}
+
+void
+intake_write(struct session *s, uint64_t size, uint8_t defects)
+{
+	struct transaction *tx = s->tx;
+
+	if (size > session_conf()->limits[LIMIT_SIZE] || defects != 0) /* read on to the end, keep nothing */
+		evbuffer_drain(tx->text, evbuffer_get_length(tx->text));
+	submit_write(tx->submission, tx->text);
+	if (submit_busy(tx->submission)) {
+		session_wait(s);
+		submit_on_ready(tx->submission, on_ready, s);
+	}
+}
+
+static void
+on_committed(enum submit_status status, const char *text, void *arg)
+{
+	struct session *s = arg;
+	struct transaction *tx = s->tx;
+
+	tx->submission = NULL;
+	if (status == SUBMIT_OK) {
+		s->accepted++;
+		log_debug("message.accepted", F_STR("session", id_text(s->id).s), F_STR("message", id_text(tx->env->id).s),
+		    F_STR("client", tx->env->origin), F_STR("helo", s->helo), F_STR("from", tx->env->sender),
+		    F_STR("to", tx->env->recipients[0].address), F_U64("recipients", tx->env->recipients_n),
+		    F_U64("size", tx->env->size));
+		door_let_in(s);
+		session_reply(s, 250, "2.0.0", "queued as %s", id_text(tx->env->id).s);
+	} else {
+		session_raw(s, text);
+	}
+	intake_over(s);
+	session_resume(s);
+}
+
+/* The last octets may have begun a file that is still being asked for: the message is handed over when all is written. */
+static void
+commit(void *arg)
+{
+	struct session *s = arg;
+	struct transaction *tx = s->tx;
+
+	if (submit_busy(tx->submission)) {
+		submit_on_ready(tx->submission, commit, s);
+		return;
+	}
+	tx->env->time = clock_now();
+	tx->env->size = submit_size(tx->submission);
+	if (tx->found.eight_bit && tx->env->body == BODY_7BIT)
+		tx->env->body = BODY_8BITMIME; /* it is what it is, whatever was declared */
+	submit_commit(tx->submission, tx->env, on_committed, s);
+}
+
+static void
+on_message_judged(struct session *s, const struct door_answer *a)
+{
+	if (a->code == 0) {
+		commit(s);
+		return;
+	}
+	session_reply(s, a->code, a->status, "%s", a->text);
+	intake_over(s);
+	if (a->close)
+		session_finish(s, "gate");
+	session_resume(s);
+}
+
+/* What is wrong with a text that was read to its end, or NULL. */
+static const char *
+fault(const struct intake_found *found, int *code, const char **status)
+{
+	*code = 550;
+	*status = "5.6.0";
+	if (found->defects & CONTENT_NUL)
+		return "the text has a NUL octet; we take none";
+	if (found->defects != 0)
+		return "the text has a bare CR or LF; lines end with CR LF (RFC 5321 2.3.8)";
+	if (found->size > session_conf()->limits[LIMIT_SIZE]) {
+		*code = 552;
+		*status = "5.3.4";
+		return "the text is larger than this server takes";
+	}
+	if (found->received > session_conf()->limits[LIMIT_HOPS]) {
+		*code = 554;
+		*status = "5.4.6";
+		return "too many hops: the message loops";
+	}
+	return NULL;
+}
+
+bool
+intake_end(struct session *s, const struct intake_found *found)
+{
+	struct transaction *tx = s->tx;
+	const char *status, *what;
+	int code;
+
+	s->messages++;
+	tx->found = *found;
+	what = fault(found, &code, &status);
+	if (what == NULL) {
+		submit_write(tx->submission, tx->text);
+		session_wait(s);
+		door_pass(s, PHASE_MESSAGE, on_message_judged);
+		return false;
+	}
+	log_info("message.refused", F_STR("session", id_text(s->id).s), F_STR("client", tx->env->origin),
+	    F_STR("helo", s->helo), F_STR("from", tx->env->sender), F_U64("size", found->size), F_STR("why", what));
+	session_reply(s, code, status, "%s", what);
+	intake_over(s);
+	session_error(s);
+	return found->defects != 0;
+}
