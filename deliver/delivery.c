@@ -18,7 +18,8 @@
 
 /* u32 index, three strings of which two may be absent, two octets: the least that a recipient
  * takes. */
-#define RECIPIENT_MIN (4 + 5 + 1 + 1 + 1 + 1)
+#define RECIPIENT_MIN (4 + 5 + 1 + 1 + 1 + 1 + 1)
+#define TARGET_MIN 5 /* an empty string */
 
 enum content_place { CONTENT_INLINE = 1, CONTENT_DESCRIPTOR };
 
@@ -65,6 +66,7 @@ add_recipient(struct buf *b, const struct job_recipient *r)
 	buf_add_u8(b, r->notify);
 	add_optional(b, r->path);
 	buf_add_u8(b, r->method);
+	buf_add_u8(b, r->forward);
 }
 
 static void
@@ -76,7 +78,8 @@ read_recipient(struct cursor *c, struct job_recipient *r)
 	r->notify = cursor_u8(c);
 	r->path = read_optional(c);
 	r->method = cursor_u8(c);
-	if (r->method > MAILBOX_PIPE)
+	r->forward = read_bool(c);
+	if (r->method >= MAILBOX_METHODS)
 		c->bad = true;
 }
 
@@ -221,4 +224,42 @@ delivery_read_result(struct message *m, struct delivery_result *result)
 	if (result->status > DELIVERY_TEMP_HOST)
 		c->bad = true;
 	return m->type == DELIVERY_RESULT && cursor_done(c);
+}
+
+/* --- expansions --- */
+
+void
+delivery_send_expansion(struct channel *ch, const struct delivery_expansion *expansion)
+{
+	struct buf *b = channel_begin(ch, DELIVERY_EXPANSION, expansion->job);
+	unsigned i;
+
+	buf_add_u64(b, expansion->job);
+	buf_add_u32(b, expansion->index);
+	buf_add_u32(b, expansion->targets_n);
+	for (i = 0; i < expansion->targets_n; i++)
+		buf_add_str(b, expansion->targets[i]);
+	channel_end(ch, -1);
+}
+
+bool
+delivery_read_expansion(struct message *m, struct delivery_expansion *expansion)
+{
+	struct cursor *c = &m->body;
+	unsigned i, n;
+
+	*expansion = (struct delivery_expansion){ .job = cursor_u64(c) };
+	expansion->index = cursor_u32(c);
+	n = cursor_u32(c);
+	if (c->bad || n == 0 || n > (size_t)(c->end - c->pos) / TARGET_MIN)
+		return false;
+	expansion->targets = xcalloc(n, sizeof(*expansion->targets));
+	expansion->targets_n = n;
+	for (i = 0; i < n; i++)
+		expansion->targets[i] = cursor_str(c);
+	if (m->type == DELIVERY_EXPANSION && cursor_done(c))
+		return true;
+	free(expansion->targets);
+	expansion->targets = NULL;
+	return false;
 }

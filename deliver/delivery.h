@@ -18,7 +18,8 @@ enum delivery_type {
 	DELIVERY_RESULT,                                  /* back: one recipient; struct delivery_result */
 	DELIVERY_DONE,                                    /* back: all recipients of the job were reported */
 	DELIVERY_CANCEL,                                  /* queue to relay: drop it if it was not begun */
-	DELIVERY_START                                    /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, u8 enum mailbox_method, str account, str root */
+	DELIVERY_START,                                   /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, u8 enum mailbox_method, str account, str root */
+	DELIVERY_EXPANSION                                /* back, instead of a result: one recipient stands for others; struct delivery_expansion */
 };
 
 /* RFC 6152, RFC 3030 */
@@ -31,6 +32,7 @@ struct job_recipient {
 	uint8_t notify;      /* RFC 3461 bits */
 	const char *path;    /* local: the mailbox */
 	uint8_t method;      /* local: enum mailbox_method */
+	bool forward;        /* local: the account's .forward counts before the mailbox */
 };
 
 struct job {
@@ -67,6 +69,13 @@ struct delivery_result {
 	bool dsn;            /* relay, DELIVERY_OK: the next server tells the sender what he asked for (RFC 3461) */
 };
 
+struct delivery_expansion {
+	uint64_t job;
+	uint32_t index;
+	unsigned targets_n;      /* at least one */
+	const char **targets;    /* target.h */
+};
+
 /* Writes a DELIVERY_JOB to CH; CONTENT (may be NULL when FD >= 0) is drained into it; FD is closed. */
 void delivery_send_job(struct channel *, const struct job *, struct evbuffer *content, int fd);
 /* Pointers go into the message's bytes, but RECIPIENTS is allocated: free with delivery_free_job.  False: it is none. */
@@ -74,6 +83,9 @@ bool delivery_read_job(struct message *, struct job *);
 void delivery_free_job(struct job *);
 void delivery_send_result(struct channel *, const struct delivery_result *);
 bool delivery_read_result(struct message *, struct delivery_result *);
+void delivery_send_expansion(struct channel *, const struct delivery_expansion *);
+/* Strings are the message's, TARGETS is allocated: the caller frees it. */
+bool delivery_read_expansion(struct message *, struct delivery_expansion *);
 
 /* --- the roles (smtpd/roles.c) --- */
 struct relay_conf {

@@ -37,7 +37,16 @@ enum domain_kind {
 	DOMAIN_RELAY  /* another server's; we are its door */
 };
 
-enum mailbox_method { MAILBOX_MAILDIR, MAILBOX_MBOX, MAILBOX_LMTP, MAILBOX_PIPE };
+enum mailbox_method {
+	MAILBOX_MAILDIR,
+	MAILBOX_MBOX,
+	MAILBOX_LMTP,
+	MAILBOX_PIPE,
+	/* no choice of a domain's: a program or file that an alias names, and whatever a .forward says */
+	MAILBOX_ALIAS,
+	MAILBOX_FORWARD
+};
+#define MAILBOX_METHODS (MAILBOX_FORWARD + 1)
 
 struct mailbox {
 	enum mailbox_method method;

@@ -348,6 +348,8 @@ add_job(struct batch *batch, struct local_job *job)
 			deliver_pipe(job, &job->orders[i]);
 			break;
 		case MAILBOX_LMTP:
+		case MAILBOX_ALIAS:
+		case MAILBOX_FORWARD:
 			refuse(job, &job->orders[i]);
 			break;
 		}

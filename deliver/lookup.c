@@ -349,10 +349,10 @@ lookup_recipient_now(const struct lookup_conf *conf, const char *address, char *
 }
 
 void
-lookup_route_now(const struct lookup_conf *conf, const char *address,
+lookup_route_now(const struct lookup_conf *conf, const struct route_question *question,
     void (*callback)(const struct route_answer *, void *), void *arg)
 {
-	struct finding f = find_answer(conf, address, true);
+	struct finding f = find_answer(conf, question->address, true);
 
 	callback(&f.answer, arg);
 	finding_free(&f);

@@ -29,10 +29,16 @@ struct lookup_request *lookup_recipient(const char *address,
     void (*)(enum recipient_verdict, const char *why, void *arg), void *arg);
 
 /* --- when a recipient is due --- */
+struct route_question {
+	const char *address;
+	const char *sender; /* "" for the null one */
+	const char *via;    /* the recipient that ADDRESS is an expansion of; NULL: it is none */
+};
 enum route_kind {
 	ROUTE_LOCAL,  /* into a mailbox here */
 	ROUTE_RELAY,  /* to another server */
 	ROUTE_EXPAND, /* stands for other addresses */
+	ROUTE_DISCARD, /* nobody: an alias that says /dev/null */
 	ROUTE_FAIL,   /* for good: WHY */
 	ROUTE_DEFER   /* ask again later: WHY */
 };
@@ -45,16 +51,22 @@ struct route_answer {
 	const char *account; /* name of that account, for initgroups and the log */
 	const char *root;    /* all that the delivery may write lies below it: home, or that directory */
 	enum mailbox_method method;
-	const char *path;    /* expanded */
+	const char *path;    /* expanded; for ALIAS and FORWARD what is asked for (target.h) */
+	bool forward;        /* the account's .forward counts before the mailbox */
 	/* RELAY: a stable text of the hops, the destination that concurrency and back-off are counted by: "mx example.net" or
 	 * "[127.0.0.1]:2526 [127.0.0.1]:2527"; destination.c has all of it */
 	const char *destination;
+	const char *sender;  /* who sends it on (SRS), or NULL: the sender asked about */
 	/* EXPAND; one that begins with '\\' is the mailbox of that name past all aliases: to be looked up as it stands,
-	 * and shown without it */
+	 * and shown without it; target.h has the rest */
 	unsigned targets_n;
 	const char *const *targets;
+	const char *owner;   /* who sends to them: owner-NAME, or NULL: the message's sender */
+	/* for people: what led to this answer, "alias \"staff\", /etc/aliases:12"; in this process only */
+	const char *because;
 };
-struct lookup_request *lookup_route(const char *address, void (*)(const struct route_answer *, void *arg), void *arg);
+struct lookup_request *lookup_route(
+    const struct route_question *, void (*)(const struct route_answer *, void *arg), void *arg);
 
 /* "mx example.net" or "HOST:PORT ..." back into hops; DOMAIN gets the domain of an mx.  -1: no such text. */
 int destination_parse(const char *text, struct hop **hops, unsigned *n, char **domain);
@@ -72,6 +84,7 @@ void lookup_role_prepare(const struct lookup_conf *);
 void lookup_role_start(const struct lookup_conf *);
 /* The same answers without a role, in this process, at once (may read files and passwd): for the role and for smtpctl. */
 enum recipient_verdict lookup_recipient_now(const struct lookup_conf *, const char *address, char **why);
-void lookup_route_now(const struct lookup_conf *, const char *address, void (*)(const struct route_answer *, void *), void *);
+void lookup_route_now(const struct lookup_conf *, const struct route_question *,
+    void (*)(const struct route_answer *, void *), void *);
 
 #endif

@@ -75,11 +75,13 @@ answer_lost(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* VIA NULL: none; SENDER NULL: only the address is asked about. */
 static struct lookup_request *
-ask(enum lookup_type type, const char *address)
+ask(enum lookup_type type, const char *address, const char *sender, const char *via)
 {
 	struct lookup_request *request = xcalloc(1, sizeof(*request));
 	struct peer *peer = peer_find(ROLE_LOOKUP, 0);
+	struct buf *b;
 
 	request->id = ++last_id;
 	if (peer == NULL) {
@@ -87,7 +89,12 @@ ask(enum lookup_type type, const char *address)
 		return request;
 	}
 	RB_INSERT(request_tree, &sent, request);
-	buf_add_str(channel_begin(peer->channel, type, request->id), address);
+	b = channel_begin(peer->channel, type, request->id);
+	buf_add_str(b, address);
+	if (sender != NULL) {
+		buf_add_str(b, sender);
+		buf_add_str(b, via);
+	}
 	channel_end(peer->channel, -1);
 	return request;
 }
@@ -96,7 +103,7 @@ struct lookup_request *
 lookup_recipient(
     const char *address, void (*callback)(enum recipient_verdict, const char *, void *), void *arg)
 {
-	struct lookup_request *request = ask(LOOKUP_RECIPIENT, address);
+	struct lookup_request *request = ask(LOOKUP_RECIPIENT, address, NULL, NULL);
 
 	request->verdict = callback;
 	request->arg = arg;
@@ -104,9 +111,11 @@ lookup_recipient(
 }
 
 struct lookup_request *
-lookup_route(const char *address, void (*callback)(const struct route_answer *, void *), void *arg)
+lookup_route(const struct route_question *question,
+    void (*callback)(const struct route_answer *, void *), void *arg)
 {
-	struct lookup_request *request = ask(LOOKUP_ROUTE, address);
+	struct lookup_request *request =
+	    ask(LOOKUP_ROUTE, question->address, question->sender, question->via);
 
 	request->route = callback;
 	request->arg = arg;

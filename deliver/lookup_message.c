@@ -20,6 +20,24 @@ encode_local(struct buf *b, const struct route_answer *answer)
 	buf_add_str(b, answer->root);
 	buf_add_u8(b, (uint8_t)answer->method);
 	buf_add_str(b, answer->path);
+	buf_add_u8(b, answer->forward);
+}
+
+/* NULL and "" are not the same. */
+static void
+encode_optional(struct buf *b, const char *s)
+{
+	buf_add_u8(b, s != NULL);
+	buf_add_str(b, s);
+}
+
+static const char *
+decode_optional(struct cursor *c)
+{
+	bool there = cursor_u8(c) != 0;
+	const char *s = cursor_str(c);
+
+	return there ? s : NULL;
 }
 
 static void
@@ -30,6 +48,7 @@ encode_targets(struct buf *b, const struct route_answer *answer)
 	buf_add_u32(b, answer->targets_n);
 	for (i = 0; i < answer->targets_n; i++)
 		buf_add_str(b, answer->targets[i]);
+	encode_optional(b, answer->owner);
 }
 
 void
@@ -42,9 +61,12 @@ lookup_answer_encode(struct buf *b, const struct route_answer *answer)
 		break;
 	case ROUTE_RELAY:
 		buf_add_str(b, answer->destination);
+		encode_optional(b, answer->sender);
 		break;
 	case ROUTE_EXPAND:
 		encode_targets(b, answer);
+		break;
+	case ROUTE_DISCARD:
 		break;
 	case ROUTE_FAIL:
 	case ROUTE_DEFER:
@@ -64,7 +86,8 @@ decode_local(struct cursor *c, struct route_answer *answer)
 	answer->root = cursor_str(c);
 	method = cursor_u8(c);
 	answer->path = cursor_str(c);
-	if (method > MAILBOX_PIPE)
+	answer->forward = cursor_u8(c) != 0;
+	if (method >= MAILBOX_METHODS)
 		c->bad = true;
 	answer->method = (enum mailbox_method)method;
 }
@@ -84,6 +107,7 @@ decode_targets(struct cursor *c, struct route_answer *answer)
 		targets[i] = cursor_str(c);
 	answer->targets = targets;
 	answer->targets_n = n;
+	answer->owner = decode_optional(c);
 }
 
 bool
@@ -101,9 +125,12 @@ lookup_answer_decode(struct cursor *c, struct route_answer *answer)
 		break;
 	case ROUTE_RELAY:
 		answer->destination = cursor_str(c);
+		answer->sender = decode_optional(c);
 		break;
 	case ROUTE_EXPAND:
 		decode_targets(c, answer);
+		break;
+	case ROUTE_DISCARD:
 		break;
 	case ROUTE_FAIL:
 	case ROUTE_DEFER:

@@ -13,7 +13,7 @@
 /* The id of a message is the client's number for its question. */
 enum lookup_type {
 	LOOKUP_RECIPIENT = MESSAGE_TYPE(SUBJECT_LOOKUP, 1), /* string address */
-	LOOKUP_ROUTE,					    /* string address */
+	LOOKUP_ROUTE,	/* strings address, sender, via ("": none) */
 	LOOKUP_VERDICT, /* u8 enum recipient_verdict, string why */
 	LOOKUP_ANSWER	/* a route answer, as below */
 };

@@ -108,13 +108,17 @@ send_route(const struct route_answer *answer, void *arg)
 static bool
 tell_route(struct peer *peer, struct message *m)
 {
-	const char *address = cursor_str(&m->body);
+	struct route_question asked = { .address = cursor_str(&m->body) };
 	struct question question = { peer, m->id };
 
+	asked.sender = cursor_str(&m->body);
+	asked.via = cursor_str(&m->body);
 	if (!cursor_done(&m->body))
 		return false;
+	if (asked.via[0] == '\0')
+		asked.via = NULL;
 	stats.routes++;
-	lookup_route_now(conf, address, send_route, &question);
+	lookup_route_now(conf, &asked, send_route, &question);
 	return true;
 }
 

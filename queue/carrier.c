@@ -158,7 +158,7 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 	struct job_recipient recipients[TASK_MAX];
 	struct job job = { .id = task->id,
 		.message = env->id,
-		.sender = env->sender,
+		.sender = task->sender != NULL ? task->sender : env->sender,
 		.envid = env->envid,
 		.body = env->body,
 		.ret = env->ret,
@@ -180,6 +180,7 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 			    .original = r->original,
 			    .notify = r->notify,
 			    .path = task->parts[i].path,
+			    .forward = task->parts[i].forward,
 			    .method = task->parts[i].method };
 	}
 	delivery_send_job(carrier->peer->channel, &job, content, fd);
@@ -242,6 +243,32 @@ on_result(struct lanes *lanes, struct peer *peer, struct message *m)
 	return found || result.index == UINT32_MAX;
 }
 
+/* The mailbox's owner wants it elsewhere. */
+static bool
+on_expansion(struct lanes *lanes, struct peer *peer, struct message *m)
+{
+	struct delivery_expansion expansion;
+	struct task *task;
+	uint32_t i;
+
+	if (!delivery_read_expansion(m, &expansion))
+		return false;
+	task = find(lanes, peer, expansion.job);
+	for (i = 0; task != NULL && i < task->parts_n; i++)
+		if (!task->parts[i].reported && task->parts[i].index == expansion.index)
+			break;
+	if (task == NULL || i == task->parts_n || task->lane->kind != LANE_LOCAL) {
+		free(expansion.targets);
+		return false;
+	}
+	task->parts[i].reported = true;
+	task->left--;
+	dispatch_expand(
+	    task->work, expansion.index, expansion.targets, expansion.targets_n, NULL);
+	free(expansion.targets);
+	return true;
+}
+
 static bool
 on_done(struct lanes *lanes, struct peer *peer, struct message *m)
 {
@@ -270,6 +297,8 @@ carrier_message(struct lanes *lanes, struct peer *peer, struct message *m)
 	switch (m->type) {
 	case DELIVERY_RESULT:
 		return on_result(lanes, peer, m);
+	case DELIVERY_EXPANSION:
+		return on_expansion(lanes, peer, m);
 	case DELIVERY_DONE:
 		return on_done(lanes, peer, m);
 	}

@@ -26,6 +26,8 @@
 /* Expansions of expansions. */
 #define DEPTH_MAX 50
 #define TEXT_LOOP "554 5.4.6 The address expands to itself in a circle"
+#define TEXT_TOO_MANY "554 5.4.6 The address expands to more recipients than a message may have"
+#define TEXT_DISCARDED "250 2.0.0 nobody wants it: its alias is /dev/null"
 
 struct question {
 	struct work *work;
@@ -46,21 +48,21 @@ depth(const struct envelope *env, uint32_t index)
 
 /* Adds the targets that are no recipients yet; returns how many. */
 static uint32_t
-add_targets(struct envelope *env, uint32_t index, const struct route_answer *answer)
+add_targets(struct envelope *env, uint32_t index, const char *const *targets, unsigned targets_n)
 {
 	struct addresses known;
 	uint32_t before = env->recipients_n, new;
 	const char *original;
 	unsigned i;
 
-	addresses_init(&known, env->recipients_n + answer->targets_n);
+	addresses_init(&known, env->recipients_n + targets_n);
 	for (i = 0; i < env->recipients_n; i++)
 		addresses_add(&known, env->recipients[i].address);
-	for (i = 0; i < answer->targets_n; i++) {
-		if (addresses_has(&known, answer->targets[i]))
+	for (i = 0; i < targets_n; i++) {
+		if (addresses_has(&known, targets[i]))
 			continue;
 		original = env->recipients[index].original;
-		new = envelope_add_recipient(env, answer->targets[i],
+		new = envelope_add_recipient(env, targets[i],
 		    original != NULL ? original : env->recipients[index].address,
 		    env->recipients[index].notify);
 		env->recipients[new].parent = index;
@@ -73,32 +75,43 @@ add_targets(struct envelope *env, uint32_t index, const struct route_answer *ans
 
 /* True when one of the targets is what led to them. */
 static bool
-comes_back(const struct envelope *env, uint32_t index, const struct route_answer *answer)
+comes_back(
+    const struct envelope *env, uint32_t index, const char *const *targets, unsigned targets_n)
 {
 	unsigned i;
 
 	for (; index != UINT32_MAX; index = env->recipients[index].parent)
-		for (i = 0; i < answer->targets_n; i++)
-			if (strcmp(env->recipients[index].address, answer->targets[i]) == 0)
+		for (i = 0; i < targets_n; i++)
+			if (strcmp(env->recipients[index].address, targets[i]) == 0)
 				return true;
 	return false;
 }
 
 static void ask(struct queue *, struct envelope *, uint32_t index);
 
-static void
-expand(struct work *work, uint32_t index, const struct route_answer *answer)
+/* OWNER NULL: the sender stays. */
+void
+dispatch_expand(struct work *work, uint32_t index, const char *const *targets, unsigned targets_n,
+    const char *owner)
 {
 	struct queue *q = work->queue;
 	struct envelope *env = work->env;
-	uint32_t first = env->recipients_n, i, n;
+	uint32_t first = env->recipients_n, i, n = 0;
 
-	n = depth(env, index) < DEPTH_MAX ? add_targets(env, index, answer) : 0;
-	if (n == 0 && (depth(env, index) >= DEPTH_MAX || comes_back(env, index, answer))) {
+	if (targets_n > ENVELOPE_RECIPIENTS_MAX - env->recipients_n) {
+		outcome_local(work, index, DELIVERY_PERM, TEXT_TOO_MANY);
+		return;
+	}
+	if (depth(env, index) < DEPTH_MAX)
+		n = add_targets(env, index, targets, targets_n);
+	if (n == 0 &&
+	    (depth(env, index) >= DEPTH_MAX || comes_back(env, index, targets, targets_n))) {
 		outcome_local(work, index, DELIVERY_PERM, TEXT_LOOP);
 		return;
 	}
 	env->recipients[index].state = RECIPIENT_EXPANDED;
+	if (owner != NULL)
+		envelope_set(&env->recipients[index].sender, owner);
 	store_update_all(q->store, env, NULL, NULL);
 	for (i = first; i < first + n; i++)
 		ask(q, env, i);
@@ -107,6 +120,18 @@ expand(struct work *work, uint32_t index, const struct route_answer *answer)
 
 /* --- grouping --- */
 
+static const char *
+sender_of(const struct routed *routed)
+{
+	return routed->sender != NULL ? routed->sender : "";
+}
+
+static bool
+same_sender(const struct routed *a, const struct routed *b)
+{
+	return strcmp(sender_of(a), sender_of(b)) == 0;
+}
+
 static int
 by_lane(const void *left, const void *right)
 {
@@ -114,6 +139,8 @@ by_lane(const void *left, const void *right)
 
 	if (a->lane != b->lane)
 		return (uintptr_t)a->lane < (uintptr_t)b->lane ? -1 : 1;
+	if (!same_sender(a, b))
+		return strcmp(sender_of(a), sender_of(b)) < 0 ? -1 : 1;
 	return a->index < b->index ? -1 : a->index > b->index;
 }
 
@@ -123,10 +150,15 @@ make_task(struct work *work, const struct routed *routed, uint32_t n)
 	struct task *task = task_new(work, routed->lane, n);
 	uint32_t i;
 
-	for (i = 0; i < n; i++)
-		task->parts[i] = (struct part){
-			.index = routed[i].index, .method = routed[i].method, .path = routed[i].path
-		};
+	task->sender = routed->sender;
+	for (i = 0; i < n; i++) {
+		task->parts[i] = (struct part){ .index = routed[i].index,
+			.method = routed[i].method,
+			.forward = routed[i].forward,
+			.path = routed[i].path };
+		if (i > 0)
+			free(routed[i].sender);
+	}
 	return task;
 }
 
@@ -143,7 +175,9 @@ group(struct work *work)
 	work->routed_n = work->routed_room = 0;
 	/* the work lives on until its last task is given away: all in ROUTED are busy */
 	for (i = 0; i < n; i = k) {
-		for (k = i + 1; k < n && k - i < TASK_MAX && routed[k].lane == routed[i].lane; k++)
+		for (k = i + 1; k < n && k - i < TASK_MAX && routed[k].lane == routed[i].lane &&
+				same_sender(&routed[k], &routed[i]);
+		     k++)
 			;
 		lane_put(make_task(work, routed + i, k - i));
 	}
@@ -173,15 +207,28 @@ defer(struct work *work, uint32_t index, const char *why)
 		outcome_local(work, index, DELIVERY_TEMP, why);
 }
 
+/* Who sends it, when that is not the message's sender; the caller frees. */
+static char *
+other_sender(const struct envelope *env, uint32_t index, const char *rewritten)
+{
+	const char *sender = rewritten != NULL ? rewritten : envelope_sender(env, index);
+
+	return strcmp(sender, env->sender) != 0 ? xstrdup(sender) : NULL;
+}
+
 static void
 take_answer(struct work *work, uint32_t index, const struct route_answer *answer)
 {
 	struct routed routed = { .index = index };
 
+	/* NULL costs nothing, and is the usual case */
+	if (answer->kind == ROUTE_RELAY || answer->kind == ROUTE_LOCAL)
+		routed.sender = other_sender(work->env, index, answer->sender);
 	switch (answer->kind) {
 	case ROUTE_LOCAL:
 		routed.lane = lane_local(work->queue, answer);
 		routed.method = (uint8_t)answer->method;
+		routed.forward = answer->forward;
 		routed.path = xstrdup(answer->path);
 		work_add_routed(work, &routed);
 		break;
@@ -191,7 +238,10 @@ take_answer(struct work *work, uint32_t index, const struct route_answer *answer
 		work_add_routed(work, &routed);
 		break;
 	case ROUTE_EXPAND:
-		expand(work, index, answer);
+		dispatch_expand(work, index, answer->targets, answer->targets_n, answer->owner);
+		break;
+	case ROUTE_DISCARD:
+		outcome_local(work, index, DELIVERY_OK, TEXT_DISCARDED);
 		break;
 	case ROUTE_FAIL:
 		outcome_local(work, index, DELIVERY_PERM, answer->why);
@@ -222,18 +272,32 @@ on_route(const struct route_answer *answer, void *arg)
 	work_unpin(work);
 }
 
+/* Whom the sender named, when INDEX is an expansion of that; else NULL. */
+static const char *
+first_of(const struct envelope *env, uint32_t index)
+{
+	if (env->recipients[index].parent == UINT32_MAX)
+		return NULL;
+	while (env->recipients[index].parent != UINT32_MAX)
+		index = env->recipients[index].parent;
+	return env->recipients[index].address;
+}
+
 static void
 ask(struct queue *q, struct envelope *env, uint32_t index)
 {
 	struct work *work = work_begin(q, env, index);
+	struct route_question asked = { .address = env->recipients[index].address };
 	struct question *question;
 
 	if (work == NULL)
 		return;
+	asked.sender = envelope_sender(env, index);
+	asked.via = first_of(env, index);
 	question = xmalloc(sizeof(*question));
 	*question = (struct question){ .work = work, .index = index };
 	work->asking++;
-	lookup_route(env->recipients[index].address, on_route, question);
+	lookup_route(&asked, on_route, question);
 }
 
 /* --- who is due --- */

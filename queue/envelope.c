@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deliver/target.h"
 #include "lib/buf.h"
 #include "lib/cursor.h"
 #include "lib/mailaddr.h"
@@ -27,7 +28,6 @@
 #define ORIGINAL_MAX 1000
 #define ENVID_MAX 1000    /* RFC 3461 4.4: 100 */
 #define PEOPLE_MAX 1024   /* origin, reason, host: words for people, cut when longer */
-#define RECIPIENTS_MAX 100000 /* so that an envelope is never more than 400 MB, nor a record */
 /* A recipient's fixed part and its four empty strings: what the shortest takes. */
 #define RECIPIENT_MIN (RECIPIENT_FIXED + 4 * 5)
 #define RECIPIENT_FIXED (8 + 4 + 2 + 1 + 1 + 1)
@@ -35,8 +35,14 @@
 
 /* The last octet of a recipient's fixed part.  Versions before there were routes knew the first bit
  * only, so that what they wrote reads the same. */
-enum recipient_flags { FLAG_DELAY_TOLD = 1, FLAG_OWED = 2, FLAG_RELAYED = 4, FLAG_ROUTE = 8 };
-#define FLAGS (FLAG_DELAY_TOLD | FLAG_OWED | FLAG_RELAYED | FLAG_ROUTE)
+enum recipient_flags {
+	FLAG_DELAY_TOLD = 1,
+	FLAG_OWED = 2,
+	FLAG_RELAYED = 4,
+	FLAG_ROUTE = 8,
+	FLAG_SENDER = 16
+};
+#define FLAGS (FLAG_DELAY_TOLD | FLAG_OWED | FLAG_RELAYED | FLAG_ROUTE | FLAG_SENDER)
 
 struct envelope *
 envelope_new(void)
@@ -91,6 +97,7 @@ free_recipient(struct recipient *r)
 	text_drop(r->reason);
 	text_drop(r->host);
 	text_drop(r->route);
+	text_drop(r->sender);
 }
 
 void
@@ -107,6 +114,20 @@ envelope_free(struct envelope *env)
 	text_drop(env->origin);
 	text_drop(env->envid);
 	free(env);
+}
+
+const char *
+envelope_sender(const struct envelope *env, uint32_t index)
+{
+	uint32_t at = env->recipients[index].parent;
+
+	/* what has no sender must not get one: its notices would go round */
+	if (env->sender[0] == '\0')
+		return env->sender;
+	for (; at != UINT32_MAX; at = env->recipients[at].parent)
+		if (env->recipients[at].sender != NULL)
+			return env->recipients[at].sender;
+	return env->sender;
 }
 
 void
@@ -172,6 +193,8 @@ address_ok(const char *s)
 	const char *at = strrchr(s, '@');
 	size_t local = at != NULL ? (size_t)(at - s) : strlen(s);
 
+	if (s[0] == '\\') /* what an expansion made, and no address of a stranger's */
+		return strlen(s) <= TARGET_MAX;
 	if (strlen(s) > ADDRESS_MAX || local_length(s, local) > MAILADDR_LOCAL_MAX)
 		return false;
 	return at == NULL || strlen(at + 1) <= MAILADDR_DOMAIN_MAX;
@@ -186,7 +209,8 @@ recipient_ok(const struct envelope *env, uint32_t i)
 		return false;
 	if (r->original != NULL && strlen(r->original) > ORIGINAL_MAX)
 		return false;
-	if (r->route != NULL && strlen(r->route) > ROUTE_MAX)
+	if ((r->route != NULL && strlen(r->route) > ROUTE_MAX) ||
+	    (r->sender != NULL && !address_ok(r->sender)))
 		return false;
 	/* an expansion comes after what it was expanded from */
 	return (r->parent == UINT32_MAX || r->parent < i) && r->state <= RECIPIENT_REMOVED;
@@ -202,7 +226,7 @@ envelope_ok(const struct envelope *env)
 	if ((env->envid != NULL && strlen(env->envid) > ENVID_MAX) || env->body > BODY_BINARYMIME ||
 	    env->ret > 2)
 		return false;
-	if (env->recipients_n == 0 || env->recipients_n > RECIPIENTS_MAX)
+	if (env->recipients_n == 0 || env->recipients_n > ENVELOPE_RECIPIENTS_MAX)
 		return false;
 	for (i = 0; i < env->recipients_n; i++)
 		if (!recipient_ok(env, i))
@@ -232,11 +256,14 @@ envelope_encode_state(struct buf *b, const struct recipient *r)
 	buf_add_u8(b, r->state);
 	buf_add_u8(b, r->notify);
 	buf_add_u8(b, (uint8_t)((r->delay_told ? FLAG_DELAY_TOLD : 0) | (r->owed ? FLAG_OWED : 0) |
-			  (r->relayed ? FLAG_RELAYED : 0) | (r->route != NULL ? FLAG_ROUTE : 0)));
+			  (r->relayed ? FLAG_RELAYED : 0) | (r->route != NULL ? FLAG_ROUTE : 0) |
+			  (r->sender != NULL ? FLAG_SENDER : 0)));
 	add_words(b, r->reason);
 	add_words(b, r->host);
 	if (r->route != NULL)
 		buf_add_str(b, r->route);
+	if (r->sender != NULL)
+		buf_add_str(b, r->sender);
 }
 
 void
@@ -288,7 +315,7 @@ bool
 envelope_decode_state(struct cursor *c, struct recipient *r)
 {
 	struct recipient new = { .due = (int64_t)cursor_u64(c) };
-	const char *reason, *host, *route;
+	const char *reason, *host, *route, *sender;
 	uint8_t flags;
 
 	new.parent = cursor_u32(c);
@@ -299,8 +326,10 @@ envelope_decode_state(struct cursor *c, struct recipient *r)
 	reason = cursor_str(c);
 	host = cursor_str(c);
 	route = flags & FLAG_ROUTE ? cursor_str(c) : NULL;
+	sender = flags & FLAG_SENDER ? cursor_str(c) : NULL;
 	if (c->bad || new.state > RECIPIENT_REMOVED || flags > FLAGS || strlen(reason) > PEOPLE_MAX ||
-	    strlen(host) > PEOPLE_MAX || (route != NULL && strlen(route) > ROUTE_MAX))
+	    strlen(host) > PEOPLE_MAX || (route != NULL && strlen(route) > ROUTE_MAX) ||
+	    (sender != NULL && !address_ok(sender)))
 		return false;
 	r->due = new.due;
 	r->parent = new.parent;
@@ -313,6 +342,7 @@ envelope_decode_state(struct cursor *c, struct recipient *r)
 	set_optional(&r->reason, reason);
 	set_optional(&r->host, host);
 	set_optional(&r->route, route);
+	set_optional(&r->sender, sender);
 	return true;
 }
 

@@ -35,6 +35,8 @@ struct recipient {
 	char *original; /* what the client named: xtext-decoded ORCPT, or the address that was
 	                 * expanded; or NULL */
 	char *reason;   /* last remote or local text, "451 4.7.1 ..."; or NULL */
+	char *sender;   /* EXPANDED: who sends to those that it was replaced by (owner-NAME); NULL: as
+	                 * before */
 	char *host;     /* who said so: "mx.example.net[192.0.2.1]", or NULL for ourselves */
 	char *route;    /* by the operator: a destination (lookup.h) instead of where ADDRESS leads;
 	                 * or NULL */
@@ -68,11 +70,17 @@ struct envelope {
 	struct recipient *recipients;
 };
 
+/* So that an envelope is never more than 400 MB, nor a record. */
+#define ENVELOPE_RECIPIENTS_MAX 100000
+
 struct envelope *envelope_new(void);
 /* Returns the index of the new recipient; ADDRESS and ORIGINAL are copied. */
 uint32_t envelope_add_recipient(
     struct envelope *, const char *address, const char *original, uint8_t notify);
 void envelope_free(struct envelope *);
+/* The reverse-path of the message for one recipient, who may be the expansion of a list with an
+ * owner. */
+const char *envelope_sender(const struct envelope *, uint32_t index);
 /* Replaces one of the texts of an envelope or recipient by a copy of VALUE, or by NULL.  Texts of
  * envelopes in the store may be shared (shared_text.h): they are changed and freed by this, never
  * by free(). */

@@ -173,6 +173,7 @@ task_free(struct task *task)
 		free(task->parts[i].path);
 		lane_release(task->lane);
 	}
+	free(task->sender);
 	free(task);
 	work_unpin(work);
 }

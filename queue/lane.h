@@ -30,6 +30,7 @@ struct part {
 	uint32_t index; /* of the recipient */
 	uint8_t method; /* local: enum mailbox_method */
 	bool reported;
+	bool forward;   /* local: .forward first */
 	char *path;     /* local */
 };
 
@@ -41,6 +42,7 @@ struct task {
 	uint64_t id;               /* of the job; 0: never handed over */
 	struct work *work;
 	struct lane *lane;
+	char *sender;              /* NULL: the message's */
 	struct carrier *carrier;   /* NULL: waits in its lane */
 	uint64_t ticket;           /* relay: of the window */
 	bool judged;               /* relay: the window knows how it went */

@@ -45,7 +45,9 @@ struct routed {
 	struct lane *lane;
 	uint32_t index;
 	uint8_t method; /* local: enum mailbox_method */
+	bool forward;   /* local: .forward first */
 	char *path;     /* local */
+	char *sender;   /* who sends it, or NULL: the message's sender */
 };
 
 enum verdict_kind { VERDICT_FAILED, VERDICT_EXPIRED, VERDICT_DELAYED };
@@ -126,6 +128,10 @@ bool dispatch_due(struct queue *, int64_t now);
 /* False while there is no room, no address book, or the operator or the end of the role keep
  * everything where it is. */
 bool dispatch_may_begin(const struct queue *);
+/* A busy recipient stands for others, by the address book or by who would deliver to it: they are
+ * recipients from here on, in one durable record with its end. */
+void dispatch_expand(struct work *, uint32_t index, const char *const *targets, unsigned n,
+    const char *owner);
 /* A recipient waits until its DUE. */
 void dispatch_later(struct queue *, struct envelope *, uint32_t index);
 /* Makes the schedule anew from the store when most of its entries are out of date. */

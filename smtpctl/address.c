@@ -98,6 +98,9 @@ on_route(const struct route_answer *a, void *arg)
 		for (i = 0; i < a->targets_n; i++)
 			walk(t, a->targets[i]);
 		break;
+	case ROUTE_DISCARD:
+		print_node(t, address, "discarded", NULL, FIELDS(F_END));
+		break;
 	case ROUTE_FAIL:
 	case ROUTE_DEFER:
 		t->failed = true;
@@ -121,6 +124,7 @@ is_above(const struct tree *t, const char *address)
 static void
 walk(struct tree *t, const char *address)
 {
+	struct route_question question = { .address = address, .sender = "" };
 	bool loop = is_above(t, address);
 
 	if (t->depth == DEPTH_MOST) {
@@ -133,7 +137,7 @@ walk(struct tree *t, const char *address)
 		print_node(t, address, "loop", "stands above already",
 		    FIELDS(F_STR("why", "stands above already")));
 	} else {
-		lookup_route_now(&t->conf->lookup, address, on_route, t);
+		lookup_route_now(&t->conf->lookup, &question, on_route, t);
 	}
 	t->depth--;
 }

@@ -206,7 +206,8 @@ on_lookup(struct channel *ch, struct message *m, void *arg)
 	const char *address = cursor_str(&m->body);
 
 	(void)arg;
-	if (m->type != LOOKUP_ROUTE || m->body.bad)
+	message_skip(m); /* sender, and by whom it is expanded */
+	if (m->type != LOOKUP_ROUTE)
 		return false;
 	if (!world.mute)
 		answer_route(ch, m->id, address);

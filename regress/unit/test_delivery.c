@@ -96,8 +96,8 @@ write_job(struct channel *ch, void *arg)
 }
 
 static struct job_recipient two[] = {
-	{ 3, "alice@example.net", NULL, 0, "/home/alice/Maildir", MAILBOX_MAILDIR },
-	{ 70000, "bob+x@example.net", "rfc822;b@example.org", 6, NULL, MAILBOX_PIPE },
+	{ 3, "alice@example.net", NULL, 0, "/home/alice/Maildir", MAILBOX_MAILDIR, true },
+	{ 70000, "bob+x@example.net", "rfc822;b@example.org", 6, NULL, MAILBOX_PIPE, false },
 };
 
 static struct job
@@ -139,6 +139,7 @@ assert_same_job(const struct job *a, const struct job *b)
 		assert_int_equal(a->recipients[i].notify, b->recipients[i].notify);
 		assert_same_string(a->recipients[i].path, b->recipients[i].path);
 		assert_int_equal(a->recipients[i].method, b->recipients[i].method);
+		assert_int_equal(a->recipients[i].forward, b->recipients[i].forward);
 	}
 }
 
@@ -262,7 +263,7 @@ test_job_impossible(void **state)
 		cases[i] = (struct job_case){ .job = sample(), .fd = -1 };
 	cases[1].job.body = BODY_BINARYMIME + 1;
 	cases[2].job.recipients_n = 0;
-	odd.method = MAILBOX_PIPE + 1;
+	odd.method = MAILBOX_METHODS;
 	cases[3].job.recipients_n = 1;
 	cases[3].job.recipients = &odd;
 	for (i = 0; i < 4; i++) {

@@ -209,6 +209,9 @@ describe(const struct route_answer *a, void *arg)
 	case ROUTE_RELAY:
 		buf_addf(out, "relay %s", a->destination);
 		break;
+	case ROUTE_DISCARD:
+		buf_adds(out, "discard");
+		break;
 	case ROUTE_EXPAND:
 		buf_adds(out, "expand");
 		for (i = 0; i < a->targets_n; i++)
@@ -240,7 +243,7 @@ expect_route(const char *address, const char *expected)
 		}
 	}
 	wanted[used] = '\0';
-	lookup_route_now(&conf, address, describe, &got);
+	lookup_route_now(&conf, &(struct route_question){ .address = address, .sender = "" }, describe, &got);
 	if (strcmp(buf_str(&got), wanted) != 0)
 		fail_msg("%s\n got: %s\nnot: %s", address, buf_str(&got), wanted);
 	buf_free(&got);
@@ -420,9 +423,9 @@ static void
 test_system_users(void **state)
 {
 	(void)state;
-	lookup_route_now(&conf, "root@system.example", check_root_mailbox, NULL);
-	lookup_route_now(&conf, "ROOT+x@system.example", check_root_mailbox, NULL);
-	lookup_route_now(&conf, "postmaster@system.example", check_root_mailbox, NULL);
+	lookup_route_now(&conf, &(struct route_question){ .address = "root@system.example", .sender = "" }, check_root_mailbox, NULL);
+	lookup_route_now(&conf, &(struct route_question){ .address = "ROOT+x@system.example", .sender = "" }, check_root_mailbox, NULL);
+	lookup_route_now(&conf, &(struct route_question){ .address = "postmaster@system.example", .sender = "" }, check_root_mailbox, NULL);
 	expect_route("genkan-nobody@system.example", UNKNOWN);
 	expect_route("../root@system.example", "fail 553 5.1.3 the part before '@' has a dot at its start or two in a row");
 	expect_route("a/b@system.example", UNKNOWN);
@@ -457,7 +460,7 @@ test_virtual_owner(void **state)
 	if (geteuid() == 0)
 		assert_int_equal(chown(mail, 12345, 23456), 0);
 	assert_int_equal(stat(mail, &st), 0);
-	lookup_route_now(&conf, "alice@ours.example", check_owner, &st);
+	lookup_route_now(&conf, &(struct route_question){ .address = "alice@ours.example", .sender = "" }, check_owner, &st);
 	expect_route("alice@ours.example", "local %s/mail/ours.example/alice root %s/mail");
 	rmdir(mail);
 	free(mail);
@@ -545,6 +548,8 @@ test_answer_bytes(void **state)
 			.method = MAILBOX_LMTP, .path = "/home/alice/Maildir" },
 		{ .kind = ROUTE_RELAY, .destination = "mx example.net" },
 		{ .kind = ROUTE_EXPAND, .targets_n = 2, .targets = targets },
+		{ .kind = ROUTE_EXPAND, .targets_n = 2, .targets = targets, .owner = "owner-x@b.example" },
+		{ .kind = ROUTE_DISCARD },
 		{ .kind = ROUTE_FAIL, .why = "550 5.1.1 no" },
 		{ .kind = ROUTE_DEFER, .why = "451 4.3.0 later" },
 	};
@@ -570,7 +575,7 @@ test_answer_bytes(void **state)
 		assert_int_equal(out.gid, answers[i].gid);
 		assert_int_equal(out.method, answers[i].method);
 		lookup_answer_free(&out);
-		bytes.data[0] = 5;
+		bytes.data[0] = ROUTE_DEFER + 1;
 		c = cursor_init(bytes.data, bytes.len);
 		assert_false(lookup_answer_decode(&c, &out));
 		buf_free(&bytes);
