@@ -210,23 +210,36 @@ on_forget(struct submitter *s, uint64_t id)
 
 /* --- messages --- */
 
-/* The queue's own part of an envelope is its own: a session says nothing about states and times. */
+/* From the release on, if there is one; RFC 2852 4.1.3: what is to come back by a time does. */
+static void
+set_times(struct envelope *env)
+{
+	const struct queue_conf *conf = accepting.queue->conf;
+
+	env->time = clock_now();
+	if (env->release > env->time + conf->lifetime)
+		env->release = env->time + conf->lifetime;
+	env->expires = (env->release > env->time ? env->release : env->time) +
+	    (env->sender[0] != '\0' ? conf->lifetime : conf->notice_lifetime);
+	if ((env->by & BY_RETURN) && env->deliver_by < env->expires)
+		env->expires = env->deliver_by;
+}
+
+/* The queue's own part of an envelope is its own: a session says nothing about states, and of times only what the client
+ * asked for. */
 static void
 prepare(struct envelope *env, const struct submit_message *message)
 {
-	const struct queue_conf *conf = accepting.queue->conf;
 	struct recipient *r;
 	uint32_t i;
 
-	env->time = clock_now();
-	env->expires =
-	    env->time + (env->sender[0] != '\0' ? conf->lifetime : conf->notice_lifetime);
+	set_times(env);
 	env->held = false;
 	if (!message->in_file)
 		env->size = message->content_len;
 	for (i = 0; i < env->recipients_n; i++) {
 		r = &env->recipients[i];
-		r->due = env->time;
+		r->due = env->release > env->time ? env->release : env->time;
 		r->parent = UINT32_MAX;
 		r->attempts = 0;
 		r->state = RECIPIENT_WAITING;

@@ -32,6 +32,11 @@
 #define RECIPIENT_MIN (RECIPIENT_FIXED + 4 * 5)
 #define RECIPIENT_FIXED (8 + 4 + 2 + 1 + 1 + 1)
 #define ROUTE_MAX 1024    /* a destination: what an operator wrote */
+#define HOLD_MAX 64       /* RFC 4865 3: a number or a date */
+
+/* The octet of an envelope's bits; the last two say that more follows at its place. */
+enum envelope_flags { FLAG_UTF8 = 1, FLAG_HELD = 2, FLAG_OURS = 4, FLAG_REQUIRETLS = 8, FLAG_RELEASE = 16, FLAG_BY = 32 };
+#define ENVELOPE_FLAGS 63
 
 /* The last octet of a recipient's fixed part.  Versions before there were routes knew the first bit
  * only, so that what they wrote reads the same. */
@@ -113,6 +118,7 @@ envelope_free(struct envelope *env)
 	text_drop(env->sender);
 	text_drop(env->origin);
 	text_drop(env->envid);
+	text_drop(env->hold);
 	free(env);
 }
 
@@ -226,6 +232,11 @@ envelope_ok(const struct envelope *env)
 	if ((env->envid != NULL && strlen(env->envid) > ENVID_MAX) || env->body > BODY_BINARYMIME ||
 	    env->ret > 2)
 		return false;
+	if ((env->hold == NULL) != (env->release == 0) ||
+	    (env->hold != NULL && strlen(env->hold) > HOLD_MAX))
+		return false;
+	if ((env->by == 0) != (env->deliver_by == 0) || env->by > (BY_NOTIFY | BY_RETURN | BY_TRACE))
+		return false;
 	if (env->recipients_n == 0 || env->recipients_n > ENVELOPE_RECIPIENTS_MAX)
 		return false;
 	for (i = 0; i < env->recipients_n; i++)
@@ -266,6 +277,14 @@ envelope_encode_state(struct buf *b, const struct recipient *r)
 		buf_add_str(b, r->sender);
 }
 
+static uint8_t
+envelope_flags(const struct envelope *env)
+{
+	return (uint8_t)((env->utf8 ? FLAG_UTF8 : 0) | (env->held ? FLAG_HELD : 0) |
+	    (env->ours ? FLAG_OURS : 0) | (env->requiretls ? FLAG_REQUIRETLS : 0) |
+	    (env->release != 0 ? FLAG_RELEASE : 0) | (env->by != 0 ? FLAG_BY : 0));
+}
+
 void
 envelope_encode(struct buf *b, const struct envelope *env)
 {
@@ -279,11 +298,18 @@ envelope_encode(struct buf *b, const struct envelope *env)
 	buf_add_u64(b, env->size);
 	buf_add_u8(b, env->body);
 	buf_add_u8(b, env->ret);
-	buf_add_u8(b, (uint8_t)(env->utf8 | env->held << 1 | env->ours << 2 |
-				  env->requiretls << 3));
+	buf_add_u8(b, envelope_flags(env));
 	buf_add_str(b, env->sender);
 	add_words(b, env->origin);
 	buf_add_str(b, env->envid);
+	if (env->release != 0) {
+		buf_add_u64(b, (uint64_t)env->release);
+		buf_add_str(b, env->hold);
+	}
+	if (env->by != 0) {
+		buf_add_u64(b, (uint64_t)env->deliver_by);
+		buf_add_u8(b, env->by);
+	}
 	buf_add_u32(b, env->recipients_n);
 	for (i = 0; i < env->recipients_n; i++) {
 		buf_add_str(b, env->recipients[i].address);
@@ -383,14 +409,22 @@ decode(struct cursor *c, struct envelope *env)
 	env->body = cursor_u8(c);
 	env->ret = cursor_u8(c);
 	flags = cursor_u8(c);
-	env->utf8 = flags & 1;
-	env->held = flags >> 1 & 1;
-	env->ours = flags >> 2 & 1;
-	env->requiretls = flags >> 3 & 1;
+	env->utf8 = (flags & FLAG_UTF8) != 0;
+	env->held = (flags & FLAG_HELD) != 0;
+	env->ours = (flags & FLAG_OURS) != 0;
+	env->requiretls = (flags & FLAG_REQUIRETLS) != 0;
 	envelope_set(&env->sender, cursor_str(c));
 	envelope_set(&env->origin, cursor_str(c));
 	env->envid = copy_optional(cursor_str(c));
-	return !c->bad && flags < 16 && strlen(env->origin) <= PEOPLE_MAX &&
+	if (flags & FLAG_RELEASE) {
+		env->release = (int64_t)cursor_u64(c);
+		env->hold = copy_optional(cursor_str(c));
+	}
+	if (flags & FLAG_BY) {
+		env->deliver_by = (int64_t)cursor_u64(c);
+		env->by = cursor_u8(c);
+	}
+	return !c->bad && flags <= ENVELOPE_FLAGS && strlen(env->origin) <= PEOPLE_MAX &&
 	       decode_recipients(c, env);
 }
 

@@ -30,6 +30,9 @@ enum notify {
 	NOTIFY_DELAY = 8
 };
 
+/* RFC 2852 4: what becomes of a message that was not delivered by its time */
+enum deliver_by { BY_NOTIFY = 1, BY_RETURN = 2, BY_TRACE = 4 };
+
 struct recipient {
 	char *address;  /* normalised forward-path, "local@domain" */
 	char *original; /* what the client named: xtext-decoded ORCPT, or the address that was
@@ -62,6 +65,10 @@ struct envelope {
 	uint64_t size;      /* octets of content */
 	uint8_t body;       /* enum body_type */
 	uint8_t ret;        /* RFC 3461 RET: 0 unset, 1 FULL, 2 HDRS */
+	int64_t release;    /* RFC 4865: nothing is tried before; 0: at once */
+	char *hold;         /* how that was asked for, "for;3600" or "until;2026-12-24T18:00:00Z" */
+	int64_t deliver_by; /* RFC 2852; 0: no hurry */
+	uint8_t by;         /* enum deliver_by, or'ed */
 	bool utf8;          /* SMTPUTF8 */
 	bool held;          /* by the operator: nothing is tried */
 	bool requiretls;    /* RFC 8689: goes on over verified TLS, to servers that do the same, or back */

@@ -419,6 +419,10 @@ add_status_part(struct buf *b, const struct notice *notice, bool global)
 		free(envid);
 	}
 	add_date_header(b, "Arrival-Date", notice->about->time);
+	if (notice->about->by != 0)
+		add_date_header(b, "Deliver-By-Date", notice->about->deliver_by);
+	if (notice->about->hold != NULL)
+		add_header(b, "Future-Release-Request", notice->about->hold);
 	for (i = 0; i < notice->recipients_n; i++) {
 		buf_adds(b, "\r\n");
 		add_recipient_fields(b, notice, &notice->recipients[i]);

@@ -121,6 +121,17 @@ fail(struct work *work, uint32_t index, bool expired)
 	settle_failed(work, index, expired);
 }
 
+/* RFC 2852 4.1.3: also when the sender's own time has come. */
+static bool
+is_late(const struct envelope *env, uint32_t delay_notice)
+{
+	int64_t now = clock_now(), since = env->release > env->time ? env->release : env->time;
+
+	if ((env->by & BY_NOTIFY) && now >= env->deliver_by)
+		return true;
+	return delay_notice != 0 && now - since >= delay_notice;
+}
+
 /* The delay notice, once, when it is time. */
 static bool
 is_delay_told(struct work *work, uint32_t index, int64_t due)
@@ -130,8 +141,8 @@ is_delay_told(struct work *work, uint32_t index, int64_t due)
 	const struct recipient *r = &env->recipients[index];
 	struct verdict verdict = { .index = index, .kind = VERDICT_DELAYED, .due = due };
 
-	if (conf->delay_notice == 0 || r->delay_told ||
-	    clock_now() - env->time < conf->delay_notice || !notice_wanted(NOTICE_DELAY, env, r))
+	if (r->delay_told || !is_late(env, conf->delay_notice) ||
+	    !notice_wanted(NOTICE_DELAY, env, r))
 		return false;
 	work_add_verdict(work, &verdict);
 	return true;
@@ -154,6 +165,8 @@ defer(struct work *work, uint32_t index, const char *detail, int64_t not_before)
 		due = not_before;
 	if (due > env->expires)
 		due = env->expires;
+	if ((env->by & BY_NOTIFY) && now < env->deliver_by && due > env->deliver_by)
+		due = env->deliver_by; /* that the notice goes out then */
 	r->due = due;
 	q->counters.deferred++;
 	log_outcome(LOG_INFO, "queue.deferred", work, index, detail);

@@ -37,6 +37,12 @@ sample(uint32_t recipients)
 	env->ret = 2;
 	env->utf8 = true;
 	env->ours = true;
+	if (recipients % 2 == 0) {
+		env->release = 1700003600;
+		env->hold = xstrdup("for;3600");
+		env->deliver_by = 1700007200;
+		env->by = BY_NOTIFY | BY_TRACE;
+	}
 	for (i = 0; i < recipients; i++) {
 		snprintf(address, sizeof(address), "user%u@example.net", i);
 		assert_int_equal(
@@ -68,6 +74,10 @@ assert_same(const struct envelope *a, const struct envelope *b)
 	assert_int_equal(a->body, b->body);
 	assert_int_equal(a->ret, b->ret);
 	assert_int_equal(a->utf8, b->utf8);
+	assert_int_equal(a->release, b->release);
+	assert_text(a->hold, b->hold);
+	assert_int_equal(a->deliver_by, b->deliver_by);
+	assert_int_equal(a->by, b->by);
 	assert_int_equal(a->held, b->held);
 	assert_int_equal(a->ours, b->ours);
 	assert_text(a->sender, b->sender);
