@@ -207,6 +207,7 @@ on_ended(struct task *t)
 	struct segment *s = segment_of(t, offsetof(struct segment, ended));
 
 	s->closed = true;
+	journal_make_indexes(s->journal);
 	if (t->error == 0)
 		return;
 	s->poisoned = true;

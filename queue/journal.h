@@ -24,6 +24,7 @@
 
 struct envelope;
 struct event_base;
+struct index_reader;
 struct journal;
 struct queued;
 struct store;
@@ -69,6 +70,7 @@ struct segment {
 	uint64_t end;     /* octets with valid records, once CLOSED */
 	bool closed;      /* nothing is appended any more */
 	bool poisoned;    /* because a write or flush failed */
+	bool indexed;     /* its index was written, or tried to */
 	bool damaged;     /* recovery could not read all of it: set aside, not removed */
 	bool unmovable;   /* some message in it could not be read: compaction leaves it */
 	bool retiring;    /* the keeper is removing it */
@@ -120,6 +122,12 @@ void journal_run(struct journal *, struct task *);
 void journal_fail(struct journal *, struct task *, int error);
 /* From RUN: the record is ready for the flush thread now. */
 void journal_forward(struct journal *, struct record *);
+/* Makes an index of every closed segment that has none, in time. */
+void journal_make_indexes(struct journal *);
+/* Reads the index of a segment that ends there into BYTES, which R then looks at and the caller
+ * frees.  False: there is none that fits, and nothing is to be freed. */
+bool journal_read_index(
+    int dir, uint64_t number, uint64_t end, struct buf *bytes, struct index_reader *r);
 /* Removes a segment, or sets it aside; GONE is called when that is durable and SEGMENT is freed
  * after it. */
 void journal_retire(
@@ -148,7 +156,9 @@ struct journal_counts journal_counts(const struct journal *);
 #define JOURNAL_NAME_MAX 40
 void journal_name(char name[JOURNAL_NAME_MAX], uint64_t number);
 void journal_spare_name(char name[JOURNAL_NAME_MAX], uint64_t number);
+void journal_index_name(char name[JOURNAL_NAME_MAX], uint64_t number);
 #define JOURNAL_DAMAGED ".damaged"
+#define JOURNAL_INDEX ".index"
 #define JOURNAL_NEW "new"
 
 #endif

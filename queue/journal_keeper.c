@@ -24,6 +24,7 @@
  *   N          poisoned  a write or flush failed; then   read to the end that OPENED gives: the
  *                        the same                        last good flush.  Before OPENED: as an
  *                                                        open one (see segment.c, "failed")
+ *   N.index    derived   beside N: journal_index.c       see there
  *   N.damaged  aside     rename, when all that lives     ignored; kept for a person
  *                        in it was moved; folder
  *                        flushed
@@ -145,6 +146,8 @@ journal_remove(struct journal *j, const struct segment *s)
 	char name[JOURNAL_NAME_MAX], to[JOURNAL_NAME_MAX + sizeof(JOURNAL_DAMAGED)];
 	int r;
 
+	journal_index_name(name, s->number);
+	disk->unlinkat(j->dir, name, 0);
 	journal_name(name, s->number);
 	if (s->damaged) {
 		snprintf(to, sizeof(to), "%s%s", name, JOURNAL_DAMAGED);

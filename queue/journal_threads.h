@@ -34,6 +34,7 @@ struct journal {
 	struct task_list incoming;
 	uint64_t incoming_bytes;
 	bool started, closed;
+	bool indexing; /* the keeper makes an index, or will */
 	pthread_t flusher, keeper;
 
 	/* shared, under LOCK */

@@ -4,7 +4,7 @@
  *
  * First each segment's header and first record are read: the OPENED records say which segments
  * were closed and where they end.  Then all are read in order and their records applied one after
- * the other.  The last one ends at its first broken record: that is a write that the crash cut
+ * the other; of a closed one its index is enough, when it fits (journal_index.c).  The last one ends at its first broken record: that is a write that the crash cut
  * short, and nobody was promised what was in it (all that was flushed stands before).  In the
  * others, which were flushed to their end before the next was begun, a broken record is damage:
  * it is logged, what stands before it counts, and the file is kept aside for a person when the
@@ -38,6 +38,7 @@
 #include "lib/mem.h"
 #include "queue/disk.h"
 #include "queue/index.h"
+#include "queue/segment_index.h"
 
 /* A segment file as it was found. */
 struct found {
@@ -53,9 +54,11 @@ struct recovery {
 	struct store *store;
 	struct found *found; /* by number */
 	size_t found_n;
+	uint64_t *indexes;   /* numbers of segments that have one */
+	size_t indexes_n;
 	uint64_t highest;    /* of all numbers in names */
 	uint64_t last;       /* the last segment that was used; 0: none */
-	uint64_t records;
+	uint64_t records, indexed;
 	bool damage;         /* now or at an earlier start */
 	int error;           /* why recovery must not go on */
 	int fd;              /* of the segment being read */
@@ -88,6 +91,13 @@ add_found(struct recovery *rc, const char *name, uint64_t number)
 }
 
 static void
+add_index(struct recovery *rc, uint64_t number)
+{
+	rc->indexes = xreallocarray(rc->indexes, rc->indexes_n + 1, sizeof(*rc->indexes));
+	rc->indexes[rc->indexes_n++] = number;
+}
+
+static void
 add_name(struct recovery *rc, const char *name)
 {
 	uint64_t number = 0;
@@ -98,6 +108,8 @@ add_name(struct recovery *rc, const char *name)
 		journal_add_spare(rc->store->journal, number);
 	else if (number_of(name, JOURNAL_DAMAGED, &number))
 		rc->damage = true;
+	else if (number_of(name, JOURNAL_INDEX, &number))
+		add_index(rc, number);
 	else if (strcmp(name, JOURNAL_NEW) == 0)
 		disk->unlinkat(rc->store->journal_dir, name, 0);
 	else
@@ -125,6 +137,33 @@ by_number(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
+static struct found *
+find_found(struct recovery *rc, uint64_t number)
+{
+	struct found key = { .number = number };
+
+	return rc->found_n > 0 ? bsearch(&key, rc->found, rc->found_n, sizeof(key), by_number)
+			       : NULL;
+}
+
+/* We may have ended between the removal of a segment's index and that of the segment, or after a
+ * segment was set aside. */
+static void
+drop_stray_indexes(struct recovery *rc)
+{
+	char name[JOURNAL_NAME_MAX];
+	size_t i;
+
+	for (i = 0; i < rc->indexes_n; i++) {
+		if (find_found(rc, rc->indexes[i]) != NULL)
+			continue;
+		journal_index_name(name, rc->indexes[i]);
+		disk->unlinkat(rc->store->journal_dir, name, 0);
+	}
+	free(rc->indexes);
+	rc->indexes = NULL;
+}
+
 static int
 list_segments(struct recovery *rc)
 {
@@ -142,6 +181,7 @@ list_segments(struct recovery *rc)
 	closedir(d);
 	if (rc->found_n > 0)
 		qsort(rc->found, rc->found_n, sizeof(*rc->found), by_number);
+	drop_stray_indexes(rc);
 	return 0;
 }
 
@@ -183,15 +223,6 @@ close_reader(struct recovery *rc, struct segment_reader *r)
 	buf_free(&r->window);
 }
 
-static struct found *
-find_found(struct recovery *rc, uint64_t number)
-{
-	struct found key = { .number = number };
-
-	return rc->found_n > 0 ? bsearch(&key, rc->found, rc->found_n, sizeof(key), by_number)
-			       : NULL;
-}
-
 /* An OPENED record: where others end.  Later ones know better. */
 static void
 learn_ends(struct recovery *rc, const struct record_view *v)
@@ -220,6 +251,7 @@ read_front(struct recovery *rc, struct found *f)
 	uint64_t number;
 
 	if (open_reader(rc, f, &r)) {
+		r.ahead = 2 * SEGMENT_BLOCK;
 		f->ours = read_segment(rc, block, sizeof(block), 0) == sizeof(block) &&
 		    segment_header_decode(block, sizeof(block), &number) && number == f->number;
 		if (f->ours && segment_next(&r, &v) == SEGMENT_RECORD && v.type == RECORD_OPENED) {
@@ -399,6 +431,26 @@ make_durable(struct recovery *rc, const struct found *f)
 		    F_STR("error", strerror(errno)));
 }
 
+/* The same records without the contents, when there is an index that fits. */
+static bool
+read_from_index(struct recovery *rc, const struct found *f)
+{
+	struct buf bytes = { 0 };
+	struct index_reader r;
+	struct record_view v;
+
+	if (!f->end_known ||
+	    !journal_read_index(rc->store->journal_dir, f->number, f->end, &bytes, &r))
+		return false;
+	while (index_next(&r, &v))
+		apply_record(rc, &v);
+	buf_free(&bytes);
+	rc->segment->indexed = true;
+	rc->indexed++;
+	journal_set_end(rc->store->journal, rc->segment, f->end);
+	return true;
+}
+
 static void
 read_all(struct recovery *rc, struct found *f)
 {
@@ -407,6 +459,8 @@ read_all(struct recovery *rc, struct found *f)
 	enum segment_step step = SEGMENT_UNREADABLE;
 
 	rc->segment = journal_add_segment(rc->store->journal, f->number, f->size);
+	if (read_from_index(rc, f))
+		return;
 	if (open_reader(rc, f, &r)) {
 		if (f->end_known)
 			r.limit = f->end;
@@ -430,8 +484,15 @@ announce(struct recovery *rc, const struct found *f)
 	char name[JOURNAL_NAME_MAX];
 	int fd;
 
-	journal_name(name, f->number);
-	if ((fd = openat(rc->store->journal_dir, name, O_RDONLY | O_CLOEXEC)) == -1)
+	journal_index_name(name, f->number);
+	fd = openat(rc->store->journal_dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd == -1 || !f->end_known) {
+		if (fd != -1)
+			close(fd);
+		journal_name(name, f->number);
+		fd = openat(rc->store->journal_dir, name, O_RDONLY | O_CLOEXEC);
+	}
+	if (fd == -1)
 		return;
 	posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
 	close(fd);
@@ -528,10 +589,12 @@ store_recover(struct store *st, char **why)
 	}
 	log_info("queue.recovered", F_U64("messages", st->messages_n),
 	    F_U64("recipients", st->recipients_n), F_U64("segments", rc.found_n),
-	    F_U64("records", rc.records), F_U64("ms", clock_ms() - begun));
+	    F_U64("indexes", rc.indexed), F_U64("records", rc.records), F_U64("ms", clock_ms() - begun));
 	free(rc.found);
-	if ((error = journal_start(st->journal, rc.highest + 1)) == 0)
+	if ((error = journal_start(st->journal, rc.highest + 1)) == 0) {
+		journal_make_indexes(st->journal);
 		return 0;
+	}
 	*why = xasprintf("cannot start the journal's threads: %s", strerror(error));
 	return -1;
 }

@@ -184,7 +184,7 @@ static const uint8_t *
 look_at(struct segment_reader *r, uint64_t offset, size_t len)
 {
 	struct buf *w = &r->window;
-	size_t want = len > WINDOW ? len : WINDOW;
+	size_t ahead = r->ahead > 0 ? r->ahead : WINDOW, want = len > ahead ? len : ahead;
 	ssize_t n;
 
 	errno = 0;
@@ -206,9 +206,8 @@ look_at(struct segment_reader *r, uint64_t offset, size_t len)
 	return (const uint8_t *)w->data + (offset - r->window_offset);
 }
 
-/* The header alone: are these lengths possible? */
-static bool
-parse_header(const uint8_t *header, uint64_t room, struct record_view *v)
+bool
+record_parse(const uint8_t header[RECORD_HEADER], uint64_t room, struct record_view *v)
 {
 	memset(v, 0, sizeof(*v));
 	v->type = header[AT_TYPE];
@@ -244,7 +243,7 @@ segment_next(struct segment_reader *r, struct record_view *v)
 		return SEGMENT_END;
 	if ((p = look_at(r, r->offset, RECORD_HEADER)) == NULL)
 		return failed();
-	if (!parse_header(p, r->limit - r->offset, v))
+	if (!record_parse(p, r->limit - r->offset, v))
 		return SEGMENT_BROKEN;
 	v->offset = r->offset;
 	v->content_offset = r->offset + RECORD_HEADER + v->meta_len;
@@ -270,7 +269,7 @@ record_check(const uint8_t *p, size_t len, uint32_t seed, uint64_t id, const uin
 {
 	struct record_view v;
 
-	if (len < RECORD_HEADER || !parse_header(p, len, &v) || !header_sum_ok(p, &v, seed) ||
+	if (len < RECORD_HEADER || !record_parse(p, len, &v) || !header_sum_ok(p, &v, seed) ||
 	    v.id != id)
 		return false;
 	*content = p + RECORD_HEADER + v.meta_len;

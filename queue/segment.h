@@ -86,6 +86,7 @@ struct segment_reader {
 	uint64_t offset;       /* of the next record */
 	uint64_t limit;        /* records end here at the latest */
 	bool check_contents;   /* else only header and META are read and verified */
+	size_t ahead;          /* octets read at once; 0: as many as suit a whole segment */
 	struct buf window;     /* what is read ahead, from WINDOW_OFFSET on; the caller frees it */
 	uint64_t window_offset;
 };
@@ -97,6 +98,10 @@ enum segment_step {
 	SEGMENT_UNREADABLE  /* errno */
 };
 enum segment_step segment_next(struct segment_reader *, struct record_view *);
+
+/* The header alone, which may promise ROOM octets at most: false when its lengths are impossible.
+ * Checksums, OFFSET and META are left to the caller. */
+bool record_parse(const uint8_t header[RECORD_HEADER], uint64_t room, struct record_view *);
 
 /* Checks LEN octets that were read from where a message's record is; the content is then at
  * *CONTENT.  False: damaged. */

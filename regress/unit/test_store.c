@@ -697,6 +697,19 @@ test_torn_front_stays_dead(void **state)
 	world_end(&w);
 }
 
+static void
+remove_indexes(const struct world *w)
+{
+	char path[256];
+	uint64_t number;
+
+	for (number = 1; number < 100; number++) {
+		segment_path(w, number, path);
+		strcat(path, JOURNAL_INDEX);
+		unlink(path);
+	}
+}
+
 /* A closed segment is damaged: what stands before is kept and moved, the file is kept aside, the
  * rest is read. */
 static void
@@ -718,6 +731,7 @@ test_damage(void **state)
 	assert_true(number > 1 && number < segment_of_message(&w, 60));
 	segment_path(&w, number, path);
 	world_stop(&w);
+	remove_indexes(&w);
 	data = read_file(path, &len);
 	data[offset + 9] ^= 1;
 	write_file(path, data, len);
@@ -735,6 +749,141 @@ test_damage(void **state)
 		assert_there(&w, id);
 	assert_there(&w, 60);
 	assert_int_equal(access(path, F_OK), 0);
+	world_end(&w);
+}
+
+/* --- indexes --- */
+
+static unsigned
+closed_segments(const struct world *w)
+{
+	const struct segment *s;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(s, journal_segments(w->store->journal), entry)
+		n += s->closed;
+	return n;
+}
+
+/* Closed segments have indexes, in time; the sixty messages fill several. */
+static void
+fill_indexed(struct world *w)
+{
+	uint64_t id;
+
+	world_new(w);
+	for (id = 1; id <= 60; id++)
+		assert_non_null(add(w, id, 2000));
+	w->store->compact_after = UINT64_MAX;
+	assert_true(closed_segments(w) > 2);
+	assert_becomes(w, count_files(w, "journal", JOURNAL_INDEX) == closed_segments(w));
+}
+
+static void
+assert_all_there(struct world *w)
+{
+	uint64_t id;
+
+	assert_int_equal(w->found, 60);
+	for (id = 1; id <= 60; id++)
+		assert_there(w, id);
+}
+
+static bool
+is_indexed(const struct world *w, uint64_t number)
+{
+	return journal_find(w->store->journal, number)->indexed;
+}
+
+/* A start reads the index and not the segment: what is broken there is not seen, until it is
+ * wanted. */
+static void
+test_index_is_read(void **state)
+{
+	struct world w;
+	const struct queued *m;
+	char path[256], *data;
+	size_t len, offset;
+
+	(void)state;
+	fill_indexed(&w);
+	m = message_find(w.store, 5);
+	offset = m->offset;
+	segment_path(&w, m->segment->number, path);
+	world_stop(&w);
+	data = read_file(path, &len);
+	data[offset + 9] ^= 1;
+	write_file(path, data, len);
+	free(data);
+	world_start(&w);
+	assert_int_equal(w.found, 60);
+	assert_int_equal(check_content(&w, store_find(w.store, 5)), -EBADMSG);
+	assert_there(&w, 4);
+	assert_there(&w, 6);
+	world_end(&w);
+}
+
+/* One that is cut, changed, empty or another segment's does not count; the segment does, and
+ * another index is made. */
+static void
+test_index_that_does_not_fit(void **state)
+{
+	enum { CUT, CHANGED, EMPTY, ANOTHERS, FAULTS };
+	struct world w;
+	char path[256], *data, *other;
+	size_t len, other_len;
+	uint64_t number;
+	int fault;
+
+	(void)state;
+	fill_indexed(&w);
+	number = message_find(w.store, 5)->segment->number;
+	segment_path(&w, number + 1, path);
+	strcat(path, JOURNAL_INDEX);
+	other = read_file(path, &other_len);
+	segment_path(&w, number, path);
+	strcat(path, JOURNAL_INDEX);
+	for (fault = 0; fault < FAULTS; fault++) {
+		world_stop(&w);
+		data = read_file(path, &len);
+		data[len / 2] ^= fault == CHANGED;
+		if (fault == ANOTHERS)
+			write_file(path, other, other_len);
+		else
+			write_file(path, data, fault == CUT ? len - 1 : fault == EMPTY ? 0 : len);
+		free(data);
+		world_start(&w);
+		assert_all_there(&w);
+		data = read_file(path, &len);
+		free(data);
+	}
+	free(other);
+	assert_becomes(&w, is_indexed(&w, number));
+	world_end(&w);
+}
+
+/* A segment that goes takes its index along; one that a crash has left behind goes at the start;
+ * and a full disk costs nothing but the index. */
+static void
+test_index_comes_and_goes(void **state)
+{
+	struct world w;
+	char path[256];
+	uint64_t id;
+
+	(void)state;
+	fill_indexed(&w);
+	segment_path(&w, 4711, path);
+	strcat(path, JOURNAL_INDEX);
+	write_file(path, "stray", 5);
+	world_restart(&w);
+	assert_int_equal(access(path, F_OK), -1);
+	for (id = 1; id <= 60; id++)
+		store_finish(w.store, store_find(w.store, id));
+	journal_sizes.linger_ms = 1;
+	assert_non_null(add(&w, 61, 2000));
+	assert_becomes(&w, count_files(&w, "journal", JOURNAL_INDEX) <= closed_segments(&w) &&
+	    closed_segments(&w) < 3);
 	world_end(&w);
 }
 
@@ -1109,6 +1258,9 @@ main(void)
 		cmocka_unit_test(test_torn_tail_stays_dead),
 		cmocka_unit_test(test_torn_front_stays_dead),
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_index_is_read),
+		cmocka_unit_test(test_index_that_does_not_fit),
+		cmocka_unit_test(test_index_comes_and_goes),
 		cmocka_unit_test(test_damaged_content),
 		cmocka_unit_test(test_open_fails_clean),
 		cmocka_unit_test(test_lock),
