@@ -99,6 +99,8 @@ struct relay_conf {
  * unspecified ones stand for all of the host's. */
 void relay_role_prepare(const struct ip *listening, unsigned n);
 void relay_role_start(const struct relay_conf *);
+/* Ends when the jobs that it has are done. */
+void relay_role_retire(void);
 
 struct local_conf {
 	const char *host;       /* our name in Maildir file names */

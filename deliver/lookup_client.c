@@ -24,6 +24,7 @@ struct lookup_request {
 	RB_ENTRY(lookup_request) by_id;
 	TAILQ_ENTRY(lookup_request) entry;
 	uint64_t id;
+	uint64_t asked; /* the peer's generation */
 	bool lost; /* in the list; else in the tree */
 	void (*verdict)(enum recipient_verdict, const char *, void *); /* one of the two */
 	void (*route)(const struct route_answer *, void *);
@@ -80,7 +81,7 @@ static struct lookup_request *
 ask(enum lookup_type type, const char *address, const char *sender, const char *via)
 {
 	struct lookup_request *request = xcalloc(1, sizeof(*request));
-	struct peer *peer = peer_find(ROLE_LOOKUP, 0);
+	struct peer *peer = peer_for(ROLE_LOOKUP, 0);
 	struct buf *b;
 
 	request->id = ++last_id;
@@ -88,6 +89,7 @@ ask(enum lookup_type type, const char *address, const char *sender, const char *
 		lose(request);
 		return request;
 	}
+	request->asked = peer->generation;
 	RB_INSERT(request_tree, &sent, request);
 	b = channel_begin(peer->channel, type, request->id);
 	buf_add_str(b, address);
@@ -201,11 +203,14 @@ on_message(struct peer *peer, struct message *m)
 static void
 on_down(struct peer *peer)
 {
-	struct lookup_request *request;
+	struct lookup_request *request, *next;
 
 	if (peer->role != ROLE_LOOKUP)
 		return;
-	while ((request = RB_MIN(request_tree, &sent)) != NULL) {
+	for (request = RB_MIN(request_tree, &sent); request != NULL; request = next) {
+		next = RB_NEXT(request_tree, &sent, request);
+		if (request->asked != peer->generation)
+			continue;
 		RB_REMOVE(request_tree, &sent, request);
 		lose(request);
 	}

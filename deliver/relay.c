@@ -37,6 +37,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
+#include "lib/role.h"
 
 #define IDLE_MAX 100 /* connections that wait for work */
 
@@ -671,4 +672,32 @@ relay_role_start(const struct relay_conf *conf)
 	TAILQ_INIT(&here.links);
 	peer_register(SUBJECT_DELIVERY, &ops);
 	ctl_register("stats", answer_stats);
+}
+
+static void
+leave_when_done(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay_link *link, *next;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (TAILQ_EMPTY(&here.jobs) && TAILQ_EMPTY(&here.links))
+		role_exit(0);
+	for (link = TAILQ_FIRST(&here.links); link != NULL; link = next) {
+		next = TAILQ_NEXT(link, entry);
+		if (link->job != NULL)
+			continue;
+		smtp_client_quit(link->client);
+		link_free(link);
+	}
+}
+
+void
+relay_role_retire(void)
+{
+	struct event *look = event_new(peer_base(), -1, EV_PERSIST, leave_when_done, NULL);
+
+	event_add(look, &(struct timeval){ 0, 100000 });
+	event_active(look, 0, 0);
 }

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,6 +49,7 @@ static struct {
 	struct sockaddr_un syslog;
 	pthread_mutex_t lock; /* of the two below */
 	int fd;		      /* connected to syslog, or -1 */
+	struct timespec made; /* the socket's name, when it was; 0: not known.  Inodes are used again at once. */
 	uint64_t connect_at;  /* clock_ms() of the next attempt */
 	atomic_uint_fast64_t lost;
 } out = {
@@ -70,6 +72,20 @@ syslog_close(void)
 	out.fd = -1;
 }
 
+static struct timespec
+syslog_made(void)
+{
+	struct stat st;
+
+	return stat(out.syslog.sun_path, &st) == 0 ? st.st_ctim : (struct timespec){ 0, 0 };
+}
+
+static bool
+is_same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 static bool
 syslog_connect(uint64_t now)
 {
@@ -81,8 +97,10 @@ syslog_connect(uint64_t now)
 	out.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (out.fd == -1)
 		return false;
-	if (connect(out.fd, (const struct sockaddr *)&out.syslog, sizeof(out.syslog)) == 0)
+	if (connect(out.fd, (const struct sockaddr *)&out.syslog, sizeof(out.syslog)) == 0) {
+		out.made = syslog_made();
 		return true;
+	}
 	syslog_close();
 	return false;
 }
@@ -312,6 +330,34 @@ log_init(const struct log_conf *conf, const char *who)
 		out.connect_at = 0;
 		syslog_connect(clock_ms());
 	}
+}
+
+bool
+log_is_renewed(int *fd)
+{
+	struct timespec before, now;
+
+	if (out.conf.to_stderr)
+		return false;
+	pthread_mutex_lock(&out.lock);
+	before = out.made;
+	now = syslog_made();
+	if (now.tv_sec != 0 && !is_same_time(now, before))
+		syslog_close();
+	out.connect_at = 0;
+	(void)syslog_connect(clock_ms());
+	*fd = out.fd;
+	pthread_mutex_unlock(&out.lock);
+	return *fd != -1 && !is_same_time(out.made, before);
+}
+
+void
+log_take(int fd)
+{
+	pthread_mutex_lock(&out.lock);
+	syslog_close();
+	out.fd = fd;
+	pthread_mutex_unlock(&out.lock);
 }
 
 void

@@ -69,10 +69,22 @@ peer_for(enum role role, uint64_t key)
 	unsigned i, n = here.slots[role];
 
 	/* the slot that the key names; while that one is down, the next */
-	for (i = 0; i < n; i++)
-		if (here.peers[role][(key + i) % n] != NULL)
-			return here.peers[role][(key + i) % n];
+	for (i = 0; i < n; i++) {
+		struct peer *peer = here.peers[role][(key + i) % n];
+
+		if (peer != NULL && !peer->retired)
+			return peer;
+	}
 	return NULL;
+}
+
+void
+peer_retire(enum role role, unsigned instance)
+{
+	struct peer *peer = peer_find(role, instance);
+
+	if (peer != NULL)
+		peer->retired = true;
 }
 
 void

@@ -46,6 +46,7 @@ struct peer {
 	struct channel *channel;
 	uint64_t generation; /* counts up with every connection of any peer: tells an old peer from its successor */
 	void *data;          /* for the module that serves this peer; freed by its DOWN callback */
+	bool retired;        /* another has its place: it ends what it began, and is given nothing new */
 };
 
 struct subject_ops {
@@ -60,13 +61,16 @@ struct subject_ops {
 void peer_register(enum subject, const struct subject_ops *);
 /* NULL while that role is down (or has no such instance). */
 struct peer *peer_find(enum role, unsigned instance);
-/* For roles of several instances: the one for KEY, always the same while all live; NULL when none lives. */
+/* Of those that are given work: the one for KEY, always the same while all live; NULL when none lives. */
 struct peer *peer_for(enum role, uint64_t key);
 unsigned peer_count(enum role);
+/* The retired ones too. */
 void peer_each(enum role, void (*visit)(struct peer *, void *), void *arg);
 
 /* Connects a peer over FD: called by lib/role.c, and by the queue for delivery processes it was given. */
 struct peer *peer_connect(enum role, unsigned instance, int fd);
+/* Gives it nothing new from now on: called by lib/role.c. */
+void peer_retire(enum role, unsigned instance);
 /* Drops it without a DOWN callback to its own subject handlers being skipped: all get DOWN. */
 void peer_disconnect(struct peer *);
 /* In a child of the master, right after the fork: the master's loop and connections are closed, its

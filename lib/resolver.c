@@ -31,6 +31,7 @@ struct resolver_query {
 	struct dns_query *engine_query;
 	enum ask_state state;
 	uint64_t id;
+	uint64_t asked; /* the resolver peer's generation */
 	char *name; /* ASK_TABLE */
 	uint16_t type;
 	dns_callback callback;
@@ -132,11 +133,14 @@ resolver_message(struct peer *peer, struct message *message)
 static void
 resolver_down(struct peer *peer)
 {
-	struct resolver_query *query;
+	struct resolver_query *query, *next;
 
 	if (peer->role != ROLE_RESOLVER)
 		return;
-	while ((query = RB_ROOT(&sent)) != NULL) {
+	for (query = RB_MIN(sent_tree, &sent); query != NULL; query = next) {
+		next = RB_NEXT(sent_tree, &sent, query);
+		if (query->asked != peer->generation)
+			continue;
 		RB_REMOVE(sent_tree, &sent, query);
 		lose(query);
 	}
@@ -189,10 +193,11 @@ engine_answered(const struct dns_answer *answer, void *arg)
 }
 
 static void
-send_ask(struct channel *channel, struct resolver_query *query, const char *name, uint16_t type)
+send_ask(struct peer *peer, struct resolver_query *query, const char *name, uint16_t type)
 {
-	resolver_ask_encode(channel_begin(channel, RESOLVER_ASK, query->id), name, type);
-	channel_end(channel, -1);
+	resolver_ask_encode(channel_begin(peer->channel, RESOLVER_ASK, query->id), name, type);
+	channel_end(peer->channel, -1);
+	query->asked = peer->generation;
 	query->state = ASK_SENT;
 	RB_INSERT(sent_tree, &sent, query);
 }
@@ -201,7 +206,7 @@ struct resolver_query *
 resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
 {
 	struct resolver_query *query = xcalloc(1, sizeof(*query));
-	struct peer *peer = engine == NULL && table == NULL ? peer_find(ROLE_RESOLVER, 0) : NULL;
+	struct peer *peer = engine == NULL && table == NULL ? peer_for(ROLE_RESOLVER, 0) : NULL;
 
 	query->callback = callback;
 	query->arg = arg;
@@ -212,7 +217,7 @@ resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
 	} else if (table != NULL) {
 		ask_table(query, name, type);
 	} else if (peer != NULL) {
-		send_ask(peer->channel, query, name, type);
+		send_ask(peer, query, name, type);
 	} else {
 		lose(query);
 	}
@@ -222,14 +227,21 @@ resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
 bool
 resolver_is_there(void)
 {
-	return engine != NULL || peer_find(ROLE_RESOLVER, 0) != NULL;
+	return engine != NULL || peer_for(ROLE_RESOLVER, 0) != NULL;
+}
+
+static void
+tell_cancelled(struct peer *peer, void *arg)
+{
+	const struct resolver_query *query = arg;
+
+	if (peer->generation == query->asked)
+		channel_send(peer->channel, RESOLVER_CANCEL, query->id);
 }
 
 void
 resolver_cancel(struct resolver_query *query)
 {
-	struct peer *peer;
-
 	switch (query->state) {
 	case ASK_ENGINE:
 		dns_engine_cancel(query->engine_query);
@@ -240,9 +252,7 @@ resolver_cancel(struct resolver_query *query)
 		break;
 	case ASK_SENT:
 		RB_REMOVE(sent_tree, &sent, query);
-		peer = peer_find(ROLE_RESOLVER, 0);
-		if (peer != NULL)
-			channel_send(peer->channel, RESOLVER_CANCEL, query->id);
+		peer_each(ROLE_RESOLVER, tell_cancelled, query);
 		break;
 	}
 	free(query->name);

@@ -78,11 +78,44 @@ static bool
 connect_to(struct message *m)
 {
 	uint32_t role = cursor_u32(&m->body), instance = cursor_u32(&m->body);
+	bool retired = cursor_u8(&m->body) != 0;
 
 	if (!cursor_done(&m->body) || role >= ROLE_COUNT || m->fd < 0)
 		return false;
-	peer_connect(role, instance, message_take_fd(m));
+	peer_connect(role, instance, message_take_fd(m))->retired = retired;
 	return true;
+}
+
+static bool
+peer_retired(struct message *m)
+{
+	uint32_t role = cursor_u32(&m->body), instance = cursor_u32(&m->body);
+
+	if (!cursor_done(&m->body) || role >= ROLE_COUNT)
+		return false;
+	peer_retire(role, instance);
+	return true;
+}
+
+static void
+on_grace(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	stop();
+}
+
+static void
+retire(void)
+{
+	const struct timeval grace = { ROLE_GRACE, 0 };
+
+	setproctitle("%s (retired)", role_name(self->role));
+	if (self->retire != NULL)
+		self->retire();
+	else
+		event_base_once(peer_base(), -1, EV_TIMEOUT, on_grace, NULL, &grace);
 }
 
 static bool
@@ -96,6 +129,14 @@ on_message(struct peer *peer, struct message *m)
 	case ROLE_STOP:
 		stop();
 		return true;
+	case ROLE_RETIRE:
+		retire();
+		return true;
+	case ROLE_LOG:
+		log_take(message_take_fd(m));
+		return true;
+	case ROLE_RETIRED:
+		return peer_retired(m);
 	default:
 		return false;
 	}
@@ -200,7 +241,7 @@ role_run(const struct role_process *p)
 	peer_register(SUBJECT_ROLE, &ops);
 	peer_connect(ROLE_MASTER, 0, p->master);
 	for (i = 0; i < p->links_n; i++)
-		peer_connect(p->links[i].role, p->links[i].instance, p->links[i].fd);
+		peer_connect(p->links[i].role, p->links[i].instance, p->links[i].fd)->retired = p->links[i].retired;
 	p->spec->start(p->conf, p->instance);
 	event_base_dispatch(base);
 	role_exit(0);

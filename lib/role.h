@@ -16,12 +16,18 @@
 
 enum role_user { USER_SMTPD, USER_SMTPQ };
 
+enum role_many {
+	ROLE_ONE,
+	ROLE_PER_CORE,
+	ROLE_ALONE /* one, and it holds what two may not: a new configuration finds it where it is */
+};
+
 struct role_spec {
 	enum role role;
 	enum role_user user;  /* when started as root; else everybody is who started it */
 	const char *chroot;   /* below the spool, when started as root: ROLE_EMPTY, another folder, or ROLE_NO_CHROOT */
 	uint32_t may;         /* enum sandbox_may */
-	bool per_core;        /* as many as there are cores, else one */
+	enum role_many many;
 	uint32_t peers;       /* ROLE_BIT()s of the roles it is connected with; a pair is named by either */
 	/* Before privileges and the file system go: open what must be open, sandbox_allow_*().  May be NULL. */
 	void (*prepare)(const void *conf, unsigned instance);
@@ -29,7 +35,11 @@ struct role_spec {
 	void (*start)(const void *conf, unsigned instance);
 	/* Asked to end, once: finish what must be, then role_exit(0).  NULL: exits at once. */
 	void (*stop)(void);
+	/* Another with a new configuration has taken its place, once: take nothing new, and role_exit(0) when all is
+	 * done that was begun.  NULL: ends as by STOP after ROLE_GRACE seconds, when its answers were given long ago. */
+	void (*retire)(void);
 };
+#define ROLE_GRACE 30
 
 #define ROLE_BIT(r) (1u << (r))
 #define ROLE_EMPTY "empty" /* an empty folder that nobody may write to */

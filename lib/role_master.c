@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,7 +45,8 @@ struct child {
 	unsigned backoff; /* seconds before the next start */
 	uint64_t started_ms;
 	struct event restart;
-	uint64_t lost; /* bits by index: the children that it has no channel to any more */
+	bool retired; /* a successor has its work; the place is free when it has ended */
+	bool lost[ROLE_LINKS_MAX]; /* by index: the children that it has no channel to any more */
 	struct event relink;
 };
 
@@ -57,7 +59,7 @@ struct extra { /* role_spawn's processes */
 
 static struct {
 	const struct role_master *m;
-	struct child *children;
+	struct child *children; /* the places of those that retired and ended are taken again */
 	unsigned n;
 	struct extra *extras;
 	struct event *sigchld;
@@ -70,13 +72,20 @@ static struct {
 	int spare; /* what role_refuse hands out when no descriptor is left */
 } master = { .spare = -1 };
 
+static bool
+has_left(const struct child *c)
+{
+	return c->retired && c->pid == 0;
+}
+
 static struct child *
 find_child(enum role role, unsigned instance)
 {
 	unsigned i;
 
 	for (i = 0; i < master.n; i++)
-		if (master.children[i].spec->role == role && master.children[i].instance == instance)
+		if (master.children[i].spec->role == role && master.children[i].instance == instance &&
+		    !has_left(&master.children[i]))
 			return &master.children[i];
 	return NULL;
 }
@@ -106,7 +115,7 @@ make_pair(int fds[2])
 
 /* Tells a living child that it is connected with ROLE/INSTANCE over FD, which goes. */
 static void
-tell_connect(struct peer *to, enum role role, unsigned instance, int fd)
+tell_connect(struct peer *to, enum role role, unsigned instance, bool retired, int fd)
 {
 	struct buf *b;
 
@@ -117,6 +126,7 @@ tell_connect(struct peer *to, enum role role, unsigned instance, int fd)
 	b = channel_begin(to->channel, ROLE_CONNECT, 0);
 	buf_add_u32(b, role);
 	buf_add_u32(b, instance);
+	buf_add_u8(b, retired);
 	channel_end(to->channel, fd);
 }
 
@@ -132,8 +142,8 @@ link_newborn(const struct child *child, struct role_process *p)
 
 		if (c == child || c->pid == 0 || !connected(c, child) || !make_pair(pair))
 			continue;
-		tell_connect(peer_of(c), child->spec->role, child->instance, pair[0]);
-		p->links[p->links_n++] = (struct role_link){ c->spec->role, c->instance, pair[1] };
+		tell_connect(peer_of(c), child->spec->role, child->instance, child->retired, pair[0]);
+		p->links[p->links_n++] = (struct role_link){ c->spec->role, c->instance, c->retired, pair[1] };
 	}
 }
 
@@ -149,12 +159,12 @@ on_relink(evutil_socket_t fd, short what, void *arg)
 	for (i = 0; i < master.n && a->pid != 0 && !master.stopping; i++) {
 		struct child *b = &master.children[i];
 
-		if (!(a->lost & UINT64_C(1) << i) || b->pid == 0 || !make_pair(pair))
+		if (!a->lost[i] || b->pid == 0 || !make_pair(pair))
 			continue;
-		tell_connect(peer_of(a), b->spec->role, b->instance, pair[0]);
-		tell_connect(peer_of(b), a->spec->role, a->instance, pair[1]);
+		tell_connect(peer_of(a), b->spec->role, b->instance, b->retired, pair[0]);
+		tell_connect(peer_of(b), a->spec->role, a->instance, a->retired, pair[1]);
 	}
-	a->lost = 0;
+	memset(a->lost, 0, sizeof(a->lost));
 }
 
 /* A child threw a peer out.  Both live, as far as we know, and need each other. */
@@ -168,7 +178,7 @@ on_message(struct peer *peer, struct message *m)
 		return false;
 	if (a == NULL || b == NULL || !connected(a, b))
 		return true; /* a delivery process: its end is the queue's business */
-	a->lost |= UINT64_C(1) << (b - master.children);
+	a->lost[b - master.children] = true;
 	if (!event_pending(&a->relink, EV_TIMEOUT, NULL))
 		event_add(&a->relink, &(struct timeval){ AGAIN_SECONDS, 0 });
 	return true;
@@ -268,8 +278,8 @@ role_spawn(const struct role_spec *spec, unsigned instance, uid_t uid, gid_t gid
 		role_refuse(spec->role, instance, to);
 		return;
 	}
-	tell_connect(peer_find(to, 0), spec->role, instance, pair[0]);
-	p.links[p.links_n++] = (struct role_link){ to, 0, pair[1] };
+	tell_connect(peer_find(to, 0), spec->role, instance, false, pair[0]);
+	p.links[p.links_n++] = (struct role_link){ to, 0, false, pair[1] };
 	pid = fork_process(&p);
 	close_links(&p);
 	if (pid < 0)
@@ -301,22 +311,33 @@ role_refuse(enum role role, unsigned instance, enum role to)
 		master.spare = -1;
 	}
 	if (fd >= 0)
-		tell_connect(peer_find(to, 0), role, instance, fd);
+		tell_connect(peer_find(to, 0), role, instance, false, fd);
 	if (master.spare < 0)
 		master.spare = closed_channel();
 }
 
 /* --- ending --- */
 
-/* All instances of one row end together. */
-static struct child *
+static bool
+row_lives(const struct role_spec *spec)
+{
+	unsigned i;
+
+	for (i = 0; i < master.n; i++)
+		if (master.children[i].spec == spec && master.children[i].pid != 0)
+			return true;
+	return spec == NULL && master.extras != NULL;
+}
+
+/* The row that ends next; NULL: none lives.  All its instances end together, those that retired with them. */
+static const struct role_spec *
 last_living(void)
 {
 	unsigned i;
 
-	for (i = master.n; i-- > 0;)
-		if (master.children[i].pid != 0)
-			return &master.children[i];
+	for (i = master.m->table_n; i-- > 0;)
+		if (row_lives(&master.m->table[i]))
+			return &master.m->table[i];
 	return NULL;
 }
 
@@ -330,17 +351,16 @@ tell_stop(struct peer *peer)
 static void
 end_next(void)
 {
-	struct child *last = last_living();
 	struct extra *e;
 	unsigned i;
 
-	if (last == NULL && master.extras == NULL) {
+	master.ending = last_living();
+	if (master.ending == NULL && master.extras == NULL) {
 		event_del(master.mercy);
 		if (master.m->ended != NULL)
 			master.m->ended();
 		return;
 	}
-	master.ending = last != NULL ? last->spec : NULL;
 	for (i = 0; i < master.n; i++)
 		if (master.children[i].pid != 0 && master.children[i].spec == master.ending)
 			tell_stop(peer_of(&master.children[i]));
@@ -386,17 +406,6 @@ on_mercy(evutil_socket_t fd, short what, void *arg)
 		put_down(e->role, e->instance, e->pid);
 }
 
-static bool
-row_lives(const struct role_spec *spec)
-{
-	unsigned i;
-
-	for (i = 0; i < master.n; i++)
-		if (master.children[i].spec == spec && master.children[i].pid != 0)
-			return true;
-	return spec == NULL && master.extras != NULL;
-}
-
 static void
 log_end(enum role role, unsigned instance, int status, unsigned restart_in)
 {
@@ -414,12 +423,15 @@ static void
 child_ended(struct child *c, int status)
 {
 	c->pid = 0;
-	c->lost = 0;
-	if (master.stopping)
+	memset(c->lost, 0, sizeof(c->lost));
+	event_del(&c->relink);
+	if (master.stopping || (c->retired && status == 0))
 		return;
 	if (clock_ms() - c->started_ms >= STABLE_MS)
 		c->backoff = 0;
 	log_end(c->spec->role, c->instance, status, c->backoff);
+	if (c->retired)
+		return;
 	event_add(&c->restart, &(struct timeval){ c->backoff, 0 });
 	c->backoff = c->backoff == 0 ? 1 : c->backoff * 2 > BACKOFF_MOST ? BACKOFF_MOST : c->backoff * 2;
 }
@@ -452,6 +464,8 @@ process_ended(pid_t pid, int status)
 	} else if (i < master.n) {
 		peer = peer_of(&master.children[i]);
 		child_ended(&master.children[i], status);
+	} else if (master.m->reaped != NULL) {
+		master.m->reaped(pid, status);
 	}
 	if (peer != NULL)
 		peer_disconnect(peer);
@@ -536,28 +550,40 @@ make_folders(char **why)
 	return r;
 }
 
-static void
+/* A place for one more: there are enough (places_left). */
+static struct child *
 add_child(const struct role_spec *spec, unsigned instance)
 {
-	struct child *c = &master.children[master.n++];
+	struct child *c = master.children;
 
+	while (c < master.children + master.n && !has_left(c))
+		c++;
+	if (c == master.children + master.n)
+		master.n++;
+	memset(c, 0, sizeof(*c));
 	c->spec = spec;
 	c->instance = instance;
 	evtimer_assign(&c->restart, peer_base(), on_restart, c);
 	evtimer_assign(&c->relink, peer_base(), on_relink, c);
+	return c;
+}
+
+static unsigned
+instances_of(const struct role_spec *spec)
+{
+	return spec->many == ROLE_PER_CORE ? role_cores() : 1;
 }
 
 static void
 add_children(void)
 {
-	unsigned i, k, n;
+	unsigned i, k;
 
 	master.children = xcalloc(ROLE_LINKS_MAX, sizeof(struct child));
 	for (i = 0; i < master.m->table_n; i++) {
-		n = master.m->table[i].per_core ? role_cores() : 1;
-		if (master.n + n > ROLE_LINKS_MAX)
+		if (master.n + instances_of(&master.m->table[i]) > ROLE_LINKS_MAX)
 			fatal("role: the table makes more than %d processes", ROLE_LINKS_MAX);
-		for (k = 0; k < n; k++)
+		for (k = 0; k < instances_of(&master.m->table[i]); k++)
 			add_child(&master.m->table[i], k);
 	}
 }
@@ -581,12 +607,144 @@ role_master_start(const struct role_master *m, char **why)
 	return 0;
 }
 
+/* --- a new configuration --- */
+
+static unsigned
+places_left(void)
+{
+	unsigned i, n = ROLE_LINKS_MAX - master.n;
+
+	for (i = 0; i < master.n; i++)
+		n += has_left(&master.children[i]);
+	return n;
+}
+
+static bool
+is_renewed(const struct role_spec *spec, uint32_t roles)
+{
+	return spec->many != ROLE_ALONE && (roles & ROLE_BIT(spec->role)) != 0;
+}
+
+static unsigned
+places_needed(uint32_t roles)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < master.m->table_n; i++)
+		n += is_renewed(&master.m->table[i], roles) ? instances_of(&master.m->table[i]) : 0;
+	return n;
+}
+
+/* The lowest numbers that nobody of the row has; they begin at a multiple of how many there are. */
+static unsigned
+free_numbers(const struct role_spec *spec)
+{
+	unsigned first, k, n = instances_of(spec);
+
+	for (first = 0;; first += n) {
+		for (k = 0; k < n && find_child(spec->role, first + k) == NULL; k++)
+			;
+		if (k == n)
+			return first;
+	}
+}
+
+/* It is told, and so are those who might give it work. */
+static void
+tell_retired(const struct child *c)
+{
+	struct buf *b;
+	struct peer *peer;
+	unsigned i;
+
+	for (i = 0; i < master.n; i++) {
+		peer = &master.children[i] != c && connected(c, &master.children[i]) ? peer_of(&master.children[i]) : NULL;
+		if (peer == NULL)
+			continue;
+		b = channel_begin(peer->channel, ROLE_RETIRED, 0);
+		buf_add_u32(b, c->spec->role);
+		buf_add_u32(b, c->instance);
+		channel_end(peer->channel, -1);
+	}
+	peer = peer_of(c);
+	if (peer != NULL)
+		channel_send(peer->channel, ROLE_RETIRE, 0);
+}
+
+/* Ends those that have not yet ended since they retired. */
+static void
+hurry(void)
+{
+	unsigned i;
+
+	for (i = 0; i < master.n; i++)
+		if (master.children[i].retired && master.children[i].pid != 0)
+			tell_stop(peer_of(&master.children[i]));
+}
+
+/* Successors are born before anybody hears that his partner retires, so that work always has somewhere to go. */
+static void
+succeed(const struct role_spec *spec)
+{
+	unsigned k, first = free_numbers(spec);
+
+	for (k = 0; k < instances_of(spec); k++)
+		start_child(add_child(spec, first + k));
+}
+
+int
+role_master_renew(uint32_t roles, char **why)
+{
+	bool old[ROLE_LINKS_MAX] = { false };
+	unsigned i;
+
+	if (places_left() < places_needed(roles)) {
+		hurry();
+		*why = xstrdup("processes of the configurations before this one have not ended yet; they are told to end "
+		    "now, please try again in some seconds");
+		return -1;
+	}
+	for (i = 0; i < master.n; i++) {
+		old[i] = !master.children[i].retired && is_renewed(master.children[i].spec, roles);
+		if (!old[i])
+			continue;
+		master.children[i].retired = true;
+		event_del(&master.children[i].restart);
+		old[i] = master.children[i].pid != 0; /* else its place is free at once */
+	}
+	for (i = 0; i < master.m->table_n; i++)
+		if (is_renewed(&master.m->table[i], roles))
+			succeed(&master.m->table[i]);
+	for (i = 0; i < ROLE_LINKS_MAX; i++)
+		if (old[i] && master.children[i].pid != 0)
+			tell_retired(&master.children[i]);
+	return 0;
+}
+
+void
+role_master_log(int fd)
+{
+	struct peer *peer;
+	unsigned i;
+	int copy;
+
+	for (i = 0; i < master.n; i++) {
+		peer = peer_of(&master.children[i]);
+		copy = peer != NULL ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+		if (copy < 0)
+			continue;
+		channel_begin(peer->channel, ROLE_LOG, 0);
+		channel_end(peer->channel, copy);
+	}
+}
+
 void
 role_each(void (*visit)(const struct role_spec *, unsigned, pid_t, unsigned, void *), void *arg)
 {
 	unsigned i;
 
 	for (i = 0; i < master.n; i++)
-		visit(master.children[i].spec, master.children[i].instance, master.children[i].pid,
-		    master.children[i].starts, arg);
+		if (!has_left(&master.children[i]))
+			visit(master.children[i].spec, master.children[i].instance, master.children[i].pid,
+			    master.children[i].starts, arg);
 }

@@ -18,6 +18,7 @@ struct role_master {
 	/* In each child, first: closes what only the master or some roles may hold.  Channels and
 	 * the loop are closed already. */
 	void (*forked)(const struct role_spec *);
+	void (*reaped)(pid_t, int status); /* a child that is no role has ended; may be NULL */
 	void (*ended)(void);    /* all children are gone after role_master_stop */
 };
 #define ROLE_PATIENCE 20
@@ -27,6 +28,12 @@ struct role_master {
  * closed because of what came over it is made anew after a second.  0; or -1 with *WHY (caller
  * frees) when nothing was started. */
 int role_master_start(const struct role_master *, char **why);
+/* The configuration that role_master_start was given is another one now: every row of ROLES
+ * (ROLE_BIT()s; those that are ROLE_ALONE are left as they are) gets new processes, with numbers of their own, and the old ones retire.  Nobody is left without a partner meanwhile.  0; or -1
+ * with *WHY (caller frees) and nothing changed: too many that retired earlier still live. */
+int role_master_renew(uint32_t roles, char **why);
+/* Lines of the log go to another descriptor from now on, in all children; a copy of FD. */
+void role_master_log(int fd);
 /* Ends the children, last row first, each when the one before is gone (after PATIENCE without
  * mercy), role_spawn's last. */
 void role_master_stop(void);

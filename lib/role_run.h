@@ -8,17 +8,21 @@
 #include "lib/role.h"
 
 enum role_message {
-	ROLE_CONNECT = MESSAGE_TYPE(SUBJECT_ROLE, 1), /* to a child: u32 role, u32 instance; a descriptor */
+	ROLE_CONNECT = MESSAGE_TYPE(SUBJECT_ROLE, 1), /* to a child: u32 role, u32 instance, u8 retired; a descriptor */
 	ROLE_STOP,                                    /* to a child */
+	ROLE_RETIRE,                                  /* to a child: you */
+	ROLE_LOG,                                     /* to a child: log to this descriptor */
+	ROLE_RETIRED,                                 /* to a child: u32 role, u32 instance */
 	ROLE_LOST                                     /* from a child: u32 role, u32 instance: make us a new channel */
 };
 
-/* All roles on CORES_MOST cores, and some. */
-#define ROLE_LINKS_MAX 64
+/* All roles on CORES_MOST cores, three times over, and some: those that retire live on for a while. */
+#define ROLE_LINKS_MAX 128
 
 struct role_link { /* the end of a socketpair whose other end a peer has */
 	enum role role;
 	unsigned instance;
+	bool retired;
 	int fd;
 };
 

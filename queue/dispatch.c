@@ -201,7 +201,7 @@ teach(const struct work *work, uint32_t index)
 static void
 defer(struct work *work, uint32_t index, const char *why)
 {
-	if (peer_find(ROLE_LOOKUP, 0) == NULL)
+	if (peer_for(ROLE_LOOKUP, 0) == NULL)
 		outcome_postponed(work, index, clock_now());
 	else
 		outcome_local(work, index, DELIVERY_TEMP, why);
@@ -315,7 +315,7 @@ bool
 dispatch_may_begin(const struct queue *q)
 {
 	return !(q->paused[LANE_RELAY] && q->paused[LANE_LOCAL]) && !q->stopping &&
-	       q->busy < BUSY_MAX && peer_find(ROLE_LOOKUP, 0) != NULL;
+	       q->busy < BUSY_MAX && peer_for(ROLE_LOOKUP, 0) != NULL;
 }
 
 void

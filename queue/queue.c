@@ -23,6 +23,7 @@
 #include "queue/lane.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
+#include "queue/submit_wire.h"
 
 /* The longest sleep: a wall clock that was set forward is noticed after so long. */
 #define SLEEP_MOST 60
@@ -32,6 +33,7 @@
 
 static struct {
 	struct queue queue;
+	struct queue_conf conf; /* texts are its own */
 	uint64_t swept_ms;
 	struct event *stop_tick;
 } role;
@@ -119,11 +121,43 @@ static const struct subject_ops delivery_ops = {
 	.down = delivery_down,
 };
 
+void
+queue_role_renew(const struct queue_conf *conf)
+{
+	char *host = xstrdup(conf->host), *dir = role.conf.dir == NULL ? xstrdup(conf->dir) : (char *)(uintptr_t)role.conf.dir;
+
+	free((char *)(uintptr_t)role.conf.host);
+	role.conf = *conf;
+	role.conf.host = host;
+	role.conf.dir = dir;
+	role.queue.retry = (struct retry_policy){ .first = conf->retry_first, .most = conf->retry_most };
+}
+
+static bool
+submit_message(struct peer *peer, struct message *m)
+{
+	struct queue_conf conf;
+
+	if (peer->role != ROLE_MASTER)
+		return accept_message(peer, m);
+	if (m->type != SUBMIT_CONF || !submit_read_conf(&m->body, &conf))
+		return false;
+	queue_role_renew(&conf);
+	return true;
+}
+
 static const struct subject_ops submit_ops = {
-	.message = accept_message,
+	.message = submit_message,
 	.up = accept_up,
 	.down = accept_down,
 };
+
+void
+queue_send_conf(struct channel *queue, const struct queue_conf *conf)
+{
+	submit_add_conf(channel_begin(queue, SUBMIT_CONF, 0), conf);
+	channel_end(queue, -1);
+}
 
 /* --- start and stop --- */
 
@@ -168,8 +202,8 @@ queue_role_start(const struct queue_conf *conf)
 {
 	struct queue *q = &role.queue;
 
-	q->conf = conf;
-	q->retry = (struct retry_policy){ .first = conf->retry_first, .most = conf->retry_most };
+	queue_role_renew(conf);
+	q->conf = &role.conf;
 	RB_INIT(&q->works);
 	TAILQ_INIT(&q->untold);
 	q->tick = evtimer_new(peer_base(), on_tick, q);

@@ -11,6 +11,7 @@
 
 #include "queue/envelope.h"
 
+struct channel;
 struct evbuffer;
 struct submission;
 
@@ -55,7 +56,12 @@ struct queue_conf {
 	uint32_t destination_most; /* messages under way to one destination at once */
 	uint32_t local_most;    /* local delivery processes at once */
 };
+/* CONF is copied. */
 void queue_role_start(const struct queue_conf *);
+/* The configuration is another one: all of it but DIR.  What is under way goes on; lanes that exist keep their limits. */
+void queue_role_renew(const struct queue_conf *);
+/* The same, told by the master. */
+void queue_send_conf(struct channel *queue, const struct queue_conf *);
 void queue_role_stop(void);
 
 #endif

@@ -75,6 +75,33 @@ submit_read_answer(struct cursor *c, struct submit_answer *out)
 }
 
 void
+submit_add_conf(struct buf *b, const struct queue_conf *conf)
+{
+	buf_add_str(b, conf->host);
+	buf_add_u32(b, conf->retry_first);
+	buf_add_u32(b, conf->retry_most);
+	buf_add_u32(b, conf->lifetime);
+	buf_add_u32(b, conf->notice_lifetime);
+	buf_add_u32(b, conf->delay_notice);
+	buf_add_u32(b, conf->destination_most);
+	buf_add_u32(b, conf->local_most);
+}
+
+bool
+submit_read_conf(struct cursor *c, struct queue_conf *out)
+{
+	*out = (struct queue_conf){ .host = cursor_str(c) };
+	out->retry_first = cursor_u32(c);
+	out->retry_most = cursor_u32(c);
+	out->lifetime = cursor_u32(c);
+	out->notice_lifetime = cursor_u32(c);
+	out->delay_notice = cursor_u32(c);
+	out->destination_most = cursor_u32(c);
+	out->local_most = cursor_u32(c);
+	return cursor_done(c);
+}
+
+void
 submit_add_room(struct buf *b, const struct submit_room *room)
 {
 	buf_add_u64(b, room->largest);

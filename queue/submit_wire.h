@@ -24,6 +24,7 @@ enum submit_type {
 	SUBMIT_FORGET,	    /* to the queue: the file will not be used; no payload */
 	SUBMIT_MESSAGE,	    /* to the queue: struct submit_message */
 	SUBMIT_ANSWER,	    /* back: struct submit_answer */
+	SUBMIT_CONF, /* from the master: the queue's new configuration (submit_add_conf) */
 	SUBMIT_ROOM /* to all submitters when it changes, and at first: struct submit_room; id 0 */
 };
 
@@ -53,6 +54,9 @@ struct submit_room {
 	uint64_t largest; /* messages up to so many octets are taken on; 0: none; UINT64_MAX: any */
 	const char *text; /* the reply to others */
 };
+void submit_add_conf(struct buf *, const struct queue_conf *);
+/* All but DIR; the host is in the message's bytes. */
+bool submit_read_conf(struct cursor *, struct queue_conf *);
 void submit_add_room(struct buf *, const struct submit_room *);
 bool submit_read_room(struct cursor *, struct submit_room *);
 

@@ -67,6 +67,8 @@ static const struct command {
 	{ "config", "import", config_import, 2, 2, "access | regexp | postgrey-clients | postgrey-recipients FILE",
 	    "another server's table in the words of smtpd.conf" },
 	{ "stats", NULL, stats_show, 0, 0, "", "counters of every part of the server" },
+	{ "reload", NULL, reload_ask, 0, 0, "", "the configuration anew; the old one stays if it has mistakes" },
+	{ "upgrade", NULL, reload_ask, 0, 0, "", "go on as the binary that is installed now" },
 	{ "pause", NULL, pause_ask, 0, 1, "[in | out | local]", "take no new mail, send none, deliver none here" },
 	{ "resume", NULL, pause_ask, 0, 1, "[in | out | local]", "go on" },
 	{ "version", NULL, version_show, 0, 0, "", "of this program and of the server that runs" },

@@ -18,16 +18,19 @@ struct column {
 	_Atomic uint16_t slots[SLOTS];
 };
 
-static struct column *columns;
-static unsigned columns_n, mine;
+static struct {
+	_Atomic unsigned used; /* columns: the rest was never touched */
+	struct column columns[];
+} *census;
+static unsigned mine;
 static uint64_t key;
 
 void
 census_init(unsigned workers)
 {
-	columns_n = workers;
-	columns = mmap(NULL, workers * sizeof(struct column), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (columns == MAP_FAILED)
+	census = mmap(NULL, sizeof(*census) + workers * sizeof(struct column), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (census == MAP_FAILED)
 		fatal("census: no shared memory");
 	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
 		fatal("census: no random numbers");
@@ -36,13 +39,16 @@ census_init(unsigned workers)
 void
 census_join(unsigned worker)
 {
-	unsigned i;
+	unsigned i, used;
 
 	mine = worker;
-	atomic_store(&columns[mine].all, 0);
+	for (used = atomic_load(&census->used); used <= worker;)
+		if (atomic_compare_exchange_weak(&census->used, &used, worker + 1))
+			break;
+	atomic_store(&census->columns[mine].all, 0);
 	for (i = 0; i < SLOTS; i++) /* do not touch pages that were never used */
-		if (atomic_load_explicit(&columns[mine].slots[i], memory_order_relaxed) != 0)
-			atomic_store_explicit(&columns[mine].slots[i], 0, memory_order_relaxed);
+		if (atomic_load_explicit(&census->columns[mine].slots[i], memory_order_relaxed) != 0)
+			atomic_store_explicit(&census->columns[mine].slots[i], 0, memory_order_relaxed);
 }
 
 static unsigned
@@ -76,10 +82,10 @@ static uint32_t
 sum(unsigned slot)
 {
 	uint32_t n = 0;
-	unsigned i;
+	unsigned i, used = atomic_load_explicit(&census->used, memory_order_relaxed);
 
-	for (i = 0; i < columns_n; i++)
-		n += atomic_load_explicit(&columns[i].slots[slot], memory_order_relaxed);
+	for (i = 0; i < used; i++)
+		n += atomic_load_explicit(&census->columns[i].slots[slot], memory_order_relaxed);
 	return n;
 }
 
@@ -87,26 +93,26 @@ struct census_count
 census_look(const struct ip *ip)
 {
 	struct census_count c = { .address = sum(slot_address(ip)), .network = sum(slot_network(ip)) };
-	unsigned i;
+	unsigned i, used = atomic_load_explicit(&census->used, memory_order_relaxed);
 
-	for (i = 0; i < columns_n; i++)
-		c.all += atomic_load_explicit(&columns[i].all, memory_order_relaxed);
+	for (i = 0; i < used; i++)
+		c.all += atomic_load_explicit(&census->columns[i].all, memory_order_relaxed);
 	return c;
 }
 
 struct census_count
 census_enter(const struct ip *ip)
 {
-	atomic_fetch_add_explicit(&columns[mine].all, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&columns[mine].slots[slot_address(ip)], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&columns[mine].slots[slot_network(ip)], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&census->columns[mine].all, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&census->columns[mine].slots[slot_address(ip)], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&census->columns[mine].slots[slot_network(ip)], 1, memory_order_relaxed);
 	return census_look(ip);
 }
 
 void
 census_leave(const struct ip *ip)
 {
-	atomic_fetch_sub_explicit(&columns[mine].all, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&columns[mine].slots[slot_address(ip)], 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&columns[mine].slots[slot_network(ip)], 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&census->columns[mine].all, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&census->columns[mine].slots[slot_address(ip)], 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&census->columns[mine].slots[slot_network(ip)], 1, memory_order_relaxed);
 }

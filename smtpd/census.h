@@ -10,7 +10,7 @@
 
 #include "lib/ip.h"
 
-/* In the master, before any fork. */
+/* In the master, before any fork; numbers of workers are below WORKERS. */
 void census_init(unsigned workers);
 /* In a worker, at its start: clears what its predecessor left. */
 void census_join(unsigned worker);

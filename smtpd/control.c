@@ -66,6 +66,7 @@ static struct {
 	const struct conf *conf;
 	struct event listener;
 	struct event again;
+	bool retired;
 } here;
 
 const struct conf *
@@ -94,6 +95,8 @@ client_drop(struct client *c)
 	event_del(&c->timer);
 	channel_free(c->channel);
 	free(c);
+	if (here.retired && here.n == 0)
+		role_exit(0);
 }
 
 static void
@@ -437,4 +440,32 @@ control_role_start(int listen_fd, const struct conf *conf)
 	event_assign(&here.listener, peer_base(), listen_fd, EV_READ | EV_PERSIST, on_caller, NULL);
 	event_assign(&here.again, peer_base(), -1, 0, on_again, NULL);
 	event_add(&here.listener, NULL);
+}
+
+static void
+on_end(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	role_exit(0);
+}
+
+/* The master's last answer may have come with its order to stop, and is sent at the end of this turn. */
+void
+control_role_stop(void)
+{
+	const struct timeval turn = { 0, 10000 };
+
+	event_base_once(peer_base(), -1, EV_TIMEOUT, on_end, NULL, &turn);
+}
+
+void
+control_role_retire(void)
+{
+	here.retired = true;
+	event_del(&here.listener);
+	event_del(&here.again);
+	if (here.n == 0)
+		role_exit(0);
 }

@@ -18,5 +18,9 @@ int control_listen(const char *path, char **why);
 void control_role_prepare(void);
 /* Takes over LISTEN_FD; submit_client_init was called. */
 void control_role_start(int listen_fd, const struct conf *);
+/* Ends when what was said has been sent. */
+void control_role_stop(void);
+/* Ends when those who are connected have left. */
+void control_role_retire(void);
 
 #endif

@@ -49,6 +49,8 @@ static const struct target targets[] = {
 	{ "resume", "in", ROLE_BIT(ROLE_SESSION), false },
 	{ "resume", "out", ROLE_BIT(ROLE_QUEUE), false },
 	{ "resume", "local", ROLE_BIT(ROLE_QUEUE), false },
+	{ "reload", "", ROLE_BIT(ROLE_MASTER), false },
+	{ "upgrade", "", ROLE_BIT(ROLE_MASTER), false },
 	{ "stats", NULL, EVERYBODY, true },
 };
 #define TARGETS (sizeof(targets) / sizeof(targets[0]))

@@ -21,6 +21,7 @@
 #include "lib/mem.h"
 #include "lib/peer.h"
 #include "lib/resolver.h"
+#include "lib/role.h"
 #include "smtpd/health.h"
 
 #define PROBE_SECONDS 3600
@@ -256,7 +257,7 @@ health_start(const struct gate *gate, unsigned instance, void (*proven)(void))
 	unsigned ms = clock_is_test() ? 50 : TICK_MS, i;
 
 	here.gate = gate;
-	here.tells = instance == 0;
+	here.tells = instance % role_cores() == 0;
 	here.proven = proven;
 	here.since_ms = clock_ms();
 	here.clock_offset = clock_offset();

@@ -25,14 +25,16 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/role_master.h"
+#include "smtpd/reload.h"
 #include "smtpd/roles.h"
+#include "smtpd/upgrade.h"
 
 #define QUEUE_USER "_smtpq"
 
 extern char **environ;
 
 static struct role_master master = { .table = role_table, .run_user = RUN_USER, .queue_user = QUEUE_USER,
-	.forked = roles_forked };
+	.forked = roles_forked, .reaped = upgrade_reaped };
 
 static void
 usage(void)
@@ -119,6 +121,7 @@ on_end_signal(evutil_socket_t sig, short what, void *arg)
 	(void)what;
 	(void)arg;
 	log_info("master.ending", F_U64("signal", (uint64_t)sig));
+	master.ended = all_ended; /* also when it was to be an upgrade */
 	role_master_stop();
 }
 
@@ -129,14 +132,13 @@ catch_signals(void)
 	size_t i;
 
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		event_add(evsignal_new(peer_base(), ends[i], on_end_signal, NULL), NULL);
 }
 
 /* Runs until a signal ends it. */
 static void
-run(const struct conf *conf)
+run(struct conf *conf)
 {
 	char *why = NULL;
 
@@ -147,6 +149,8 @@ run(const struct conf *conf)
 	peer_set_base(event_base_new());
 	catch_signals();
 	roles_serve(conf);
+	reload_init(&master, conf);
+	upgrade_init(&master, conf->path);
 	master.table_n = role_table_n;
 	master.conf = conf;
 	master.spool = conf->spool;
@@ -166,6 +170,7 @@ main(int argc, char **argv)
 	struct conf *conf;
 	int c;
 
+	upgrade_remember(argc, argv);
 	setproctitle_init(argc, argv, environ);
 	while ((c = getopt(argc, argv, "dnvf:")) != -1) {
 		switch (c) {
@@ -191,7 +196,7 @@ main(int argc, char **argv)
 	conf->log.verbose |= verbose;
 	conf->log.to_stderr |= foreground;
 	log_init(&conf->log, role_name(ROLE_MASTER));
-	if (!foreground)
+	if (!foreground && !upgrade_is_one())
 		into_background();
 	log_rename(role_name(ROLE_MASTER));
 	run(conf);

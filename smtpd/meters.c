@@ -47,7 +47,7 @@ meters_join(unsigned worker)
 {
 	unsigned i;
 
-	mine = worker;
+	mine = workers_n > 0 ? worker % workers_n : 0;
 	for (i = 0; i < gate->meters_n; i++)
 		meter_clear(table(mine, i));
 }

@@ -8,9 +8,10 @@
 
 #include "filters/gate.h"
 
-/* In the master, before any fork.  The gate must outlive it. */
+/* In the master, before the fork of the WORKERS that serve this gate.  The gate must outlive it.  Workers that serve another
+ * gate keep their own tables. */
 void meters_init(const struct gate *, unsigned workers);
-/* In a worker, at its start. */
+/* In a worker, at its start; those that serve one gate have numbers in a row. */
 void meters_join(unsigned worker);
 /* One more by this caller: FACT_RATE, FACT_UNKNOWN_RECIPIENTS. */
 void meters_count(enum fact, const struct ip *);

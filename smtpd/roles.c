@@ -21,6 +21,7 @@
 #include "lib/mem.h"
 #include "lib/resolver.h"
 #include "lib/role_master.h"
+#include "lib/role_run.h"
 #include "lib/table.h"
 #include "smtpd/census.h"
 #include "smtpd/command.h"
@@ -93,26 +94,38 @@ session_start(const void *unused, unsigned instance)
 	listen_start(conf);
 }
 
+/* LOOKS: how often yet; NULL: until all have left. */
 static void
-session_left(evutil_socket_t fd, short what, void *arg)
+session_left(evutil_socket_t fd, short what, void *looks)
 {
-	static unsigned looks;
-
 	(void)fd;
 	(void)what;
-	(void)arg;
-	if (session_count() == 0 || ++looks > 50) /* five seconds for last words */
+	if (session_count() == 0 || (looks != NULL && --*(unsigned *)looks == 0))
 		role_exit(0);
+}
+
+static void
+leave_when_empty(unsigned *looks)
+{
+	event_add(event_new(peer_base(), -1, EV_PERSIST, session_left, looks), &(struct timeval){ 0, 100000 });
 }
 
 static void
 session_stop(void)
 {
-	struct event *look = event_new(peer_base(), -1, EV_PERSIST, session_left, NULL);
+	static unsigned looks = 50; /* five seconds for last words */
 
-	listen_pause(true);
+	listen_close();
 	session_end_all("this server is shutting down; please try again later");
-	event_add(look, &(struct timeval){ 0, 100000 });
+	leave_when_empty(&looks);
+}
+
+/* Who is in stays as long as he likes. */
+static void
+session_retire(void)
+{
+	listen_close();
+	leave_when_empty(NULL);
 }
 
 /* --- the others: from the row to the module --- */
@@ -186,7 +199,7 @@ queue_prepare(const void *unused, unsigned instance)
 static void
 queue_start(const void *unused, unsigned instance)
 {
-	static struct queue_conf c;
+	struct queue_conf c;
 
 	(void)unused;
 	(void)instance;
@@ -264,22 +277,26 @@ local_start(const void *root, unsigned instance)
 }
 
 const struct role_spec role_table[] = {
-	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, false, 0, resolver_prepare, resolver_start, NULL },
-	{ ROLE_LEDGER, USER_SMTPD, "ledger", MAY_READ | MAY_WRITE | MAY_THREAD, false, 0, ledger_prepare, ledger_start,
-	    ledger_role_stop },
-	{ ROLE_LOOKUP, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_UNIX, false, 0, lookup_prepare, lookup_start, NULL },
-	{ ROLE_RELAY, USER_SMTPD, ROLE_EMPTY, MAY_CONNECT, true, ROLE_BIT(ROLE_RESOLVER), relay_prepare,
-	    relay_start, NULL },
-	{ ROLE_QUEUE, USER_SMTPQ, "queue", MAY_READ | MAY_WRITE | MAY_THREAD, false,
-	    ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_RELAY), queue_prepare, queue_start,
-	    queue_role_stop },
-	{ ROLE_SESSION, USER_SMTPD, ROLE_EMPTY, MAY_ACCEPT, true,
-	    ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE), NULL,
-	    session_start, session_stop },
-	{ ROLE_CONTROL, USER_SMTPD, ROLE_NO_CHROOT, MAY_ACCEPT | MAY_READ, false,
-	    ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) |
-	        ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY),
-	    control_prepare, control_start, NULL },
+	{ .role = ROLE_RESOLVER, .user = USER_SMTPD, .chroot = ROLE_EMPTY, .may = MAY_CONNECT,
+	    .prepare = resolver_prepare, .start = resolver_start },
+	{ .role = ROLE_LEDGER, .user = USER_SMTPD, .chroot = "ledger", .may = MAY_READ | MAY_WRITE | MAY_THREAD,
+	    .many = ROLE_ALONE, .prepare = ledger_prepare, .start = ledger_start, .stop = ledger_role_stop },
+	{ .role = ROLE_LOOKUP, .user = USER_SMTPD, .chroot = ROLE_NO_CHROOT, .may = MAY_READ | MAY_UNIX,
+	    .prepare = lookup_prepare, .start = lookup_start },
+	{ .role = ROLE_RELAY, .user = USER_SMTPD, .chroot = ROLE_EMPTY, .may = MAY_CONNECT, .many = ROLE_PER_CORE,
+	    .peers = ROLE_BIT(ROLE_RESOLVER), .prepare = relay_prepare, .start = relay_start,
+	    .retire = relay_role_retire },
+	{ .role = ROLE_QUEUE, .user = USER_SMTPQ, .chroot = "queue", .may = MAY_READ | MAY_WRITE | MAY_THREAD,
+	    .many = ROLE_ALONE, .peers = ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_RELAY),
+	    .prepare = queue_prepare, .start = queue_start, .stop = queue_role_stop },
+	{ .role = ROLE_SESSION, .user = USER_SMTPD, .chroot = ROLE_EMPTY, .may = MAY_ACCEPT, .many = ROLE_PER_CORE,
+	    .peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE),
+	    .start = session_start, .stop = session_stop, .retire = session_retire },
+	{ .role = ROLE_CONTROL, .user = USER_SMTPD, .chroot = ROLE_NO_CHROOT, .may = MAY_ACCEPT | MAY_READ,
+	    .peers = ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) |
+	        ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY),
+	    .prepare = control_prepare, .start = control_start, .stop = control_role_stop,
+	    .retire = control_role_retire },
 };
 const unsigned role_table_n = sizeof(role_table) / sizeof(role_table[0]);
 
@@ -289,15 +306,12 @@ const unsigned role_table_n = sizeof(role_table) / sizeof(role_table[0]);
  * unix socket.  Its process has no files (MAY_READ with no path allowed: the folder of the socket is only named).  A program
  * does whatever its account may: the limit is the account, and that no process gets more rights than it was started with.
  */
+#define LOCAL_ROLE .role = ROLE_LOCAL, .user = USER_SMTPD, .chroot = ROLE_NO_CHROOT, .start = local_start
 const struct role_spec role_local_table[] = {
-	[MAILBOX_MAILDIR] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0, local_prepare,
-	    local_start, NULL },
-	[MAILBOX_MBOX] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE, false, 0, local_prepare,
-	    local_start, NULL },
-	[MAILBOX_LMTP] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_CONNECT | MAY_UNIX, false, 0, NULL,
-	    local_start, NULL },
-	[MAILBOX_PIPE] = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, MAY_READ | MAY_WRITE | MAY_EXEC, false, 0,
-	    pipe_prepare, local_start, NULL },
+	[MAILBOX_MAILDIR] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE, .prepare = local_prepare },
+	[MAILBOX_MBOX] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE, .prepare = local_prepare },
+	[MAILBOX_LMTP] = { LOCAL_ROLE, .may = MAY_READ | MAY_CONNECT | MAY_UNIX },
+	[MAILBOX_PIPE] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
 };
 
 /* --- the master --- */
@@ -451,7 +465,7 @@ roles_prepare(const struct conf *c, char **why)
 
 	conf = c;
 	tzset(); /* for the gate's `time`: a confined role reads no time zone */
-	census_init(role_cores());
+	census_init(ROLE_LINKS_MAX);
 	meters_init(&c->gate, role_cores());
 	r = listen_bind(c, why);
 	if (r == 0) {
@@ -460,6 +474,20 @@ roles_prepare(const struct conf *c, char **why)
 	}
 	free(path);
 	return r;
+}
+
+int
+roles_renew(const struct conf *c, char **why)
+{
+	struct peer *queue = peer_find(ROLE_QUEUE, 0);
+
+	if (listen_rebind(c, why) < 0)
+		return -1;
+	meters_init(&c->gate, role_cores());
+	conf = c;
+	if (queue != NULL)
+		queue_send_conf(queue->channel, &c->queue);
+	return 0;
 }
 
 void

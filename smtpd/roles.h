@@ -19,6 +19,8 @@ extern const struct role_spec role_local_table[]; /* by enum mailbox_method */
 /* In the master, before the roles start: what they inherit (listening sockets, shared counters). 0, or -1 with *WHY (caller
  * frees). */
 int roles_prepare(const struct conf *, char **why);
+/* For a new configuration, before role_master_renew; the old one may go when that has come back.  -1: nothing has changed. */
+int roles_renew(const struct conf *, char **why);
 /* Serves the children's requests to the master: local delivery processes, statistics. */
 void roles_serve(const struct conf *);
 /* In each child: closes what it may not hold. */

@@ -282,6 +282,20 @@ session_each(void (*visit)(struct session *))
 		visit(s);
 }
 
+/* Whose text is being read, or on its way to the disk, gets its answer first: a reply in the middle would be taken for it. */
+static bool
+in_text(const struct session *s)
+{
+	return s->state == STATE_DATA || s->chunk != NULL || (s->busy && s->tx != NULL && s->tx->submission != NULL);
+}
+
+static void
+ask_to_leave(struct session *s)
+{
+	reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, s->leaving);
+	session_finish(s, "shutdown");
+}
+
 void
 session_end_all(const char *why)
 {
@@ -291,10 +305,9 @@ session_end_all(const char *why)
 		next = TAILQ_NEXT(s, entry);
 		if (s->state == STATE_CLOSING)
 			continue;
-		/* a reply in the middle of the text would be taken for the answer to it */
-		if (s->state != STATE_DATA && s->chunk == NULL)
-			reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, why);
-		session_finish(s, "shutdown");
+		s->leaving = why;
+		if (!in_text(s))
+			ask_to_leave(s);
 	}
 }
 
@@ -515,6 +528,8 @@ work(struct session *s, const char *new, size_t len)
 		len = s->in.len;
 	}
 	used = p == NULL ? 0 : work_off(s, p, len);
+	if (s->fd >= 0 && s->leaving != NULL && !in_text(s) && s->state != STATE_CLOSING)
+		ask_to_leave(s);
 	s->running = false;
 	if (s->fd < 0)
 		return;

@@ -58,6 +58,7 @@ struct session {
 	bool counted;               /* in the census */
 	bool quit;                  /* the client asked to */
 	const char *why;            /* it is closing */
+	const char *leaving;        /* what 421 tells him when his text has its answer; NULL: he may stay */
 	bool lingering;             /* our last words are out; what comes is thrown away */
 	bool early_data;            /* octets came when none were due */
 	uint64_t deadline_ms;       /* of the timer; 0: none */

@@ -76,7 +76,7 @@ def own(path):
 
 class Genkan:
     def __init__(self, directory, conf="", *, host="mx.example.org", dns=None, listen="", port=None, verbose=False,
-                 env=None, wrapper=(), as_root=False):
+                 env=None, wrapper=(), as_root=False, binary=BUILD / "smtpd"):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.mail = self.dir / "mail"
@@ -84,6 +84,7 @@ class Genkan:
         self.port = port or free_port()
         self.host = host
         self.verbose = verbose
+        self.binary = binary
         self.wrapper = list(wrapper)
         self.ids = {} if as_root else as_user()
         self.process = None
@@ -119,7 +120,7 @@ class Genkan:
     def start(self):
         self.log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         log = open(self.log_path, "ab")
-        command = [*self.wrapper, BUILD / "smtpd", "-d", *(["-v"] if self.verbose else []), "-f", self.conf_path]
+        command = [*self.wrapper, self.binary, "-d", *(["-v"] if self.verbose else []), "-f", self.conf_path]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
                                         cwd=self.dir, **self.ids)
         log.close()

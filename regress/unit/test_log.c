@@ -325,6 +325,37 @@ syslog_restarts(void *arg)
 	return 0;
 }
 
+/* A role that cannot look for it is given the way by one that can. */
+static int
+syslog_is_renewed(void *arg)
+{
+	struct log_conf conf = { .syslog_socket = path };
+	int first, second, way, taken;
+
+	(void)arg;
+	first = listen_syslog();
+	log_init(&conf, "queue");
+	CHECK(!log_is_renewed(&way));
+	close(first);
+	unlink(path);
+	CHECK(!log_is_renewed(&way)); /* it is away */
+	second = listen_syslog();
+	CHECK(log_is_renewed(&way));
+	CHECK(!log_is_renewed(&taken)); /* once */
+	taken = dup(way);
+	log_take(taken);
+	log_info("a.line");
+	CHECK(strcmp(body_of(receive(second, 0), "<22>", "queue"), "info a.line") == 0);
+	return 0;
+}
+
+static void
+test_syslog_is_renewed(void **state)
+{
+	(void)state;
+	run(syslog_is_renewed, NULL);
+}
+
 static void
 test_syslog_restarts(void **state)
 {
@@ -410,6 +441,7 @@ main(void)
 		cmocka_unit_test(test_fatal),
 		cmocka_unit_test(test_syslog),
 		cmocka_unit_test(test_syslog_restarts),
+		cmocka_unit_test(test_syslog_is_renewed),
 		cmocka_unit_test(test_syslog_full),
 		cmocka_unit_test(test_stderr_closed),
 	};

@@ -395,6 +395,7 @@ shares_the_places(void **state)
 
 	(void)state;
 	world.conf.local_most = 1;
+	queue_role_renew(&world.conf);
 	for (i = 0; i < 10; i++) {
 		struct envelope *env =
 		    new_envelope(SENDER, i % 2 ? "box1@here.test" : "cot1@here.test", 0);
@@ -407,6 +408,7 @@ shares_the_places(void **state)
 	for (i = 0; i < LOCALS; i++)
 		assert_true(i == 0 || world.locals[i].channel == NULL);
 	world.conf.local_most = 2;
+	queue_role_renew(&world.conf);
 }
 
 static void

@@ -154,17 +154,31 @@ stop_queue(void)
 		role_exit(0);
 }
 
+/* One that leaves at once, and one whose guests stay. */
+static void
+retire_resolver(void)
+{
+	say("retires", NULL);
+	role_exit(0);
+}
+
+static void
+retire_session(void)
+{
+	say("retires", NULL);
+}
+
 static const struct role_spec toys[] = {
-	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, 0, false, 0, prepare, start_resolver, NULL },
-	{ ROLE_QUEUE, USER_SMTPQ, "queue", 0, false, ROLE_BIT(ROLE_RESOLVER), prepare, start_queue, stop_queue },
-	{ ROLE_SESSION, USER_SMTPD, ROLE_NO_CHROOT, 0, true, ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RESOLVER), prepare,
-	    start_session, NULL },
+	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, 0, ROLE_ONE, 0, prepare, start_resolver, NULL, retire_resolver },
+	{ ROLE_QUEUE, USER_SMTPQ, "queue", 0, ROLE_ALONE, ROLE_BIT(ROLE_RESOLVER), prepare, start_queue, stop_queue, NULL },
+	{ ROLE_SESSION, USER_SMTPD, ROLE_NO_CHROOT, 0, ROLE_PER_CORE, ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RESOLVER), prepare,
+	    start_session, NULL, retire_session },
 };
 static const struct role_spec dying[] = {
-	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, 0, false, 0, prepare, start_dying, NULL },
+	{ ROLE_RESOLVER, USER_SMTPD, ROLE_EMPTY, 0, ROLE_ONE, 0, prepare, start_dying, NULL, NULL },
 };
-static const struct role_spec local = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, 0, false, 0, prepare, start_local,
-	NULL };
+static const struct role_spec local = { ROLE_LOCAL, USER_SMTPD, ROLE_NO_CHROOT, 0, ROLE_ONE, 0, prepare, start_local,
+	NULL, NULL };
 
 static void
 forked(const struct role_spec *spec)
@@ -358,6 +372,70 @@ case_killed(void *arg)
 	/* the others went on */
 	CHECK(found(ROLE_QUEUE).starts == 1 && found(ROLE_SESSION).starts == 1);
 	CHECK(find_line("queue/0 down session/0") == NULL);
+	end_master();
+	return 0;
+}
+
+/* The number of one process of ROLE, of the GENERATIONth made. */
+static void
+await_numbered(const char *before, enum role role, unsigned instance, const char *after)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s%s/%u%s", before, role_name(role), instance, after);
+	await(line);
+}
+
+/* New ones are there before the old hear of it; who stays keeps his number, and whose place is free gives his away; the
+ * queue is alone and goes on. */
+static int
+case_renewed(void *arg)
+{
+	unsigned cores = role_cores(), i;
+	char *why = NULL;
+	pid_t queue;
+
+	(void)arg;
+	become_master();
+	await_all_up();
+	queue = found(ROLE_QUEUE).pid;
+	CHECK(role_master_renew(UINT32_MAX, &why) == 0);
+	await_each_session("", " retires");
+	await("resolver/0 retires");
+	await("queue/0 up resolver/1");
+	await("queue/0 down resolver/0");
+	for (i = 0; i < cores; i++) {
+		await_numbered("queue/0 up ", ROLE_SESSION, cores + i, "");
+		await_numbered("", ROLE_SESSION, cores + i, " up resolver/1");
+	}
+	await_each_session("", " up resolver/1"); /* the old ones have the new resolver too */
+	CHECK(find_line("queue/0 down session/0") == NULL);
+	CHECK(role_master_renew(ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_QUEUE), &why) == 0);
+	await("resolver/1 retires");
+	await("queue/0 up resolver/0");
+	CHECK(found(ROLE_QUEUE).pid == queue && found(ROLE_QUEUE).starts == 1);
+	end_master();
+	return 0;
+}
+
+/* Those of earlier configurations stay on and on: no place is left, they are asked to go, and then there is. */
+static int
+case_renewed_often(void *arg)
+{
+	unsigned times = 0;
+	char *why = NULL;
+
+	(void)arg;
+	become_master();
+	await_all_up();
+	while (role_master_renew(ROLE_BIT(ROLE_SESSION), &why) == 0)
+		CHECK(++times < 1000);
+	CHECK(times > 0 && strstr(why, "try again") != NULL);
+	free(why);
+	while (role_master_renew(ROLE_BIT(ROLE_SESSION), &why) < 0) {
+		free(why);
+		event_base_loop(peer_base(), EVLOOP_ONCE);
+	}
 	end_master();
 	return 0;
 }
@@ -737,6 +815,8 @@ CASE(thrown_out)
 CASE(lost)
 CASE(spawn)
 CASE(no_descriptors)
+CASE(renewed)
+CASE(renewed_often)
 
 static void
 test_backoff(void **state)
@@ -838,6 +918,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_no_account),
 		cmocka_unit_test(test_connected),
 		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_renewed_often),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_sigterm),
 		cmocka_unit_test(test_order),

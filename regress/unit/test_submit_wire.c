@@ -77,6 +77,36 @@ message_round_trip(void **state)
 	}
 }
 
+static void
+conf_round_trip(void **state)
+{
+	const struct queue_conf conf = { .dir = "/", .host = "mx.example.org", .retry_first = 1, .retry_most = 2,
+		.lifetime = 3, .notice_lifetime = 4, .delay_notice = 5, .destination_most = 6, .local_most = 7 };
+	struct queue_conf read = { 0 };
+	struct buf b = { 0 };
+	struct cursor c;
+	size_t len;
+
+	(void)state;
+	submit_add_conf(&b, &conf);
+	for (len = 0; len < b.len; len++) {
+		c = cursor_init(b.data, len);
+		assert_false(submit_read_conf(&c, &read));
+	}
+	c = cursor_init(b.data, b.len);
+	assert_true(submit_read_conf(&c, &read));
+	assert_null(read.dir);
+	assert_string_equal(read.host, conf.host);
+	assert_int_equal(read.retry_first, 1);
+	assert_int_equal(read.retry_most, 2);
+	assert_int_equal(read.lifetime, 3);
+	assert_int_equal(read.notice_lifetime, 4);
+	assert_int_equal(read.delay_notice, 5);
+	assert_int_equal(read.destination_most, 6);
+	assert_int_equal(read.local_most, 7);
+	buf_free(&b);
+}
+
 /* Cut anywhere, or followed by anything, it is no message; nothing leaks (the sanitizer looks). */
 static void
 message_damaged(void **state)
@@ -184,6 +214,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(message_round_trip),
+		cmocka_unit_test(conf_round_trip),
 		cmocka_unit_test(message_damaged),
 		cmocka_unit_test(message_refused),
 		cmocka_unit_test(answers),

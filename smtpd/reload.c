@@ -1,0 +1,177 @@
+/*
+ * Changing the configuration of a running server (reload.h), and what the master watches for that has changed outside of
+ * it: the system's name servers and its log.
+ *
+ * Called in the master: by SIGHUP, by `smtpctl reload`, by a timer.  A file that does not parse, an address that cannot be
+ * bound, a spool that has moved: each leaves everything as it was.  What must never happen is a listening socket closed that
+ * the new configuration still names, because then a caller would be refused.
+ */
+#include <sys/stat.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "conf/conf.h"
+#include "lib/buf.h"
+#include "lib/ctl.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/role_master.h"
+#include "smtpd/reload.h"
+#include "smtpd/roles.h"
+
+#define WATCH_SECONDS 5
+#define RESOLV_CONF "/etc/resolv.conf"
+
+static struct {
+	struct role_master *master;
+	struct conf *conf;
+	struct timespec resolv_conf; /* when it was last changed */
+} here;
+
+/* What only a start can change, or NULL. */
+static char *
+cannot_change(const struct conf *new)
+{
+	if (strcmp(new->spool, here.conf->spool) != 0)
+		return xasprintf("%s: the spool is %s now and would be %s: end the server, move the folder, and start it again",
+		    new->path, here.conf->spool, new->spool);
+	return NULL;
+}
+
+/* The roles that are forked from now on serve NEW. */
+static int
+put_in_force(struct conf *new, char **why)
+{
+	struct conf *old = here.conf;
+
+	*why = cannot_change(new);
+	if (*why != NULL || roles_renew(new, why) < 0)
+		return -1;
+	here.conf = new;
+	here.master->conf = new;
+	here.master->spool = new->spool;
+	if (role_master_renew(UINT32_MAX, why) == 0) {
+		conf_free(old);
+		return 0;
+	}
+	/* what was bound for NEW is bound for OLD: this cannot fail, but for an address that went meanwhile */
+	here.conf = old;
+	here.master->conf = old;
+	here.master->spool = old->spool;
+	(void)roles_renew(old, &(char *){ NULL });
+	return -1;
+}
+
+int
+reload(char **why, char **warnings)
+{
+	struct buf errors = { 0 }, warned = { 0 };
+	struct conf *new = conf_load(here.conf->path, &errors, &warned);
+	int r = -1;
+
+	*why = new == NULL ? buf_take(&errors) : NULL;
+	*warnings = buf_take(&warned);
+	buf_free(&errors);
+	if (new != NULL)
+		r = put_in_force(new, why);
+	if (r == 0) {
+		log_notice("reload.done", F_STR("configuration", here.conf->path));
+		return 0;
+	}
+	log_error("reload.refused", F_STR("why", *why), F_STR("effect", "the configuration before it stays in force"));
+	conf_free(new);
+	return -1;
+}
+
+static void
+on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	char *why, *warnings;
+
+	(void)sig;
+	(void)what;
+	(void)arg;
+	(void)reload(&why, &warnings);
+	free(why);
+	free(warnings);
+}
+
+static void
+on_request(struct ctl *c, unsigned n, const char *const *words)
+{
+	char *why, *warnings;
+
+	(void)n;
+	(void)words;
+	if (reload(&why, &warnings) == 0) {
+		ctl_text(c, warnings, strlen(warnings));
+		ctl_end(c, 0, "");
+	} else {
+		ctl_end(c, 1, why);
+	}
+	free(why);
+	free(warnings);
+}
+
+/* --- what changes around us --- */
+
+static struct timespec
+changed_at(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_mtim : (struct timespec){ 0, 0 };
+}
+
+/* A resolver that serves other servers; the cache of the old one goes with it. */
+static void
+watch_resolv_conf(void)
+{
+	struct timespec now = changed_at(RESOLV_CONF);
+	char *why = NULL;
+
+	if (here.conf->dns.servers_n > 0 ||
+	    (now.tv_sec == here.resolv_conf.tv_sec && now.tv_nsec == here.resolv_conf.tv_nsec))
+		return;
+	if (role_master_renew(ROLE_BIT(ROLE_RESOLVER), &why) < 0) {
+		free(why); /* told when it was a reload; tried again soon */
+		return;
+	}
+	here.resolv_conf = now;
+	log_notice("reload.resolver", F_STR("why", RESOLV_CONF " has changed"));
+}
+
+/* Confined roles cannot look for it themselves. */
+static void
+watch_log(void)
+{
+	int fd;
+
+	if (log_is_renewed(&fd))
+		role_master_log(fd);
+}
+
+static void
+on_watch(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	watch_resolv_conf();
+	watch_log();
+}
+
+void
+reload_init(struct role_master *master, struct conf *conf)
+{
+	here.master = master;
+	here.conf = conf;
+	here.resolv_conf = changed_at(RESOLV_CONF);
+	event_add(evsignal_new(peer_base(), SIGHUP, on_hangup, NULL), NULL);
+	event_add(event_new(peer_base(), -1, EV_PERSIST, on_watch, NULL), &(struct timeval){ WATCH_SECONDS, 0 });
+	ctl_register("reload", on_request);
+}
