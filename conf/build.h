@@ -172,6 +172,7 @@ void build_greylist_time(
 void build_greylist_text(struct build *, struct place, struct rule *, char *text);
 /* Both, once in a rule. */
 void build_greylist_by(struct build *, struct place, struct rule *, enum grey_by);
+uint32_t build_rescue(struct build *, struct place, uint64_t seconds);
 void build_greylist_trust(struct build *, struct place, struct rule *, uint64_t triplets);
 struct condition *build_operator(
     struct build *, int op, struct condition *left, struct condition *right);

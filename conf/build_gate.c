@@ -135,6 +135,14 @@ build_greylist_text(struct build *build, struct place place, struct rule *rule, 
 	rule->text = text;
 }
 
+uint32_t
+build_rescue(struct build *build, struct place place, uint64_t seconds)
+{
+	if (seconds == 0)
+		complain(&build->errors, place, "a rescue of 0s is none; leave it out");
+	return (uint32_t)seconds;
+}
+
 /* "by triplet" is what holds without it, so nothing but another key shows that it was given. */
 void
 build_greylist_by(struct build *build, struct place place, struct rule *rule, enum grey_by by)

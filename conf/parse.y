@@ -64,7 +64,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
 %token REQUIRED VERIFY LOGIN
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
-%token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER TRIPLET THE_NETWORK ADDRESS AT WHEN
+%token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER RESCUE TRIPLET THE_NETWORK ADDRESS AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
 %token NOT AND OR IN PER
 %token CLIENT DAYTIME RDNS S25R OWN_ADDRESS DNSBL DNSWL RATE CONNECTIONS TRAPPED EARLY_TALKER
@@ -77,7 +77,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <choice> action_with_text action_with_time mailbox_method phase
 %type <choice> dnsbl at_least fact_in fact_alone auth rdns_result auth_result s25r_rule
 %type <choice> helo_kind sender_domain
-%type <number> per
+%type <number> per rescue
 %type <choice> grey_by
 %type <flag> json observe else from_network
 %type <strings> arguments
@@ -375,6 +375,8 @@ action:
 |	MARK name STRING
 		{ $$ = (struct rule){ .action = ACTION_MARK, .name = $2, .text = $3 }; }
 |	greylist
+|	TEMPFAIL rescue text
+		{ $$ = (struct rule){ .action = ACTION_TEMPFAIL, .rescue = $2, .text = $3 }; }
 |	action_with_text text			{ $$ = (struct rule){ .action = $1, .text = $2 }; }
 ;
 
@@ -389,9 +391,13 @@ action_with_time:
 ;
 
 action_with_text:
-	TEMPFAIL				{ $$ = ACTION_TEMPFAIL; }
-|	REJECT					{ $$ = ACTION_REJECT; }
+	REJECT					{ $$ = ACTION_REJECT; }
 |	DROP					{ $$ = ACTION_DROP; }
+;
+
+rescue:
+	%empty					{ $$ = 0; }
+|	RESCUE TIME				{ $$ = build_rescue(build, @2, $2); }
 ;
 
 greylist:

@@ -351,6 +351,15 @@ check_fields(const struct rule *rule)
 	return why;
 }
 
+/* Who comes back is known by the mail that he brings. */
+static char *
+check_rescue(const struct rule *rule)
+{
+	if (rule->rescue == 0 || rule->at == PHASE_RCPT)
+		return NULL;
+	return complaint(rule->place, "\"rescue\" goes by sender and recipient; it can only stand at rcpt");
+}
+
 /* What applies beside a verdict is told by bits (struct gate_result). */
 static char *
 check_number(const struct rule *rule)
@@ -366,7 +375,8 @@ char *
 rule_check(struct rule *rule)
 {
 	static char *(*const checks[])(const struct rule *) = { check_phase, check_tests,
-		check_seconds, check_greylist, check_header_name, check_text, check_fields, check_number };
+		check_seconds, check_greylist, check_header_name, check_text, check_fields, check_rescue,
+		check_number };
 	char *why = NULL;
 	size_t i;
 

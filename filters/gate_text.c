@@ -310,6 +310,7 @@ rule_print(struct buf *out, const struct rule *rule)
 	if (rule->else_greylist)
 		buf_adds(out, " else greylist");
 	print_greylist(out, rule);
+	print_time(out, " rescue ", rule->rescue);
 	print_string(out, rule->name);
 	print_string(out, rule->text);
 	if (rule->action != ACTION_PAUSE)

@@ -58,11 +58,14 @@ grey_ask_make(struct grey_ask *ask, const struct rule *rule, const struct facts 
 		.lifetime = or_default(rule->lifetime, GREYLIST_LIFETIME),
 		.trust_after = trust_after(rule),
 		.client_only = rule->by == GREY_BY_CLIENT,
+		.narrow = rule->by == GREY_BY_ADDRESS || rule->by == GREY_BY_CLIENT,
+		.tempfail = rule->action == ACTION_TEMPFAIL,
+		.rescue = rule->rescue,
+		.client = f->client,
+		.name = f->name,
+		.helo = f->helo,
 		.rule = (uint16_t)rule->number,
 		.line = (uint16_t)rule->place.line };
-	/* A key that is narrower than a network must not be widened by what a network has done. */
-	if (rule->by == GREY_BY_TRIPLET || rule->by == GREY_BY_NETWORK)
-		ask->question.client = f->client;
 }
 
 void

@@ -1,5 +1,5 @@
 /*
- * What a greylist rule asks the ledger about one recipient: whom it takes for the same caller, and
+ * What a greylist or tempfail rule asks the ledger about one recipient: whom it takes for the same caller, and
  * the rule's times with the defaults filled in.  The session asks with it, and so do smtpctl's
  * explain, simulate and replay, so that all of them mean the same caller.
  */

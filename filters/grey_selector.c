@@ -14,7 +14,7 @@
 #include "lib/mem.h"
 
 static const char *const states[] = { "waiting", "ready", "passed", "expired", "trusted", "known",
-	"allowed", "denied", "caller", "trapped", "left", "correspondent" };
+	"allowed", "denied", "caller", "trapped", "left", "correspondent", "refused", "proposed", "rescued" };
 
 static bool
 parse_state(const char *value, struct grey_selector *sel, char **why)
@@ -30,7 +30,7 @@ parse_state(const char *value, struct grey_selector *sel, char **why)
 	}
 	*why = xasprintf("state=%s: no such state; there are waiting, ready, passed, expired, "
 			 "trusted, known, allowed, "
-			 "denied, caller, trapped, correspondent",
+			 "denied, refused, proposed, rescued, caller, trapped, left, correspondent",
 	    value);
 	return false;
 }
@@ -176,9 +176,13 @@ static bool
 client_matches(const struct grey_selector *sel, const struct ledger_item *item)
 {
 	struct ipnet net;
+	unsigned i;
 
 	if (item->type == ITEM_PASSED || item->type == ITEM_TRAP || item->type == ITEM_LEFT)
 		return ipnet_contains(&sel->client, &item->client);
+	for (i = 0; item->type == ITEM_TRIES && i < item->tries.n; i++)
+		if (ipnet_contains(&sel->client, &item->tries.made[i].client))
+			return true;
 	if (item->identity == NULL || strncmp(item->identity, "net:", 4) != 0 ||
 	    !ipnet_parse(item->identity + 4, &net))
 		return false;

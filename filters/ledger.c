@@ -15,6 +15,7 @@
 
 #include "filters/ledger_purge.h"
 #include "filters/ledger_role.h"
+#include "filters/ledger_tries.h"
 #include "filters/ledger_wire.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -160,13 +161,22 @@ ask_correspondent(struct peer *peer, struct message *m)
 static bool
 told_passed(struct peer *peer, struct message *m)
 {
+	uint16_t rule, line;
+	uint32_t seconds;
 	struct ip ip;
 
 	(void)peer;
 	ledger_decode_ip(&m->body, &ip);
+	rule = cursor_u16(&m->body);
+	line = cursor_u16(&m->body);
+	seconds = cursor_u32(&m->body);
 	if (!cursor_done(&m->body) || ip.family == 0)
 		return false;
 	ledger_caller_has_passed(&ledger, &ip, clock_now());
+	if (rule == 0)
+		return true;
+	ledger_count_pause(ledger.count, ledger.store, rule, line, seconds, clock_now());
+	flush_soon();
 	return true;
 }
 
@@ -228,6 +238,19 @@ told_wrote(struct peer *peer, struct message *m)
 }
 
 static bool
+told_hung_up(struct peer *peer, struct message *m)
+{
+	struct grey_question q;
+
+	(void)peer;
+	ledger_decode_question(&m->body, &q);
+	if (!cursor_done(&m->body))
+		return false;
+	ledger_tries_hung_up(&ledger, &q, clock_now());
+	return true;
+}
+
+static bool
 on_message(struct peer *peer, struct message *m)
 {
 	static const struct {
@@ -243,6 +266,7 @@ on_message(struct peer *peer, struct message *m)
 		{ LEDGER_TELL_LEFT, told_left, true },
 		{ LEDGER_TELL_EVENT, told_event, true },
 		{ LEDGER_TELL_WROTE, told_wrote, true },
+		{ LEDGER_TELL_HUNG_UP, told_hung_up, true },
 	};
 	size_t i;
 

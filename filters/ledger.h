@@ -28,8 +28,9 @@ struct ledger_caller {
 };
 struct ledger_request *ledger_ask_caller(const struct ip *, const char *name,
     void (*)(const struct ledger_caller *, void *), void *arg);
-/* A caller sat through its pause (or tarpit) in order; remembered for a day. */
-void ledger_caller_passed(const struct ip *);
+/* A caller sat through its pause (or tarpit) in order; remembered for a day.  RULE, LINE and SECONDS are those of a pause, for the
+ * report; 0 when the caller is told of by an event besides. */
+void ledger_caller_passed(const struct ip *, uint16_t rule, uint16_t line, uint32_t seconds);
 void ledger_trap(const struct ip *, uint32_t seconds);
 /* A caller hung up in a `tarpit ... else greylist`; remembered for as long as the greylist's window. */
 void ledger_caller_left(const struct ip *);
@@ -40,7 +41,7 @@ enum grey_state {
 	GREY_NEW,     /* never seen: wait */
 	GREY_EARLY,   /* seen, came back too soon: wait */
 	GREY_PASS,    /* waited, now or before */
-	GREY_TRUSTED, /* the identity has passed often enough, or the operator allowed it */
+	GREY_TRUSTED, /* the identity has passed often enough, was rescued, or the operator allowed it */
 	GREY_DENIED   /* by the operator */
 };
 struct grey_question {
@@ -52,17 +53,23 @@ struct grey_question {
 	uint16_t rule, line;   /* of the greylist rule that asks: the report counts by it */
 	bool observe;          /* look, remember nothing */
 	bool client_only;      /* the identity is the whole key: sender and recipient are for the operator's word */
-	struct ip client;      /* what is not known under the identity may be under his address or network; family 0: no */
+	bool narrow;           /* what his address or network is known for counts only under the identity itself */
+	bool tempfail;         /* nobody passes by waiting: only the operator's word lets in, or RESCUE */
+	uint32_t rescue;       /* tempfail: seconds to let in who came back as a mail server does; 0: the operator is asked */
+	struct ip client;      /* who calls now, with his verified name and what he calls himself, or NULL */
+	const char *name, *helo;
 };
 struct grey_answer {
 	enum grey_state state;
 	uint32_t left;   /* NEW, EARLY: seconds until it will pass */
-	uint32_t waited; /* PASS for the first time: seconds since the first try; else 0 */
+	uint32_t waited; /* let in for the first time: seconds since the first try; else 0 */
 	bool first_pass; /* this is the first time that the triplet passes */
 	int64_t first;   /* when the triplet was first seen */
 };
 struct ledger_request *ledger_ask_grey(const struct grey_question *, void (*)(const struct grey_answer *, void *), void *arg);
 const char *grey_state_name(enum grey_state);
+/* The caller hung up while a tarpit kept him from the answer to this recipient. */
+void ledger_hung_up(const struct grey_question *);
 
 /* --- what happened, for reports: one for each decision of the gate --- */
 struct gate_event {
@@ -71,11 +78,13 @@ struct gate_event {
 	struct ip client;
 	const char *name;  /* verified, or NULL */
 	const char *helo, *sender, *recipient; /* as far as known; or NULL */
+	const char *identity; /* identity_of(), as far as known; or NULL */
 	uint16_t rule;     /* number; 0: no rule spoke: let in */
 	uint16_t line;
 	enum action action; /* of the rule; ACTION_COUNT: let in */
 	enum phase phase;
 	bool observe;
+	bool left;         /* pause, tarpit: the caller hung up in it */
 	uint32_t waited;   /* let in: how long the greylist had held it; pause, tarpit: seconds */
 	const char *evidence; /* "rdns=mismatch s25r=1 ..." */
 };

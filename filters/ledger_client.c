@@ -225,7 +225,7 @@ tell(uint16_t type, struct buf **b)
 }
 
 void
-ledger_caller_passed(const struct ip *ip)
+ledger_caller_passed(const struct ip *ip, uint16_t rule, uint16_t line, uint32_t seconds)
 {
 	struct channel *ch;
 	struct buf *b;
@@ -234,6 +234,9 @@ ledger_caller_passed(const struct ip *ip)
 	if (ch == NULL)
 		return;
 	ledger_encode_ip(b, ip);
+	buf_add_u16(b, rule);
+	buf_add_u16(b, line);
+	buf_add_u32(b, seconds);
 	channel_end(ch, -1);
 }
 
@@ -247,6 +250,19 @@ ledger_caller_left(const struct ip *ip)
 	if (ch == NULL)
 		return;
 	ledger_encode_ip(b, ip);
+	channel_end(ch, -1);
+}
+
+void
+ledger_hung_up(const struct grey_question *q)
+{
+	struct channel *ch;
+	struct buf *b;
+
+	ch = tell(LEDGER_TELL_HUNG_UP, &b);
+	if (ch == NULL)
+		return;
+	ledger_encode_question(b, q);
 	channel_end(ch, -1);
 }
 

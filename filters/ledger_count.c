@@ -164,8 +164,27 @@ ledger_count_event(struct ledger_count *lc, struct ledger_store *s, const struct
 	c->sessions += new_session(lc, e->session, &key);
 	c->recipients += e->recipient != NULL;
 	c->seconds += e->waited;
+	if (!e->observe && (e->action == ACTION_PAUSE || e->action == ACTION_TARPIT)) {
+		c->left += e->left;
+		c->stayed += !e->left;
+	}
 	if (e->action == ACTION_COUNT && e->waited > 0)
 		count_wait(lc, s, e->time, e->waited);
+}
+
+void
+ledger_count_pause(struct ledger_count *lc, struct ledger_store *s, uint16_t rule, uint16_t line,
+    uint32_t seconds, int64_t now)
+{
+	struct report_key key = {
+		.hour = report_hour(now), .rule = rule, .line = line, .action = ACTION_PAUSE
+	};
+	struct report_counts *c;
+
+	c = counts_of(lc, s, &key);
+	c->sessions++;
+	c->stayed++;
+	c->seconds += seconds;
 }
 
 void
@@ -175,7 +194,7 @@ ledger_count_held(
 	struct report_key key = { .hour = report_hour(now),
 		.rule = q->rule,
 		.line = q->line,
-		.action = ACTION_GREYLIST };
+		.action = q->tempfail ? ACTION_TEMPFAIL : ACTION_GREYLIST };
 	struct report_counts *c;
 
 	c = counts_of(lc, s, &key);
@@ -186,12 +205,12 @@ ledger_count_held(
 }
 
 void
-ledger_count_returned(struct ledger_count *lc, struct ledger_store *s, const struct grey_record *r)
+ledger_count_returned(struct ledger_count *lc, struct ledger_store *s, enum action action,
+    uint16_t rule, uint16_t line, int64_t first)
 {
-	struct report_key key = { .hour = report_hour(r->first),
-		.rule = r->rule,
-		.line = r->line,
-		.action = ACTION_GREYLIST };
+	struct report_key key = {
+		.hour = report_hour(first), .rule = rule, .line = line, .action = (uint8_t)action
+	};
 
 	counts_of(lc, s, &key)->returned++;
 	lc->totals.returned++;

@@ -14,6 +14,7 @@
 #include "filters/ledger_gate_ctl.h"
 #include "filters/ledger_import.h"
 #include "filters/ledger_role.h"
+#include "filters/ledger_tries.h"
 #include "filters/ledger_walk.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -57,6 +58,7 @@ static const struct stage {
 	enum ledger_item_type type;
 } stages[] = {
 	{ TABLE_OPERATOR, ITEM_OPERATOR },
+	{ TABLE_TRIES, ITEM_TRIES },
 	{ TABLE_GREY, ITEM_IDENTITY },
 	{ TABLE_GREY, ITEM_TRIPLET },
 	{ TABLE_CALLER, ITEM_PASSED },
@@ -86,6 +88,21 @@ job_end(struct job *job, int status, const char *why)
 	free(job);
 }
 
+/* A proposal that the operator has answered is none any more; and what the greylist has in its own records, or was let in,
+ * is told when it is asked for. */
+static bool
+tries_are_meant(const struct job *job, const struct ledger_item *item)
+{
+	const char *state = ledger_item_state(item, job->now);
+
+	if (strcmp(job->verb->name, "list") != 0)
+		return true;
+	if (strcmp(state, "proposed") == 0)
+		return ledger_tries_are_open(ledger, item, job->now);
+	return job->sel.state != NULL ||
+	       (strcmp(state, "refused") == 0 && item->tries.action != ACTION_GREYLIST);
+}
+
 static enum kv_step
 job_visit(const struct ledger_item *item, void *arg)
 {
@@ -99,6 +116,8 @@ job_visit(const struct ledger_item *item, void *arg)
 	if (identity != NULL && item->identity != NULL && strcmp(item->identity, identity) != 0)
 		return KV_STOP;
 	if (!grey_selector_matches(&job->sel, item, job->now))
+		return KV_NEXT;
+	if (item->type == ITEM_TRIES && !tries_are_meant(job, item))
 		return KV_NEXT;
 	step = job->verb->visit(job, item);
 	job->enough = job->enough || (job->sel.limit != 0 && job->n >= job->sel.limit);
@@ -134,8 +153,8 @@ job_step(struct job *job)
 		return;
 	}
 	w.table = stages[job->stage].table;
-	if (identity != NULL && stages[job->stage].type == ITEM_TRIPLET)
-		ledger_key_triplets_of(&w.from, identity);
+	if (identity != NULL && (stages[job->stage].type == ITEM_TRIPLET || stages[job->stage].type == ITEM_TRIES))
+		ledger_key_triplets_of(&w.from, stages[job->stage].type, identity);
 	else if (identity != NULL && stages[job->stage].type == ITEM_IDENTITY)
 		ledger_key_identity(&w.from, identity);
 	else

@@ -10,6 +10,7 @@
 
 #include "filters/identity.h"
 #include "filters/ledger_role.h"
+#include "filters/ledger_tries.h"
 #include "lib/buf.h"
 #include "lib/log.h"
 
@@ -43,7 +44,7 @@ elsewhere(const struct grey_question *q, char *names[2])
 {
 	unsigned i, n = 0;
 
-	if (q->client.family == 0 || q->client_only)
+	if (q->client.family == 0 || q->narrow)
 		return 0;
 	names[n++] = identity_of(&q->client, NULL, NULL);
 	names[n++] = identity_of_address(&q->client);
@@ -128,9 +129,33 @@ decide_triplet(struct ledger *l, const struct grey_question *q, struct grey_iden
 	if (a->state == GREY_NEW)
 		ledger_count_held(l->count, l->store, q, now);
 	if (a->first_pass && r.count > 1) {
-		ledger_count_returned(l->count, l->store, &r);
+		ledger_count_returned(l->count, l->store, ACTION_GREYLIST, r.rule, r.line, r.first);
 		credit_identity(l, q, id, now);
 	}
+	if (a->state == GREY_EARLY || (a->first_pass && r.count > 1))
+		ledger_tries_came_back(l, q, r.first, now, a->first_pass);
+}
+
+enum operator_word
+ledger_operator_word(const struct ledger *l, const struct grey_question *q, int64_t now)
+{
+	enum operator_word word;
+
+	word = operator_on_mail(l->operators, q->identity, q->sender, q->recipient, now);
+	if (word == OPERATOR_SILENT && q->client.family != 0)
+		word = operator_on_caller(l->operators, &q->client, q->name, now);
+	return word;
+}
+
+/* The operator lets in whom a rule would put off; or a rule does, that rescued him. */
+static void
+let_in(struct ledger *l, const struct grey_question *q, int64_t now, struct grey_answer *a)
+{
+	a->state = GREY_TRUSTED;
+	if (q->observe)
+		return;
+	ledger_tries_let_in(l, q, now, a);
+	ledger_tries_renew(l, q, now);
 }
 
 void
@@ -139,15 +164,19 @@ ledger_decide(struct ledger *l, const struct grey_question *q, int64_t now, stru
 	struct grey_identity id;
 
 	memset(a, 0, sizeof(*a));
-	switch (operator_on_mail(l->operators, q->identity, q->sender, q->recipient, now)) {
+	switch (ledger_operator_word(l, q, now)) {
 	case OPERATOR_ALLOW:
-		a->state = GREY_TRUSTED;
+		let_in(l, q, now, a);
 		return;
 	case OPERATOR_DENY:
 		a->state = GREY_DENIED;
 		return;
 	case OPERATOR_SILENT:
 		break;
+	}
+	if (q->tempfail) {
+		ledger_tries_refused(l, q, now, a);
+		return;
 	}
 	if (ledger_get_identity(l->store, q->identity, &id) == -1) {
 		a->state = GREY_UNKNOWN;
@@ -176,12 +205,34 @@ ledger_caller_has_passed(struct ledger *l, const struct ip *client, int64_t now)
 		(void)ledger_put_caller(l->store, ITEM_LEFT, client, now - 1);
 }
 
+/* A message got in.  What greylist and tempfail had put off they have counted themselves; a tarpit is not asked. */
+static void
+note_let_in(struct ledger *l, const struct gate_event *e)
+{
+	struct grey_question q = { .identity = e->identity,
+		.recipient = e->recipient,
+		.client = e->client,
+		.name = e->name,
+		.helo = e->helo };
+	struct grey_answer a = { .waited = 0 };
+	char *sender;
+
+	if (e->identity == NULL || e->sender == NULL || e->recipient == NULL)
+		return;
+	sender = identity_sender(e->sender);
+	q.sender = sender;
+	ledger_tries_let_in(l, &q, e->time, &a);
+	free(sender);
+}
+
 void
 ledger_take_event(struct ledger *l, const struct gate_event *e)
 {
 	l->changed = true;
 	ledger_count_event(l->count, l->store, e);
 	(void)ledger_put_event(l->store, e);
+	if (e->action == ACTION_COUNT)
+		note_let_in(l, e);
 	/* Who came back and was let in need not sit through the next pause either. */
 	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
 		ledger_caller_has_passed(l, &e->client, e->time);

@@ -4,10 +4,12 @@
  * smtpctl's requests call it for each record that they answer.  Nothing can fail.  A time that no
  * calendar has is left out.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "filters/ledger_fields.h"
+#include "lib/buf.h"
 #include "lib/ctl.h"
 #include "lib/id.h"
 
@@ -20,6 +22,10 @@ struct record {
 	unsigned n;
 	struct ledger_time_text times[TIMES_MAX];
 	unsigned times_n;
+};
+
+struct record_texts {
+	struct buf whom, evidence;
 };
 
 struct ledger_time_text
@@ -86,10 +92,43 @@ add_triplet(struct record *r, const struct ledger_item *item, int64_t now, bool 
 	add(r, F_U64("delay", t->delay));
 }
 
+/* What an operator would type, and what he would look at first. */
+static void
+add_tries(struct record *r, const struct ledger_item *item, struct record_texts *texts)
+{
+	const struct tries *t = &item->tries;
+	enum operator_kind kind;
+	char *whom;
+
+	add(r, F_STR("identity", item->identity));
+	add(r, F_STR("from", item->sender));
+	add(r, F_STR("to", item->recipient));
+	add(r, F_U64("tries", t->total));
+	add_time(r, "first", "first_text", t->made[0].time);
+	if (t->let_in != 0)
+		add_time(r, "let_in", "let_in_text", t->let_in);
+	else
+		add_time(r, "last", "last_text", t->last);
+	add(r, F_U64("waited", tries_waited(t)));
+	add(r, F_STR("action", action_name((enum action)t->action)));
+	add(r, F_U64("rule", t->rule));
+	add(r, F_U64("line", t->line));
+	if (t->proposed && t->let_in == 0) {
+		whom = tries_whom(t, item->identity, &kind);
+		buf_addf(&texts->whom, "%s=%s", operator_kind_name(kind), whom);
+		free(whom);
+		add(r, F_STR("allow", buf_str(&texts->whom)));
+	}
+	tries_print(&texts->evidence, t);
+	add(r, F_STR("evidence", buf_str(&texts->evidence)));
+}
+
 static void
 add_operator(struct record *r, const struct operator_entry *e)
 {
 	add(r, F_STR(operator_kind_name(e->kind), e->text));
+	if (e->rescued)
+		add(r, F_BOOL("rescued", true));
 	if (*e->note != '\0')
 		add(r, F_STR("note", e->note));
 	add_time(r, "expires", "expires_text", e->expires);
@@ -101,6 +140,7 @@ void
 ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now, bool detailed)
 {
 	struct record r = { .n = 0 };
+	struct record_texts texts = { .whom = { 0 } };
 	struct ip_text client;
 
 	add(&r, F_STR("state", ledger_item_state(item, now)));
@@ -126,6 +166,9 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 		add(&r, F_STR("client", client.s));
 		add_time(&r, "expires", "expires_text", item->until);
 		break;
+	case ITEM_TRIES:
+		add_tries(&r, item, &texts);
+		break;
 	case ITEM_CORRESPONDENT:
 		add(&r, F_STR("from", item->theirs));
 		add(&r, F_STR("to", item->ours));
@@ -135,6 +178,8 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 		break;
 	}
 	send_record(ctl, &r);
+	buf_free(&texts.whom);
+	buf_free(&texts.evidence);
 }
 
 void
@@ -151,10 +196,13 @@ ledger_answer_event(struct ctl *ctl, const struct gate_event *e)
 	add(&r, F_STR("helo", e->helo));
 	add(&r, F_STR("from", e->sender));
 	add(&r, F_STR("to", e->recipient));
+	add(&r, F_STR("identity", e->identity));
 	add(&r, F_STR("phase", phase_name(e->phase)));
 	add(&r, F_STR("verdict", e->action == ACTION_COUNT ? "let in" : action_name(e->action)));
 	if (e->observe)
 		add(&r, F_BOOL("observe", true));
+	if (e->left)
+		add(&r, F_BOOL("left", true));
 	if (e->rule != 0) {
 		add(&r, F_U64("rule", e->rule));
 		add(&r, F_U64("line", e->line));

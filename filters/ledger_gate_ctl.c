@@ -1,5 +1,5 @@
 /*
- * `smtpctl gate report [since=1d]` and `smtpctl gate explain session=ID` (ledger_gate_ctl.h).
+ * `smtpctl gate report [since=1d]`, `gate rescued` and `gate explain session=ID` (ledger_gate_ctl.h).
  *
  * The report adds up the counters of the hours asked for, rule by rule, in the order of the file,
  * and then says what an operator asks first: how much was let in, how much of it had to wait, and
@@ -245,15 +245,22 @@ report_counts_done(int rc, void *arg)
 		report_walk(r, ITEM_WAITS, waits_visit, report_waits_done);
 }
 
+static bool
+read_since(unsigned n, const char *const *words, uint64_t *seconds)
+{
+	*seconds = SINCE_DEFAULT;
+	return n == 0 ||
+	       (n == 1 && strncmp(words[0], "since=", 6) == 0 &&
+		   quantity_parse(words[0] + 6, strlen(words[0] + 6), seconds) == QUANTITY_TIME);
+}
+
 static void
 start_report(struct ctl *ctl, unsigned n, const char *const *words)
 {
-	uint64_t seconds = SINCE_DEFAULT;
+	uint64_t seconds;
 	struct report *r;
 
-	if (n > 1 || (n == 1 && (strncmp(words[0], "since=", 6) != 0 ||
-				    quantity_parse(words[0] + 6, strlen(words[0] + 6), &seconds) !=
-					QUANTITY_TIME))) {
+	if (!read_since(n, words, &seconds)) {
 		ctl_end(ctl, 2, "gate report [since=TIME]; a time is 1d, 12h, 30m");
 		return;
 	}
@@ -263,6 +270,57 @@ start_report(struct ctl *ctl, unsigned n, const char *const *words)
 	r->since = (int64_t)seconds < r->now ? r->now - (int64_t)seconds : 0;
 	(void)ledger_count_flush(ledger->count, ledger->store);
 	report_walk(r, ITEM_COUNTS, counts_visit, report_counts_done);
+}
+
+/*
+ * Who came back
+ */
+
+struct rescued {
+	struct ctl *ctl;
+	int64_t now, since;
+};
+
+static enum kv_step
+rescued_visit(const struct ledger_item *item, void *arg)
+{
+	struct rescued *r = arg;
+
+	if (item->tries.let_in != 0 && item->tries.let_in >= r->since)
+		ledger_answer_item(r->ctl, item, r->now, true);
+	return KV_NEXT;
+}
+
+static void
+rescued_done(int rc, void *arg)
+{
+	struct rescued *r = arg;
+
+	ctl_end(r->ctl, rc == -1, rc == -1 ? DOWN : "");
+	free(r);
+}
+
+static void
+start_rescued(struct ctl *ctl, unsigned n, const char *const *words)
+{
+	struct ledger_walk w = { .store = ledger->store,
+		.table = TABLE_TRIES,
+		.ctl = ctl,
+		.visit = rescued_visit,
+		.done = rescued_done };
+	struct rescued *r;
+	uint64_t seconds;
+
+	if (!read_since(n, words, &seconds)) {
+		ctl_end(ctl, 2, "gate rescued [since=TIME]; a time is 1d, 12h, 30m");
+		return;
+	}
+	r = xcalloc(1, sizeof(*r));
+	r->ctl = ctl;
+	r->now = clock_now();
+	r->since = r->now - (int64_t)seconds;
+	w.arg = r;
+	ledger_walk(&w);
 }
 
 /*
@@ -329,10 +387,12 @@ on_gate(struct ctl *ctl, unsigned n, const char *const *words)
 {
 	if (n > 1 && strcmp(words[1], "report") == 0)
 		start_report(ctl, n - 2, words + 2);
+	else if (n > 1 && strcmp(words[1], "rescued") == 0)
+		start_rescued(ctl, n - 2, words + 2);
 	else if (n > 1 && strcmp(words[1], "explain") == 0)
 		start_explain(ctl, n - 2, words + 2);
 	else
-		ctl_end(ctl, 2, "gate report [since=TIME], gate explain session=ID");
+		ctl_end(ctl, 2, "gate report [since=TIME], gate rescued [since=TIME], gate explain session=ID");
 }
 
 void

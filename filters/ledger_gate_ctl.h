@@ -1,5 +1,5 @@
 /*
- * `smtpctl gate report` and `gate explain session=`, answered in the ledger.
+ * `smtpctl gate report`, `gate rescued` and `gate explain session=`, answered in the ledger.
  */
 #ifndef FILTERS_LEDGER_GATE_CTL_H
 #define FILTERS_LEDGER_GATE_CTL_H

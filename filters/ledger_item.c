@@ -26,7 +26,8 @@ enum key_kind {
 	KEY_TRAP = 'X',
 	KEY_LEFT = 'L',
 	KEY_COUNTS = 'C',
-	KEY_WAITS = 'W'
+	KEY_WAITS = 'W',
+	KEY_TRIES = 'R'
 };
 
 void
@@ -39,23 +40,32 @@ ledger_key_first(struct buf *b, enum ledger_item_type type)
 		[ITEM_LEFT] = KEY_LEFT,
 		[ITEM_COUNTS] = KEY_COUNTS,
 		[ITEM_WAITS] = KEY_WAITS,
-		[ITEM_EVENT] = 0 };
+		[ITEM_EVENT] = 0,
+		[ITEM_TRIES] = KEY_TRIES };
 
 	if (kinds[type] != 0)
 		buf_add_u8(b, kinds[type]);
 }
 
 void
-ledger_key_triplets_of(struct buf *b, const char *identity)
+ledger_key_triplets_of(struct buf *b, enum ledger_item_type type, const char *identity)
 {
-	ledger_key_first(b, ITEM_TRIPLET);
+	ledger_key_first(b, type);
 	buf_add_str(b, identity);
 }
 
 void
 ledger_key_triplet(struct buf *b, const char *identity, const char *sender, const char *recipient)
 {
-	ledger_key_triplets_of(b, identity);
+	ledger_key_triplets_of(b, ITEM_TRIPLET, identity);
+	buf_add_str(b, sender);
+	buf_add_str(b, recipient);
+}
+
+void
+ledger_key_tries(struct buf *b, const char *identity, const char *sender, const char *recipient)
+{
+	ledger_key_triplets_of(b, ITEM_TRIES, identity);
 	buf_add_str(b, sender);
 	buf_add_str(b, recipient);
 }
@@ -237,6 +247,19 @@ decode_event(struct cursor *key, const void *value, size_t len, struct ledger_it
 	return cursor_done(&c) && version == EVENT_VERSION;
 }
 
+static bool
+decode_tries(struct cursor *key, const void *value, size_t len, struct ledger_item *item)
+{
+	uint8_t kind;
+
+	item->type = ITEM_TRIES;
+	kind = cursor_u8(key);
+	item->identity = cursor_str(key);
+	item->sender = cursor_str(key);
+	item->recipient = cursor_str(key);
+	return cursor_done(key) && kind == KEY_TRIES && tries_decode(value, len, &item->tries);
+}
+
 bool
 ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, const void *value,
     size_t len, struct ledger_item *item)
@@ -259,6 +282,8 @@ ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, con
 		return decode_counter(&c, value, len, item);
 	case TABLE_EVENT:
 		return decode_event(&c, value, len, item);
+	case TABLE_TRIES:
+		return decode_tries(&c, value, len, item);
 	default:
 		return false;
 	}
@@ -286,6 +311,8 @@ ledger_item_expires(const struct ledger_item *item)
 		return item->until;
 	case ITEM_OPERATOR:
 		return item->operator_entry.expires == 0 ? INT64_MAX : item->operator_entry.expires;
+	case ITEM_TRIES:
+		return tries_expire(&item->tries);
 	case ITEM_COUNTS:
 	case ITEM_WAITS:
 		return ((int64_t)item->key.hour + LEDGER_HOURS_KEPT) * 3600;
@@ -317,6 +344,10 @@ ledger_item_state(const struct ledger_item *item, int64_t now)
 		return "correspondent";
 	case ITEM_OPERATOR:
 		return item->operator_entry.allow ? "allowed" : "denied";
+	case ITEM_TRIES:
+		if (item->tries.let_in != 0)
+			return "rescued";
+		return item->tries.proposed ? "proposed" : "refused";
 	default:
 		return "counted";
 	}

@@ -16,6 +16,7 @@
 #include "filters/grey.h"
 #include "filters/operator.h"
 #include "filters/report.h"
+#include "filters/tries.h"
 
 struct buf;
 
@@ -26,6 +27,7 @@ enum ledger_table {
 	TABLE_OPERATOR,
 	TABLE_COUNTER,
 	TABLE_EVENT, /* the last decisions, by number */
+	TABLE_TRIES, /* what was put off and came back */
 	TABLE_COUNT
 };
 
@@ -39,13 +41,14 @@ enum ledger_item_type {
 	ITEM_OPERATOR,
 	ITEM_COUNTS,
 	ITEM_WAITS,
-	ITEM_EVENT
+	ITEM_EVENT,
+	ITEM_TRIES
 };
 
 /* Strings point into the key and value that were decoded, but for the operator's entry. */
 struct ledger_item {
 	enum ledger_item_type type;
-	const char *identity, *sender, *recipient; /* TRIPLET; IDENTITY: the first */
+	const char *identity, *sender, *recipient; /* TRIPLET, TRIES; IDENTITY: the first */
 	struct grey_record triplet;
 	struct grey_identity trust; /* IDENTITY */
 	struct ip client;	    /* PASSED, TRAP, LEFT */
@@ -57,15 +60,18 @@ struct ledger_item {
 	struct report_waits waits;
 	uint64_t number; /* EVENT */
 	struct gate_event event;
+	struct tries tries;
 };
 
 /* With what all keys of a type begin: where a scan for it starts. */
 void ledger_key_first(struct buf *, enum ledger_item_type);
 void ledger_key_triplet(
     struct buf *, const char *identity, const char *sender, const char *recipient);
+void ledger_key_tries(
+    struct buf *, const char *identity, const char *sender, const char *recipient);
 void ledger_key_identity(struct buf *, const char *identity);
-/* With what all keys of an identity's triplets begin. */
-void ledger_key_triplets_of(struct buf *, const char *identity);
+/* With what all keys of an identity's ITEM_TRIPLET or ITEM_TRIES begin. */
+void ledger_key_triplets_of(struct buf *, enum ledger_item_type, const char *identity);
 /* ITEM_PASSED, ITEM_TRAP or ITEM_LEFT */
 void ledger_key_caller(struct buf *, enum ledger_item_type, const struct ip *);
 /* Both in lower case. */

@@ -23,6 +23,9 @@ struct ledger {
 
 /* CLIENT has shown that it waits: it may pass, whatever it did before. */
 void ledger_caller_has_passed(struct ledger *, const struct ip *client, int64_t now);
+/* What the operator's entries say of a mail; of its caller, when they are silent about it. */
+enum operator_word ledger_operator_word(
+    const struct ledger *, const struct grey_question *, int64_t now);
 /* The greylist's whole decision at NOW: the operator's word, the identity's trust, the triplet. */
 void ledger_decide(
     struct ledger *, const struct grey_question *, int64_t now, struct grey_answer *);

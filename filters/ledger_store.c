@@ -29,7 +29,7 @@ struct ledger_store {
 };
 
 static const char *const table_names[TABLE_COUNT] = { "grey", "caller", "correspondent", "operator",
-	"counter", "event" };
+	"counter", "event", "tries" };
 
 static enum kv_step
 see_event(const struct ledger_item *item, void *arg)
@@ -175,6 +175,31 @@ ledger_put_triplet(
 	begin_triplet(s, q);
 	grey_record_encode(&s->value, r);
 	return write_value(s, TABLE_GREY);
+}
+
+int
+ledger_get_tries(struct ledger_store *s, const struct grey_question *q, struct tries *t)
+{
+	int rc;
+
+	memset(t, 0, sizeof(*t));
+	if (s == NULL)
+		return -1;
+	ledger_key_tries(begin(s), q->identity, q->sender, q->recipient);
+	rc = find(s, TABLE_TRIES);
+	if (rc == 1 && !tries_decode(s->found, s->found_len, t))
+		rc = drop(s, TABLE_TRIES);
+	return rc;
+}
+
+int
+ledger_put_tries(struct ledger_store *s, const struct grey_question *q, const struct tries *t)
+{
+	if (s == NULL)
+		return -1;
+	ledger_key_tries(begin(s), q->identity, q->sender, q->recipient);
+	tries_encode(&s->value, t);
+	return write_value(s, TABLE_TRIES);
 }
 
 int

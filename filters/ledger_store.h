@@ -24,6 +24,9 @@ uint64_t ledger_store_sync_failures(const struct ledger_store *);
 int ledger_get_triplet(struct ledger_store *, const struct grey_question *, struct grey_record *);
 int ledger_put_triplet(
     struct ledger_store *, const struct grey_question *, const struct grey_record *);
+/* Texts longer than a name may be are cut (tries.h). */
+int ledger_get_tries(struct ledger_store *, const struct grey_question *, struct tries *);
+int ledger_put_tries(struct ledger_store *, const struct grey_question *, const struct tries *);
 int ledger_get_identity(struct ledger_store *, const char *identity, struct grey_identity *);
 int ledger_put_identity(struct ledger_store *, const char *identity, const struct grey_identity *);
 /* ITEM_PASSED, ITEM_TRAP, ITEM_LEFT.  What is over at NOW is not there. */
@@ -43,7 +46,7 @@ int ledger_put_counts(
 int ledger_get_waits(struct ledger_store *, uint32_t hour, struct report_waits *);
 int ledger_put_waits(struct ledger_store *, uint32_t hour, const struct report_waits *);
 /* Adds a decision to the last ones; the oldest goes when there are too many. */
-#define LEDGER_EVENTS_KEPT 2000
+#define LEDGER_EVENTS_KEPT 20000
 int ledger_put_event(struct ledger_store *, const struct gate_event *);
 
 /*

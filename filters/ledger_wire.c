@@ -22,7 +22,14 @@ enum caller_flags {
 	CALLER_LEFT = 1 << 5
 };
 
-enum question_flags { ASKS_OBSERVE = 1 << 0, ASKS_CLIENT_ONLY = 1 << 1 };
+enum question_flags {
+	ASKS_OBSERVE = 1 << 0,
+	ASKS_CLIENT_ONLY = 1 << 1,
+	ASKS_NARROW = 1 << 2,
+	ASKS_TEMPFAIL = 1 << 3
+};
+
+enum event_flags { EVENT_OBSERVE = 1 << 0, EVENT_LEFT = 1 << 1 };
 
 /* Flags of which only those in ALL exist. */
 static uint8_t
@@ -150,8 +157,12 @@ ledger_encode_question(struct buf *b, const struct grey_question *q)
 	buf_add_u32(b, q->trust_after);
 	buf_add_u16(b, q->rule);
 	buf_add_u16(b, q->line);
-	buf_add_u8(b, (uint8_t)((q->observe ? ASKS_OBSERVE : 0) | (q->client_only ? ASKS_CLIENT_ONLY : 0)));
+	buf_add_u8(b, (uint8_t)((q->observe ? ASKS_OBSERVE : 0) | (q->client_only ? ASKS_CLIENT_ONLY : 0) |
+				(q->narrow ? ASKS_NARROW : 0) | (q->tempfail ? ASKS_TEMPFAIL : 0)));
+	buf_add_u32(b, q->rescue);
 	ledger_encode_ip(b, &q->client);
+	ledger_encode_text(b, q->name);
+	ledger_encode_text(b, q->helo);
 }
 
 void
@@ -171,10 +182,15 @@ ledger_decode_question(struct cursor *c, struct grey_question *q)
 	q->trust_after = cursor_u32(c);
 	q->rule = cursor_u16(c);
 	q->line = cursor_u16(c);
-	flags = decode_flags(c, ASKS_OBSERVE | ASKS_CLIENT_ONLY);
+	flags = decode_flags(c, ASKS_OBSERVE | ASKS_CLIENT_ONLY | ASKS_NARROW | ASKS_TEMPFAIL);
 	q->observe = (flags & ASKS_OBSERVE) != 0;
 	q->client_only = (flags & ASKS_CLIENT_ONLY) != 0;
+	q->narrow = (flags & ASKS_NARROW) != 0;
+	q->tempfail = (flags & ASKS_TEMPFAIL) != 0;
+	q->rescue = cursor_u32(c);
 	ledger_decode_ip(c, &q->client);
+	q->name = ledger_decode_text(c);
+	q->helo = ledger_decode_text(c);
 }
 
 void
@@ -208,11 +224,12 @@ ledger_encode_event(struct buf *b, const struct gate_event *e)
 	ledger_encode_text(b, e->helo);
 	ledger_encode_text(b, e->sender);
 	ledger_encode_text(b, e->recipient);
+	ledger_encode_text(b, e->identity);
 	buf_add_u16(b, e->rule);
 	buf_add_u16(b, e->line);
 	buf_add_u8(b, (uint8_t)e->action);
 	buf_add_u8(b, (uint8_t)e->phase);
-	buf_add_u8(b, e->observe);
+	buf_add_u8(b, (uint8_t)((e->observe ? EVENT_OBSERVE : 0) | (e->left ? EVENT_LEFT : 0)));
 	buf_add_u32(b, e->waited);
 	ledger_encode_text(b, e->evidence);
 }
@@ -220,6 +237,8 @@ ledger_encode_event(struct buf *b, const struct gate_event *e)
 void
 ledger_decode_event(struct cursor *c, struct gate_event *e)
 {
+	uint8_t flags;
+
 	memset(e, 0, sizeof(*e));
 	e->session = cursor_u64(c);
 	e->time = decode_time(c);
@@ -228,11 +247,14 @@ ledger_decode_event(struct cursor *c, struct gate_event *e)
 	e->helo = ledger_decode_text(c);
 	e->sender = ledger_decode_text(c);
 	e->recipient = ledger_decode_text(c);
+	e->identity = ledger_decode_text(c);
 	e->rule = cursor_u16(c);
 	e->line = cursor_u16(c);
 	e->action = decode_enum(c, ACTION_COUNT);
 	e->phase = decode_enum(c, PHASE_COUNT - 1);
-	e->observe = decode_flags(c, 1) != 0;
+	flags = decode_flags(c, EVENT_OBSERVE | EVENT_LEFT);
+	e->observe = (flags & EVENT_OBSERVE) != 0;
+	e->left = (flags & EVENT_LEFT) != 0;
 	e->waited = cursor_u32(c);
 	e->evidence = ledger_decode_text(c);
 }

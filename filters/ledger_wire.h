@@ -21,11 +21,12 @@ enum ledger_type {
 	LEDGER_GREY,					     /* struct grey_answer */
 	LEDGER_ASK_CORRESPONDENT,			     /* string theirs, string ours */
 	LEDGER_CORRESPONDENT,				     /* u8 known */
-	LEDGER_TELL_PASSED,				     /* ip */
+	LEDGER_TELL_PASSED,				     /* ip, u16 rule, u16 line, u32 seconds */
 	LEDGER_TELL_TRAP,				     /* ip, u32 seconds */
 	LEDGER_TELL_EVENT,				     /* struct gate_event */
 	LEDGER_TELL_LEFT,				     /* ip */
-	LEDGER_TELL_WROTE				     /* string ours, string theirs */
+	LEDGER_TELL_WROTE,				     /* string ours, string theirs */
+	LEDGER_TELL_HUNG_UP				     /* struct grey_question */
 };
 
 /* No text of a message or of a stored event is longer; what is gets cut. */

@@ -23,6 +23,8 @@
 
 #define ENTRY_VERSION 1
 #define BITS_MAX 128
+#define FLAG_ALLOW 1
+#define FLAG_RESCUED 2
 
 struct node {
 	struct operator_entry entry;
@@ -475,7 +477,7 @@ void
 operator_encode(struct buf *b, const struct operator_entry *e)
 {
 	buf_add_u8(b, ENTRY_VERSION);
-	buf_add_u8(b, e->allow);
+	buf_add_u8(b, (uint8_t)((e->allow ? FLAG_ALLOW : 0) | (e->rescued ? FLAG_RESCUED : 0)));
 	buf_add_u32(b, e->uid);
 	buf_add_u64(b, (uint64_t)e->created);
 	buf_add_u64(b, (uint64_t)e->expires);
@@ -509,18 +511,20 @@ operator_decode(
 	struct cursor c;
 	const uint8_t *k = key;
 	const char *note;
-	uint8_t version, allow;
+	uint8_t version, flags;
 
 	memset(e, 0, sizeof(*e));
 	c = cursor_init(value, len);
 	version = cursor_u8(&c);
-	allow = cursor_u8(&c);
-	e->allow = allow != 0;
+	flags = cursor_u8(&c);
+	e->allow = (flags & FLAG_ALLOW) != 0;
+	e->rescued = (flags & FLAG_RESCUED) != 0;
 	e->uid = cursor_u32(&c);
 	e->created = (int64_t)cursor_u64(&c);
 	e->expires = (int64_t)cursor_u64(&c);
 	note = cursor_str(&c);
-	if (!cursor_done(&c) || version != ENTRY_VERSION || allow > 1 || e->created < 0 ||
+	if (!cursor_done(&c) || version != ENTRY_VERSION || (flags & ~(FLAG_ALLOW | FLAG_RESCUED)) != 0 ||
+	    e->created < 0 ||
 	    e->expires < 0 || strlen(note) > OPERATOR_NOTE_MAX || key_len < 1)
 		return false;
 	e->kind = k[0];

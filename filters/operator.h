@@ -30,6 +30,7 @@ enum operator_kind {
 struct operator_entry {
 	enum operator_kind kind;
 	bool allow;   /* else deny */
+	bool rescued; /* by a rule of the gate, not by a person */
 	uint32_t uid; /* who made it */
 	int64_t created;
 	int64_t expires;  /* 0: never */

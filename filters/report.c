@@ -13,7 +13,7 @@
 #include "lib/buf.h"
 #include "lib/cursor.h"
 
-#define COUNTS_VERSION 1
+#define COUNTS_VERSION 2
 #define WAITS_VERSION 1
 #define EXACT 32 /* waits below this have a bucket each */
 #define EXACT_BITS 5
@@ -35,6 +35,8 @@ report_counts_add(struct report_counts *to, const struct report_counts *from)
 	to->triplets += from->triplets;
 	to->returned += from->returned;
 	to->seconds += from->seconds;
+	to->left += from->left;
+	to->stayed += from->stayed;
 	if (from->window > to->window)
 		to->window = from->window;
 }
@@ -95,6 +97,8 @@ report_counts_encode(struct buf *b, const struct report_counts *c)
 	buf_add_u64(b, c->triplets);
 	buf_add_u64(b, c->returned);
 	buf_add_u64(b, c->seconds);
+	buf_add_u64(b, c->left);
+	buf_add_u64(b, c->stayed);
 	buf_add_u32(b, c->window);
 }
 
@@ -123,6 +127,8 @@ report_counts_decode(const void *data, size_t len, struct report_counts *out)
 	out->triplets = decode_count(&c);
 	out->returned = decode_count(&c);
 	out->seconds = decode_count(&c);
+	out->left = decode_count(&c);
+	out->stayed = decode_count(&c);
 	out->window = cursor_u32(&c);
 	if (cursor_done(&c) && version == COUNTS_VERSION)
 		return true;

@@ -24,10 +24,12 @@ struct report_key {
 struct report_counts {
 	uint64_t sessions;
 	uint64_t recipients; /* decisions that named a recipient */
-	uint64_t triplets;   /* greylist: those first seen in this hour */
+	uint64_t triplets;   /* greylist, tempfail: those first seen in this hour */
 	uint64_t returned;   /* of these, how many passed, whenever */
 	uint64_t seconds;    /* waits, summed up */
-	uint32_t window;     /* greylist: how long a triplet may take to come back, the longest */
+	uint64_t left;       /* pause, tarpit: sessions that hung up in it */
+	uint64_t stayed;     /* and those that sat through it */
+	uint32_t window;     /* of these: how long a triplet may take to come back, the longest */
 };
 
 uint32_t report_hour(int64_t time);

@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "filters/gate.h"
 #include "filters/grey_ask.h"
+#include "filters/tries.h"
 #include "lib/buf.h"
 #include "lib/columns.h"
 #include "lib/mem.h"
@@ -77,11 +78,23 @@ is_decisive(enum action action)
 	    action == ACTION_TEMPFAIL || action == ACTION_REJECT || action == ACTION_DROP;
 }
 
+/* Lets in later, and not at all to whom the operator has allowed. */
+static bool
+puts_off(enum action action)
+{
+	return action == ACTION_PAUSE || action == ACTION_TARPIT || action == ACTION_GREYLIST ||
+	    action == ACTION_TEMPFAIL;
+}
+
 /* The rule matches and is not only an observer. */
 static const char *
 apply(struct walk *w, const struct rule *r)
 {
-	if (r->action == ACTION_PAUSE && (w->caller->passed || w->caller->allowed))
+	if (w->caller->allowed && puts_off(r->action)) {
+		w->decided = w->decided || is_decisive(r->action);
+		return "allowed"; /* by the operator, or rescued */
+	}
+	if (r->action == ACTION_PAUSE && w->caller->passed)
 		return "not again"; /* whoever passed lately does not wait */
 	if (r->action == ACTION_PAUSE || r->action == ACTION_TARPIT) {
 		if (w->wait == NULL || r->seconds > w->wait->seconds)
@@ -238,6 +251,29 @@ tell_greylist(struct walk *w)
 	grey_ask_clear(&ask);
 }
 
+/* A tempfail lets nobody in who only waits: it takes somebody's word, or a rule that sees a mail server come back. */
+static void
+tell_rescue(struct walk *w)
+{
+	const struct facts *f = &w->caller->facts;
+	const struct rule *r = w->refusal;
+	struct buf time = { 0 };
+	struct grey_ask ask;
+
+	grey_ask_make(&ask, r, f);
+	tell(w, "ledger", "remembers him as identity \"%s\"; smtpctl grey allow identity=%s would let him in",
+	    ask.identity, ask.identity);
+	if (w->caller->ledger_asked && f->sender != NULL && f->recipient != NULL)
+		ask_triplet(w, ask.identity, ask.sender, f->recipient);
+	human_add_seconds(&time, r->rescue);
+	if (r->rescue != 0)
+		tell(w, "to pass",
+		    "come back as mail servers do, %u times or more within %u minutes or longer: then let in for %s",
+		    RHYTHM_TRIES - 1, RHYTHM_SPREAD / 60, buf_str(&time));
+	buf_free(&time);
+	grey_ask_clear(&ask);
+}
+
 /* The rule that the verdict is: a refusal, else the greylist, else trust; NULL: none. */
 static const struct rule *
 find_verdict(const struct walk *w)
@@ -272,6 +308,8 @@ tell_verdict(struct walk *w)
 		tell(w, "ledger", "the operator denied this caller; a greylist rule refuses him");
 	if (w->grey != NULL)
 		tell_greylist(w);
+	if (w->refusal != NULL && w->refusal->action == ACTION_TEMPFAIL && w->refusal->at == PHASE_RCPT)
+		tell_rescue(w);
 	if (w->refusal != NULL)
 		tell_ways(w, w->refusal);
 }

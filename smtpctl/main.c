@@ -50,6 +50,7 @@ static const struct command {
 	{ "gate", "replay", gate_replay, 1, -1, "[lookup] [format=NAME] [limit=N] FILE ... | -",
 	    "what the gate would have done with the callers of an old log" },
 	{ "gate", "report", gate_report, 0, 1, "[since=TIME]", "what each rule stopped or delayed" },
+	{ "gate", "rescued", gate_rescued, 0, 1, "[since=TIME]", "who came back after a refusal and was let in" },
 	{ "grey", "list", grey_ask, 0, -1, SELECTORS " [limit=N]", "who waits, who passed, whom the operator named" },
 	{ "grey", "show", grey_ask, 1, -1, "SELECTOR ...", "all that is known" },
 	{ "grey", "allow", grey_ask, 1, -1, "WHOM [for=TIME] [note=TEXT]", "never made to wait" },

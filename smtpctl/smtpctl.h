@@ -42,6 +42,7 @@ int queue_show(int, char **);
 int queue_cat(int, char **);
 int queue_export(int, char **);
 int gate_report(int, char **);
+int gate_rescued(int, char **);
 int gate_explain(int, char **);
 int gate_simulate(int, char **);
 int gate_replay(int, char **);

@@ -92,7 +92,7 @@ elsewhere(const struct grey_question *q, char *names[2])
 	char *name;
 	int i;
 
-	if (q->client.family == 0 || q->client_only)
+	if (q->client.family == 0 || q->narrow)
 		return 0;
 	for (i = 0; i < 2; i++) {
 		name = i == 0 ? identity_of(&q->client, NULL, NULL) : identity_of_address(&q->client);

@@ -16,6 +16,7 @@
 #include "filters/gate.h"
 #include "filters/gate_reply.h"
 #include "filters/grey_ask.h"
+#include "filters/identity.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
@@ -25,6 +26,8 @@
 #include "smtpd/meters.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
+
+#define HUNG_UP "hung up"
 
 static void judge(struct session *);
 
@@ -36,17 +39,26 @@ gate(void)
 
 /* --- what is told --- */
 
+/* Who calls, for the ledger's memory of what was put off (filters/tries.h); the caller frees. */
+static char *
+identity(const struct session *s)
+{
+	const struct facts *f = &s->door.facts;
+
+	return identity_of(&f->client, f->name, f->spf == AUTH_PASS ? f->spf_domain : NULL);
+}
+
 /* One line in the log and one entry in the ledger for each thing that a rule did, or would have done; ACTION is the rule's,
  * or its alternative. */
 static void
 tell_action(struct session *s, const struct rule *r, enum action action, const char *what, uint32_t waited)
 {
 	const struct facts *f = &s->door.facts;
-	char *evidence = door_evidence(s), tag[32];
+	char *evidence = door_evidence(s), *who = identity(s), tag[32];
 	struct gate_event e = { .session = s->id, .time = clock_now(), .client = s->ip, .name = f->name, .helo = s->helo,
-		.sender = f->sender, .recipient = f->recipient, .rule = (uint16_t)r->number,
+		.sender = f->sender, .recipient = f->recipient, .identity = who, .rule = (uint16_t)r->number,
 		.line = (uint16_t)r->place.line, .action = action, .phase = s->door.phase, .observe = r->observe,
-		.waited = waited, .evidence = evidence };
+		.left = strcmp(what, HUNG_UP) == 0, .waited = waited, .evidence = evidence };
 
 	rule_tag(r, tag, sizeof(tag));
 	log_info("gate.verdict", F_STR("session", id_text(s->id).s), F_STR("rule", tag), F_U64("line", r->place.line),
@@ -55,6 +67,7 @@ tell_action(struct session *s, const struct rule *r, enum action action, const c
 	    F_STR("evidence", evidence), F_BOOL("observe", r->observe));
 	ledger_record(&e);
 	free(evidence);
+	free(who);
 }
 
 static void
@@ -131,6 +144,13 @@ grey_text(struct session *s, const struct rule *r, const struct grey_answer *g)
 	return reply_text(s, r, gate_grey_text(minutes), minutes);
 }
 
+/* A tempfail rule asked, and nobody has spoken for the caller. */
+static bool
+is_put_off(const struct rule *r, enum grey_state state)
+{
+	return r->action == ACTION_TEMPFAIL && (state == GREY_NEW || state == GREY_EARLY || state == GREY_UNKNOWN);
+}
+
 static void
 on_grey(const struct grey_answer *g, void *arg)
 {
@@ -139,7 +159,11 @@ on_grey(const struct grey_answer *g, void *arg)
 	char *text;
 
 	s->door.grey = NULL;
-	log_info("greylist", F_STR("session", id_text(s->id).s), F_STR("state", grey_state_name(g->state)),
+	if (is_put_off(r, g->state)) {
+		answer_refusal(s, r);
+		return;
+	}
+	log_info(r->action == ACTION_TEMPFAIL ? "rescue" : "greylist", F_STR("session", id_text(s->id).s), F_STR("state", grey_state_name(g->state)),
 	    F_STR("from", s->door.facts.sender), F_STR("to", s->door.facts.recipient), F_U64("left", g->left),
 	    F_U64("waited", g->waited));
 	switch (g->state) {
@@ -188,6 +212,13 @@ act(struct session *s, const struct rule *r)
 	case ACTION_GREYLIST:
 		ask_greylist(s, r);
 		break;
+	case ACTION_TEMPFAIL:
+		/* the ledger knows mail by its recipient, and who comes back with it */
+		if (s->door.phase == PHASE_RCPT)
+			ask_greylist(s, r);
+		else
+			answer_refusal(s, r);
+		break;
 	default:
 		answer_refusal(s, r);
 	}
@@ -201,9 +232,11 @@ wait_left(struct session *s, const struct rule *wait)
 {
 	uint64_t ms = (uint64_t)wait->seconds * 1000, gone = clock_ms() - s->door.since_ms;
 
+	if (s->door.caller_allowed)
+		return 0;
 	if (wait->action == ACTION_TARPIT)
 		return ms;
-	if (s->door.caller_passed || s->door.caller_allowed)
+	if (s->door.caller_passed)
 		return 0;
 	return ms > gone ? ms - gone : 0;
 }
@@ -264,12 +297,27 @@ note_others(struct session *s, const struct gate_result *r)
 		ledger_trap(&s->ip, longest_trap(r->traps));
 }
 
-/* Who is greylisted is known by SPF first of all (identity.h), so it is asked even if no rule does. */
+/* Who is put off is known by SPF first of all (identity.h), so it is asked even if no rule does. */
 static bool
 must_identify(const struct doorman *d, const struct rule *verdict)
 {
-	return verdict != NULL && verdict->action == ACTION_GREYLIST && verdict->by == GREY_BY_TRIPLET &&
-	    !d->caller_denied && !d->no_such_user;
+	if (verdict == NULL || d->caller_denied || d->no_such_user)
+		return false;
+	return (verdict->action == ACTION_GREYLIST && verdict->by == GREY_BY_TRIPLET) ||
+	    (verdict->action == ACTION_TEMPFAIL && d->phase == PHASE_RCPT);
+}
+
+static bool
+puts_off(const struct rule *r)
+{
+	return r != NULL && (r->action == ACTION_GREYLIST || r->action == ACTION_TEMPFAIL);
+}
+
+/* Rules that put off do nothing to whom the operator has allowed (`grey allow`); rules that refuse for good do. */
+static bool
+is_allowed(const struct doorman *d, const struct rule *verdict)
+{
+	return d->caller_allowed && d->phase != PHASE_RCPT && puts_off(verdict);
 }
 
 /*
@@ -332,8 +380,8 @@ judge(struct session *s)
 			return;
 		run(s, &r);
 	}
-	if ((r.wait != NULL || r.wait_else != NULL) && (d->asked & DOOR_CALLER))
-		return; /* whether he must wait again is not known yet */
+	if ((r.wait != NULL || r.wait_else != NULL || puts_off(r.verdict)) && (d->asked & DOOR_CALLER))
+		return; /* whether he must wait again, or at all, is not known yet */
 	if (begin_wait(s, choose_wait(s, &r)))
 		return;
 	if (d->phase == PHASE_GREETING && !d->served) {
@@ -350,7 +398,7 @@ judge(struct session *s)
 	note_others(s, &r);
 	if (d->phase == PHASE_RCPT && d->caller_denied)
 		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
-	else if ((r.verdict == NULL && owed(s) == NULL) || is_excused(s, r.verdict))
+	else if ((r.verdict == NULL && owed(s) == NULL) || is_excused(s, r.verdict) || is_allowed(d, r.verdict))
 		go_on(s);
 	else if (r.verdict != NULL)
 		act(s, r.verdict);
@@ -408,12 +456,12 @@ door_timer(struct session *s)
 		tell(s, d->rule, "waited", d->rule->seconds);
 	if (d->rule->else_greylist) {
 		d->caller_passed = true;
-		ledger_caller_passed(&s->ip);
+		ledger_caller_passed(&s->ip, 0, 0, 0);
 	}
 	if (d->phase == PHASE_GREETING) {
 		d->facts.known |= FACT_BIT(FACT_EARLY_TALKER);
 		if (!d->facts.early_talker && d->rule->seconds > 0)
-			ledger_caller_passed(&s->ip);
+			ledger_caller_passed(&s->ip, (uint16_t)d->rule->number, (uint16_t)d->rule->place.line, d->rule->seconds);
 	}
 	judge(s);
 }
@@ -488,10 +536,16 @@ void
 door_close(struct session *s)
 {
 	struct doorman *d = &s->door;
+	struct grey_ask ask;
 
 	/* who hangs up while he is kept waiting was stopped by that rule */
 	if (d->waiting && s->state != STATE_CLOSING) {
-		tell(s, d->rule, "hung up", (uint32_t)((clock_ms() - d->since_ms) / 1000));
+		tell(s, d->rule, HUNG_UP, (uint32_t)((clock_ms() - d->since_ms) / 1000));
+		if (d->phase == PHASE_RCPT && d->facts.recipient != NULL && !d->no_such_user) {
+			grey_ask_make(&ask, d->rule, &d->facts);
+			ledger_hung_up(&ask.question);
+			grey_ask_clear(&ask);
+		}
 		if (d->rule->else_greylist)
 			ledger_caller_left(&s->ip);
 	}
@@ -505,16 +559,18 @@ void
 door_let_in(struct session *s)
 {
 	const struct facts *f = &s->door.facts;
-	char *evidence;
+	char *evidence, *who;
 	struct gate_event e;
 
 	if (s->door.open)
 		return;
 	evidence = door_evidence(s);
+	who = identity(s);
 	e = (struct gate_event){ .session = s->id, .time = clock_now(), .client = s->ip, .name = f->name,
 		.helo = s->helo, .sender = s->tx->env->sender,
 		.recipient = s->tx->env->recipients_n > 0 ? s->tx->env->recipients[0].address : NULL,
-		.action = ACTION_COUNT, .phase = PHASE_MESSAGE, .waited = s->door.grey_waited, .evidence = evidence };
+		.identity = who, .action = ACTION_COUNT, .phase = PHASE_MESSAGE, .waited = s->door.grey_waited, .evidence = evidence };
 	ledger_record(&e);
 	free(evidence);
+	free(who);
 }

@@ -52,7 +52,7 @@ test_keys(void **state)
 		assert_string_equal(ask.question.sender, "alice@example.org");
 		assert_string_equal(ask.question.recipient, "bob@example.net");
 		assert_int_equal(ask.question.client_only, cases[i].client_only);
-		assert_int_equal(ask.question.client.family != 0, cases[i].client);
+		assert_int_equal(!ask.question.narrow, cases[i].client);
 		grey_ask_clear(&ask);
 	}
 }

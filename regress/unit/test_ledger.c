@@ -20,6 +20,7 @@
 
 #include "filters/grey_selector.h"
 #include "filters/ledger_role.h"
+#include "filters/ledger_tries.h"
 #include "filters/ledger_wire.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
@@ -54,11 +55,13 @@ static const struct gate_event event = { .session = 0x1122334455667788,
 	.helo = NULL,
 	.sender = "",
 	.recipient = "b@example.net",
+	.identity = "name:example.org",
 	.rule = 5,
 	.line = 14,
 	.action = ACTION_GREYLIST,
 	.phase = PHASE_RCPT,
 	.observe = true,
+	.left = true,
 	.waited = 7,
 	.evidence = "rdns=pass s25r=1" };
 
@@ -79,7 +82,8 @@ test_event_message(void **state)
 	assert_true(
 	    out.session == in.session && out.time == in.time && out.rule == 5 && out.line == 14);
 	assert_true(out.action == ACTION_GREYLIST && out.phase == PHASE_RCPT && out.observe &&
-		    out.waited == 7);
+		    out.left && out.waited == 7);
+	assert_string_equal(out.identity, in.identity);
 	assert_true(ip_equal(&out.client, &in.client));
 	assert_string_equal(out.name, in.name);
 	assert_null(out.helo);
@@ -132,7 +136,11 @@ test_question_and_answer(void **state)
 		.rule = 5,
 		.line = 6,
 		.observe = true,
-		.client = { .family = AF_INET, .bytes = { 192, 0, 2, 7 } } },
+		.narrow = true,
+		.tempfail = true,
+		.rescue = 7,
+		.client = { .family = AF_INET, .bytes = { 192, 0, 2, 7 } },
+		.name = "mx.example.org" },
 			     q2;
 	struct grey_answer a = { .state = GREY_PASS,
 		.left = 1,
@@ -159,6 +167,8 @@ test_question_and_answer(void **state)
 	assert_true(q2.delay == 1 && q2.window == 2 && q2.lifetime == 3 && q2.trust_after == 4 &&
 		    q2.rule == 5 && q2.line == 6 && q2.observe && !q2.client_only);
 	assert_true(ip_equal(&q2.client, &q.client));
+	assert_true(q2.narrow && q2.tempfail && q2.rescue == 7 && q2.helo == NULL);
+	assert_string_equal(q2.name, q.name);
 	assert_true(a2.state == GREY_PASS && a2.left == 1 && a2.waited == 2 && a2.first_pass &&
 		    a2.first == T0);
 	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped && l2.left);
@@ -480,6 +490,9 @@ static char base[] = "/tmp/test_ledger.XXXXXX";
 static char dir[64];
 static struct ledger ledger;
 
+static struct report_counts counts(
+    int64_t time, uint16_t rule, uint16_t line, enum action action, bool observe);
+
 static int
 remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -675,6 +688,217 @@ test_decide_operator(void **state)
 	close_ledger();
 	open_ledger();
 	assert_int_equal(try("id", "a@x.org", "closed@y.net", 0), GREY_TRUSTED);
+}
+
+/* What `grey allow` and `deny` say of an address or a name holds for the greylist, too; a mail's own entry is more exact. */
+static void
+test_decide_operator_on_caller(void **state)
+{
+	struct grey_question q = question("id", "a@x.org", "b@y.net");
+	struct grey_answer a;
+
+	(void)state;
+	enter(ledger.operators, "+client:192.0.2.0/24", 0);
+	enter(ledger.operators, "-name:bad.example", 0);
+	q.client = ip("192.0.2.7");
+	ledger_decide(&ledger, &q, T0, &a);
+	assert_int_equal(a.state, GREY_TRUSTED);
+	enter(ledger.operators, "-from:a@x.org", 0);
+	ledger_decide(&ledger, &q, T0, &a);
+	assert_int_equal(a.state, GREY_DENIED);
+	q.sender = "c@x.org";
+	q.client = ip("203.0.113.7");
+	q.name = "p1.bad.example";
+	ledger_decide(&ledger, &q, T0, &a);
+	assert_int_equal(a.state, GREY_DENIED);
+	q.tempfail = true;
+	ledger_decide(&ledger, &q, T0, &a);
+	assert_int_equal(a.state, GREY_DENIED);
+}
+
+/*
+ * What a tempfail puts off
+ */
+
+static struct grey_question
+refused(const char *identity, const char *client)
+{
+	struct grey_question q = question(identity, "a@x.org", "b@y.net");
+
+	q.tempfail = true;
+	q.client = ip(client);
+	q.name = "mx1.x.org";
+	q.helo = "mx1";
+	return q;
+}
+
+static struct tries
+tries_of(const struct grey_question *q)
+{
+	struct tries t;
+
+	(void)ledger_get_tries(ledger.store, q, &t);
+	return t;
+}
+
+/* The rhythm makes a proposal and nothing more; what the operator says of it holds, and the evidence is kept. */
+static void
+test_proposal(void **state)
+{
+	struct grey_question q = refused("name:x.org", "192.0.2.7");
+	struct ledger_item item = { .type = ITEM_TRIES,
+		.identity = q.identity,
+		.sender = q.sender,
+		.recipient = q.recipient };
+	struct report_counts c;
+	struct grey_answer a;
+
+	(void)state;
+	ledger_decide(&ledger, &q, T0, &a);
+	assert_true(a.state == GREY_NEW && a.left == 0);
+	ledger_decide(&ledger, &q, T0 + 300, &a);
+	assert_int_equal(a.state, GREY_EARLY);
+	ledger_decide(&ledger, &q, T0 + 900, &a);
+	assert_int_equal(a.state, GREY_EARLY); /* still refused */
+	item.tries = tries_of(&q);
+	assert_string_equal(ledger_item_state(&item, T0 + 900), "proposed");
+	assert_true(ledger_tries_are_open(&ledger, &item, T0 + 900));
+	c = counts(T0, 3, 10, ACTION_TEMPFAIL, false);
+	assert_true(c.triplets == 1 && c.returned == 0 && c.window == 3600);
+	/* denied for good: no proposal any more, and no entry of a rule beside it */
+	enter(ledger.operators, "-identity:name:x.org", 0);
+	assert_false(ledger_tries_are_open(&ledger, &item, T0 + 900));
+	q.rescue = 86400;
+	ledger_decide(&ledger, &q, T0 + 1800, &a);
+	assert_int_equal(a.state, GREY_DENIED);
+	/* or taken */
+	enter(ledger.operators, "+identity:name:x.org", 0);
+	assert_false(ledger_tries_are_open(&ledger, &item, T0 + 900));
+	q.rescue = 0;
+	ledger_decide(&ledger, &q, T0 + 2700, &a);
+	assert_true(a.state == GREY_TRUSTED && a.first_pass && a.waited == 2700);
+	item.tries = tries_of(&q);
+	assert_string_equal(ledger_item_state(&item, T0 + 2700), "rescued");
+	assert_string_equal(item.tries.made[3].helo, "mx1");
+	c = counts(T0, 3, 10, ACTION_TEMPFAIL, false);
+	assert_true(c.triplets == 1 && c.returned == 1);
+	ledger_decide(&ledger, &q, T0 + 3000, &a); /* its next mail has not waited */
+	assert_true(a.state == GREY_TRUSTED && !a.first_pass && a.waited == 0);
+}
+
+/* `tempfail rescue 1d`: taken by the rule, renewed by use, and over when nobody uses it. */
+static void
+test_rescue(void **state)
+{
+	struct grey_question q = refused("name:x.org", "192.0.2.7"), other;
+	const struct operator_entry *e;
+	struct grey_answer a;
+
+	(void)state;
+	q.rescue = 86400;
+	ledger_decide(&ledger, &q, T0, &a);
+	ledger_decide(&ledger, &q, T0 + 300, &a);
+	assert_int_equal(a.state, GREY_EARLY);
+	q.client = ip("203.0.113.9"); /* another host of the pool */
+	ledger_decide(&ledger, &q, T0 + 900, &a);
+	assert_true(a.state == GREY_TRUSTED && a.first_pass && a.waited == 900);
+	e = operator_list_find(ledger.operators, OPERATOR_IDENTITY, "name:x.org");
+	assert_non_null(e);
+	assert_true(e->allow && e->rescued && e->expires == T0 + 900 + 86400);
+	assert_string_equal(e->note, "3 tries in 15m, line 10");
+	/* whoever writes to whom, over a restart */
+	close_ledger();
+	open_ledger();
+	other = q;
+	other.sender = "z@x.org";
+	other.recipient = "c@y.net";
+	ledger_decide(&ledger, &other, T0 + 1000, &a);
+	assert_int_equal(a.state, GREY_TRUSTED);
+	e = operator_list_find(ledger.operators, OPERATOR_IDENTITY, "name:x.org");
+	assert_int_equal(e->expires, T0 + 900 + 86400); /* not for every mail */
+	ledger_decide(&ledger, &other, T0 + 80000, &a);
+	e = operator_list_find(ledger.operators, OPERATOR_IDENTITY, "name:x.org");
+	assert_int_equal(e->expires, T0 + 80000 + 86400);
+	ledger_decide(&ledger, &other, T0 + 80000 + 86401, &a);
+	assert_int_equal(a.state, GREY_NEW);
+	/* the null sender, and one host of a network */
+	q = refused("net:192.0.2.0/24", "192.0.2.8");
+	q.sender = "";
+	q.name = NULL;
+	q.rescue = 3600;
+	ledger_decide(&ledger, &q, T0, &a);
+	ledger_decide(&ledger, &q, T0 + 600, &a);
+	ledger_decide(&ledger, &q, T0 + 1200, &a);
+	assert_int_equal(a.state, GREY_TRUSTED);
+	assert_non_null(operator_list_find(ledger.operators, OPERATOR_CLIENT, "192.0.2.8/32"));
+	q.client = ip("192.0.2.9");
+	q.recipient = "c@y.net";
+	ledger_decide(&ledger, &q, T0 + 1300, &a);
+	assert_int_equal(a.state, GREY_NEW);
+}
+
+/* An operator's own entry with an end is not made longer by use. */
+static void
+test_rescue_leaves_the_operator(void **state)
+{
+	struct grey_question q = refused("name:x.org", "192.0.2.7");
+	struct grey_answer a;
+
+	(void)state;
+	enter(ledger.operators, "+identity:name:x.org", T0 + 100);
+	q.rescue = 86400;
+	ledger_decide(&ledger, &q, T0 + 50, &a);
+	assert_int_equal(a.state, GREY_TRUSTED);
+	assert_int_equal(
+	    operator_list_find(ledger.operators, OPERATOR_IDENTITY, "name:x.org")->expires, T0 + 100);
+}
+
+/* Tries that return to the greylist are evidence, with the first of them although only its time is known. */
+static void
+test_greylist_tries(void **state)
+{
+	struct grey_question q = question("name:x.org", "a@x.org", "b@y.net");
+	struct grey_answer a;
+	struct tries t;
+
+	(void)state;
+	q.client = ip("192.0.2.7");
+	ledger_decide(&ledger, &q, T0, &a);
+	t = tries_of(&q);
+	assert_int_equal(t.n, 0); /* who never returns costs nothing */
+	ledger_decide(&ledger, &q, T0 + 60, &a);
+	ledger_decide(&ledger, &q, T0 + 1000, &a);
+	assert_int_equal(a.state, GREY_PASS);
+	t = tries_of(&q);
+	assert_true(t.n == 3 && t.made[0].time == T0 && t.made[0].client.family == 0);
+	assert_true(t.let_in == T0 + 1000 && t.action == ACTION_GREYLIST && !t.proposed);
+	ledger_decide(&ledger, &q, T0 + 2000, &a);
+	t = tries_of(&q);
+	assert_int_equal(t.total, 3); /* another mail */
+}
+
+/* Who hung up in a tarpit and sat it out later; in what order the rest of the mail is told does not matter. */
+static void
+test_hung_up(void **state)
+{
+	struct grey_question q = question("name:x.org", "a@x.org", "b@y.net");
+	struct gate_event e = { .session = 1,
+		.time = T0 + 700,
+		.sender = "a+tag@X.org",
+		.recipient = "b@y.net",
+		.identity = "name:x.org",
+		.action = ACTION_COUNT,
+		.phase = PHASE_MESSAGE };
+	struct tries t;
+
+	(void)state;
+	ledger_tries_hung_up(&ledger, &q, T0);
+	ledger_tries_hung_up(&ledger, &q, T0 + 300);
+	t = tries_of(&q);
+	assert_true(t.total == 2 && t.action == ACTION_TARPIT && t.let_in == 0);
+	ledger_take_event(&ledger, &e);
+	t = tries_of(&q);
+	assert_true(t.total == 3 && t.let_in == T0 + 700 && tries_waited(&t) == 700);
 }
 
 /* A store that is down: what is not known is unknown, what the operator said holds. */
@@ -925,6 +1149,7 @@ test_count_events(void **state)
 			.phase = PHASE_RCPT,
 			.observe = events[i].observe,
 			.recipient = events[i].recipient,
+			.left = events[i].session == 3,
 			.waited = events[i].waited };
 		ledger_take_event(&ledger, &e);
 		if (i == 1) {
@@ -938,6 +1163,10 @@ test_count_events(void **state)
 	assert_true(c.sessions == 1 && c.recipients == 1);
 	c = counts(T0, 2, 10, ACTION_PAUSE, false);
 	assert_true(c.sessions == 2 && c.recipients == 0 && c.seconds == 40);
+	assert_true(c.left == 1 && c.stayed == 1);
+	ledger_count_pause(ledger.count, ledger.store, 2, 10, 20, T0);
+	c = counts(T0, 2, 10, ACTION_PAUSE, false);
+	assert_true(c.sessions == 3 && c.left == 1 && c.stayed == 2 && c.seconds == 60);
 	c = counts(T0, 0, 0, ACTION_COUNT, false);
 	assert_true(c.sessions == 2 && c.recipients == 2 && c.seconds == 130);
 	assert_int_equal(ledger_get_waits(ledger.store, report_hour(T0), &w), 1);
@@ -999,15 +1228,19 @@ test_report_octets(void **state)
 		.triplets = 3,
 		.returned = 4,
 		.seconds = 5,
-		.window = 6 },
+		.left = 6,
+		.stayed = 7,
+		.window = 8 },
 			     out;
 	struct buf b = { 0 };
 	size_t i;
 
 	(void)state;
+	memset(&out, 0, sizeof(out));
 	report_counts_encode(&b, &c);
 	assert_true(report_counts_decode(b.data, b.len, &out));
-	assert_memory_equal(&out, &c, sizeof(c));
+	/* but for the padding behind it */
+	assert_memory_equal(&out, &c, offsetof(struct report_counts, window) + sizeof(c.window));
 	for (i = 0; i < b.len; i++)
 		assert_false(report_counts_decode(b.data, i, &out));
 	b.data[8] = (char)0xff; /* 2^56 and more */
@@ -1191,6 +1424,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_decide_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_observe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_operator, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_decide_operator_on_caller, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_proposal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rescue, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rescue_leaves_the_operator, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_greylist_tries, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hung_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_without_store, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_decide_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_callers, setup, teardown),

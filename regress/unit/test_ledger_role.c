@@ -292,7 +292,7 @@ test_ask_and_tell(void **state)
 	caller_now("192.0.2.1", NULL);
 	assert_true(!caller.unknown && !caller.passed && !caller.trapped);
 	assert_true(ip_parse("192.0.2.1", &ip));
-	ledger_caller_passed(&ip);
+	ledger_caller_passed(&ip, 0, 0, 0);
 	ledger_trap(&ip, 1000);
 	caller_now("192.0.2.1", "mx.example.org");
 	assert_true(!caller.unknown && caller.passed && caller.trapped);
@@ -489,7 +489,7 @@ test_ctl_triplets(void **state)
 	p = ctl("grey forget identity=name:example.org");
 	for (lines = 0; (p = strchr(p, '\n')) != NULL; p++)
 		lines++;
-	assert_int_equal(lines, 251);
+	assert_int_equal(lines, 252); /* and the tries of the one that came back */
 	assert_ctl("grey list", 0, "");
 	assert_int_equal(output.len, 0);
 }

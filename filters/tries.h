@@ -1,0 +1,75 @@
+/*
+ * One mail that was put off, and how it came back: the times of its tries, and by whom they were made.  Its
+ * key is the greylist's: identity, sender, recipient.  Pure; the ledger keeps these (ledger_tries.h).
+ *
+ * ASAMI Hideo's log sorting script sorts refusals by client, sender and recipient, so that somebody who reads
+ * the log sees the same three come back like a mail server's, and puts the client into the white list.  Here
+ * that is a rule, tries_have_rhythm(), and the reader is the ledger.
+ */
+#ifndef FILTERS_TRIES_H
+#define FILTERS_TRIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filters/operator.h"
+#include "lib/ip.h"
+
+struct buf;
+
+/* The first ones and the last. */
+#define TRIES_KEPT 8
+/* RFC 1035 2.3.4, RFC 5321 4.5.3.1.2 */
+#define TRIES_NAME_MAX 255
+
+struct try_made {
+	int64_t time;
+	struct ip client; /* family 0: not known any more */
+	char name[TRIES_NAME_MAX + 1], helo[TRIES_NAME_MAX + 1]; /* verified; as it called itself; or "" */
+};
+
+struct tries {
+	uint32_t total;	  /* all that were made */
+	uint32_t counted; /* of these, those at least RHYTHM_STEP after the one before */
+	int64_t last;	  /* when the last was made, counted or not */
+	unsigned n;
+	struct try_made made[TRIES_KEPT];
+	uint16_t rule, line; /* of the gate, that put it off first */
+	uint8_t action;	     /* enum action: greylist, tempfail, tarpit */
+	bool proposed;	     /* they had the rhythm of a mail server */
+	int64_t let_in;	     /* 0: not yet */
+};
+
+/*
+ * A mail server's rhythm: three tries or more that came at least a minute after the one before, the last at least
+ * ten minutes after the first, never a day between two, and not more others than those.  Programs that send spam do not return, or return at once, or once.  Every schedule that was
+ * measured of large providers has this rhythm after 11 to 30 minutes, also that of one who gives up
+ * after half an hour; those of Postfix, Exim, sendmail, qmail and Exchange after 15 minutes to two hours.
+ */
+#define RHYTHM_STEP 60
+#define RHYTHM_TRIES 3
+#define RHYTHM_SPREAD 600
+#define RHYTHM_GAP 86400
+
+/* What is known at NOW does not count any more: that mail was let in or given up, and this is another one. */
+bool tries_are_over(const struct tries *, int64_t now);
+/* One more; a time before the last becomes the last.  NAME and HELO may be NULL. */
+void tries_add(struct tries *, int64_t time, const struct ip *client, const char *name, const char *helo);
+/* PROPOSED stays when it is reached once; this judges anew. */
+bool tries_have_rhythm(const struct tries *);
+/* Seconds from the first try to the last, or to being let in. */
+uint32_t tries_waited(const struct tries *);
+/* After this the purge may drop it. */
+int64_t tries_expire(const struct tries *);
+/* What an operator would allow: the address where only one is known of a network, else IDENTITY.  The text (the
+ * caller frees) is spelled as operator_text() does it. */
+char *tries_whom(const struct tries *, const char *identity, enum operator_kind *);
+/* "192.0.2.7 (mx.example.org) HELO mx, +5m 192.0.2.8, ...": times since the first, of those that are kept */
+void tries_print(struct buf *, const struct tries *);
+
+void tries_encode(struct buf *, const struct tries *);
+/* False when the octets are none of this version. */
+bool tries_decode(const void *, size_t, struct tries *);
+
+#endif
