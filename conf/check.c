@@ -186,7 +186,6 @@ check_listener(struct build *build, unsigned i)
 	if (IS_GIVEN(draft->submission) && !IS_GIVEN(draft->tls))
 		complain(&build->warnings, draft->submission,
 		    "submission without \"tls\": passwords would travel in the clear");
-	warn_unserved(build, draft->tls, draft->listener.implicit_tls ? "implicit-tls" : "tls");
 	warn_unserved(build, draft->submission, "submission");
 	warn_unserved(build, draft->proxy, "proxy");
 }

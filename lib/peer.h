@@ -36,6 +36,7 @@ enum subject {
 	SUBJECT_SUBMIT,       /* queue/submit.h */
 	SUBJECT_DELIVERY,     /* deliver/delivery.h */
 	SUBJECT_CONTROL,      /* lib/ctl.h */
+	SUBJECT_KEYS,         /* smtpd/keys.h */
 	SUBJECT_COUNT
 };
 #define MESSAGE_TYPE(subject, n) ((uint16_t)((subject) << 8 | (n)))

@@ -108,7 +108,7 @@ void
 tls_goodbye(SSL *ssl)
 {
 	ERR_clear_error();
-	if (SSL_is_init_finished(ssl))
+	if (SSL_is_init_finished(ssl) && !(SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN))
 		SSL_shutdown(ssl);
 	ERR_clear_error();
 }

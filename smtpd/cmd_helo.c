@@ -12,6 +12,7 @@
 #include "lib/mem.h"
 #include "smtpd/command.h"
 #include "smtpd/session.h"
+#include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
 
 /* A domain or address literal.  Underscores are wrong and common, so they pass. */
@@ -46,6 +47,8 @@ say_features(struct session *s)
 	session_raw(s, "250-8BITMIME");
 	session_raw(s, "250-CHUNKING");
 	session_raw(s, "250-BINARYMIME");
+	if (session_tls_offered(s))
+		session_raw(s, "250-STARTTLS");
 	if (xclient_allowed(s))
 		session_raw(s, "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT");
 	session_raw(s, "250 ENHANCEDSTATUSCODES");

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "smtpd/command.h"
 #include "smtpd/session.h"
+#include "smtpd/session_tls.h"
 
 #define HELLO STATE_BIT(STATE_HELLO)
 #define READY STATE_BIT(STATE_READY)
@@ -19,24 +20,33 @@
 #define GREETED (HELLO | READY | MAIL | RCPT | BDAT)
 #define ANY (GREETED | REFUSED)
 
+/* Known, and of no use to anybody here. */
+static bool
+never(const struct session *s)
+{
+	(void)s;
+	return false;
+}
+
 static const struct command commands[] = {
-	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT },
-	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT },
-	{ "MAIL", cmd_mail, READY, "HELO or EHLO first, and one MAIL a transaction", COMMAND_ARGUMENT },
-	{ "RCPT", cmd_rcpt, MAIL | RCPT, "MAIL first", COMMAND_ARGUMENT },
-	{ "DATA", cmd_data, MAIL | RCPT, "MAIL and RCPT first, and no BDAT", COMMAND_LAST | COMMAND_NO_ARGUMENT },
-	{ "BDAT", cmd_bdat, ANY, NULL, 0 }, /* looks at the state itself: the chunk comes whatever is said */
-	{ "RSET", cmd_rset, ANY, NULL, COMMAND_JUNK | COMMAND_NO_ARGUMENT },
-	{ "NOOP", cmd_noop, ANY, NULL, COMMAND_JUNK | COMMAND_LAST },
-	{ "VRFY", cmd_vrfy, GREETED, NULL, COMMAND_JUNK | COMMAND_LAST | COMMAND_ARGUMENT },
-	{ "HELP", cmd_help, ANY, NULL, COMMAND_JUNK },
-	{ "QUIT", cmd_quit, ANY, NULL, COMMAND_LAST | COMMAND_NO_ARGUMENT },
-	{ "XCLIENT", cmd_xclient, HELLO | READY, "not inside a transaction", COMMAND_LAST | COMMAND_ARGUMENT },
-	{ "EXPN", NULL, ANY, NULL, COMMAND_UNKNOWN },
-	{ "STARTTLS", NULL, ANY, NULL, COMMAND_UNKNOWN },
-	{ "AUTH", NULL, ANY, NULL, COMMAND_UNKNOWN },
-	{ "ETRN", NULL, ANY, NULL, COMMAND_UNKNOWN },
-	{ "TURN", NULL, ANY, NULL, COMMAND_UNKNOWN },
+	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT, NULL },
+	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT, NULL },
+	{ "MAIL", cmd_mail, READY, "HELO or EHLO first, and one MAIL a transaction", COMMAND_ARGUMENT, NULL },
+	{ "RCPT", cmd_rcpt, MAIL | RCPT, "MAIL first", COMMAND_ARGUMENT, NULL },
+	{ "DATA", cmd_data, MAIL | RCPT, "MAIL and RCPT first, and no BDAT", COMMAND_LAST | COMMAND_NO_ARGUMENT, NULL },
+	{ "BDAT", cmd_bdat, ANY, NULL, 0, NULL }, /* looks at the state itself: the chunk comes whatever is said */
+	{ "RSET", cmd_rset, ANY, NULL, COMMAND_JUNK | COMMAND_NO_ARGUMENT, NULL },
+	{ "NOOP", cmd_noop, ANY, NULL, COMMAND_JUNK | COMMAND_LAST, NULL },
+	{ "VRFY", cmd_vrfy, GREETED, NULL, COMMAND_JUNK | COMMAND_LAST | COMMAND_ARGUMENT, NULL },
+	{ "HELP", cmd_help, ANY, NULL, COMMAND_JUNK, NULL },
+	{ "QUIT", cmd_quit, ANY, NULL, COMMAND_LAST | COMMAND_NO_ARGUMENT, NULL },
+	{ "XCLIENT", cmd_xclient, HELLO | READY, "not inside a transaction", COMMAND_LAST | COMMAND_ARGUMENT, NULL },
+	{ "EXPN", NULL, ANY, NULL, 0, never },
+	{ "STARTTLS", cmd_starttls, READY, "EHLO first, and not inside a transaction", COMMAND_LAST | COMMAND_NO_ARGUMENT,
+	    session_tls_served },
+	{ "AUTH", NULL, ANY, NULL, 0, never },
+	{ "ETRN", NULL, ANY, NULL, 0, never },
+	{ "TURN", NULL, ANY, NULL, 0, never },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -85,7 +95,7 @@ refused(struct session *s, const struct command *c, size_t arg_len)
 {
 	if (s->state == STATE_REFUSED && !(c->states & REFUSED))
 		session_reply(s, 503, "5.7.1", "this server refused you in its greeting; QUIT is all that is left");
-	else if (c->flags & COMMAND_UNKNOWN)
+	else if (c->offered != NULL && !c->offered(s))
 		session_reply(s, 502, "5.5.1", "%s is not offered here", c->verb);
 	else if (!(c->states & STATE_BIT(s->state)))
 		session_reply(s, 503, "5.5.1", "%s", c->order != NULL ? c->order : "not now");

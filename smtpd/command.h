@@ -13,8 +13,7 @@ enum command_flag {
 	COMMAND_LAST = 1,     /* must end a group of pipelined commands (RFC 2920 3.1) */
 	COMMAND_JUNK = 2,     /* brings no mail forward: counted against limit commands */
 	COMMAND_NO_ARGUMENT = 4,
-	COMMAND_ARGUMENT = 8, /* needs one */
-	COMMAND_UNKNOWN = 16  /* known, not offered here: 502 */
+	COMMAND_ARGUMENT = 8  /* needs one */
 };
 
 struct command {
@@ -24,6 +23,8 @@ struct command {
 	unsigned states;      /* STATE_BIT()s in which it is legal */
 	const char *order;    /* what to do first, for 503 */
 	unsigned flags;
+	/* NULL: always; else 502 where it gives false, whatever the state. */
+	_Bool (*offered)(const struct session *);
 };
 
 /* Handles one line, without its CRLF. */
@@ -49,6 +50,7 @@ void cmd_noop(struct session *, const char *, size_t);
 void cmd_vrfy(struct session *, const char *, size_t);
 void cmd_help(struct session *, const char *, size_t);
 void cmd_quit(struct session *, const char *, size_t);
+void cmd_starttls(struct session *, const char *, size_t);
 void cmd_xclient(struct session *, const char *, size_t);
 /* True when this client may use XCLIENT. */
 _Bool xclient_allowed(const struct session *);

@@ -357,6 +357,7 @@ door_take_plain_facts(struct session *s, enum phase phase)
 		f->known |= FACT_BIT(FACT_SIZE);
 	}
 	f->authenticated = s->login != NULL;
+	f->tls = s->tls != NULL;
 }
 
 void

@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/role_master.h"
+#include "smtpd/keys.h"
 #include "smtpd/reload.h"
 #include "smtpd/roles.h"
 #include "smtpd/upgrade.h"
@@ -53,6 +54,13 @@ load(const char *path)
 	struct buf errors = { 0 }, warnings = { 0 };
 	struct conf *conf = conf_load(path, &errors, &warnings);
 
+	struct keys *keys = conf != NULL ? keys_read(conf, &errors, &warnings) : NULL;
+
+	if (keys == NULL) {
+		conf_free(conf);
+		conf = NULL;
+	}
+	keys_free(keys_use(keys));
 	fputs(buf_str(&warnings), stderr);
 	fputs(buf_str(&errors), stderr);
 	buf_free(&warnings);

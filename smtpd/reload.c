@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/role_master.h"
+#include "smtpd/keys.h"
 #include "smtpd/reload.h"
 #include "smtpd/roles.h"
 
@@ -42,19 +43,23 @@ cannot_change(const struct conf *new)
 	return NULL;
 }
 
-/* The roles that are forked from now on serve NEW. */
+/* The roles that are forked from now on serve NEW, and with its KEYS, which are taken over. */
 static int
-put_in_force(struct conf *new, char **why)
+put_in_force(struct conf *new, struct keys *keys, char **why)
 {
 	struct conf *old = here.conf;
 
 	*why = cannot_change(new);
-	if (*why != NULL || roles_renew(new, why) < 0)
+	if (*why != NULL || roles_renew(new, why) < 0) {
+		keys_free(keys);
 		return -1;
+	}
+	keys = keys_use(keys);
 	here.conf = new;
 	here.master->conf = new;
 	here.master->spool = new->spool;
 	if (role_master_renew(UINT32_MAX, why) == 0) {
+		keys_free(keys);
 		conf_free(old);
 		return 0;
 	}
@@ -62,6 +67,7 @@ put_in_force(struct conf *new, char **why)
 	here.conf = old;
 	here.master->conf = old;
 	here.master->spool = old->spool;
+	keys_free(keys_use(keys));
 	(void)roles_renew(old, &(char *){ NULL });
 	return -1;
 }
@@ -71,13 +77,14 @@ reload(char **why, char **warnings)
 {
 	struct buf errors = { 0 }, warned = { 0 };
 	struct conf *new = conf_load(here.conf->path, &errors, &warned);
+	struct keys *keys = new != NULL ? keys_read(new, &errors, &warned) : NULL;
 	int r = -1;
 
-	*why = new == NULL ? buf_take(&errors) : NULL;
+	*why = keys == NULL ? buf_take(&errors) : NULL;
 	*warnings = buf_take(&warned);
 	buf_free(&errors);
-	if (new != NULL)
-		r = put_in_force(new, why);
+	if (keys != NULL)
+		r = put_in_force(new, keys, why);
 	if (r == 0) {
 		log_notice("reload.done", F_STR("configuration", here.conf->path));
 		return 0;

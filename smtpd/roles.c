@@ -27,10 +27,12 @@
 #include "smtpd/command.h"
 #include "smtpd/control.h"
 #include "smtpd/health.h"
+#include "smtpd/keys.h"
 #include "smtpd/listen.h"
 #include "smtpd/meters.h"
 #include "smtpd/roles.h"
 #include "smtpd/session.h"
+#include "smtpd/session_tls.h"
 
 #define LOCAL_MOST 4096 /* numbers of local processes: an upper bound for the queue's own limit */
 
@@ -66,6 +68,7 @@ session_stats(struct ctl *c, unsigned n, const char *const *words)
 	(void)words;
 	ctl_record(c, FIELDS(F_U64("sessions", session_count()), F_BOOL("paused", listen_paused())));
 	command_each(add_count, c);
+	session_tls_stats(c);
 	health_stats(c);
 	ctl_end(c, 0, NULL);
 }
@@ -87,6 +90,8 @@ session_start(const void *unused, unsigned instance)
 	lookup_client_init();
 	submit_client_init();
 	session_init(conf);
+	session_tls_init();
+	keys_serve();
 	health_start(&conf->gate, instance, lists_proven);
 	ctl_register("pause", session_ctl);
 	ctl_register("resume", session_ctl);
@@ -453,6 +458,7 @@ void
 roles_serve(const struct conf *c)
 {
 	conf = c;
+	keys_watch();
 	peer_register(SUBJECT_DELIVERY, &delivery_ops);
 	ctl_register("stats", master_stats);
 }
@@ -494,8 +500,10 @@ void
 roles_forked(const struct role_spec *spec)
 {
 	ctl_forget();
-	if (spec->role != ROLE_SESSION)
+	if (spec->role != ROLE_SESSION) {
 		listen_close();
+		keys_forget();
+	}
 	if (spec->role != ROLE_CONTROL && control_fd >= 0)
 		close(control_fd);
 }

@@ -28,7 +28,9 @@
 #include "smtpd/command.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
+#include "smtpd/wire.h"
 
 #define LINE_LIMIT 4096       /* a command line; RFC 5321 4.5.3.1.4 asks for 512 and what extensions add */
 #define IN_LIMIT (64 * 1024)  /* octets read ahead of a command that waits */
@@ -45,6 +47,7 @@ static char scratch[128 * 1024]; /* what one read brings; used within one call, 
 static void on_event(evutil_socket_t, short, void *);
 static void work(struct session *, const char *, size_t);
 static void flush(struct session *);
+static void read_some(struct session *);
 
 const struct conf *
 session_conf(void)
@@ -66,7 +69,7 @@ static const struct {
 } states[] = {
 	[STATE_DOOR] = { "door", STATE_BIT(STATE_HELLO) | STATE_BIT(STATE_REFUSED) | STATE_BIT(STATE_CLOSING) },
 	[STATE_HELLO] = { "hello", STATE_BIT(STATE_READY) | STATE_BIT(STATE_DOOR) | STATE_BIT(STATE_CLOSING) },
-	[STATE_READY] = { "ready", STATE_BIT(STATE_READY) | STATE_BIT(STATE_MAIL) | STATE_BIT(STATE_DOOR) |
+	[STATE_READY] = { "ready", STATE_BIT(STATE_HELLO) | STATE_BIT(STATE_READY) | STATE_BIT(STATE_MAIL) | STATE_BIT(STATE_DOOR) |
 	        STATE_BIT(STATE_CLOSING) },
 	[STATE_MAIL] = { "mail", STATE_BIT(STATE_READY) | STATE_BIT(STATE_RCPT) | STATE_BIT(STATE_CLOSING) },
 	[STATE_RCPT] = { "rcpt", STATE_BIT(STATE_READY) | STATE_BIT(STATE_RCPT) | STATE_BIT(STATE_DATA) |
@@ -170,6 +173,7 @@ end(struct session *s, const char *why)
 	if (s->writable != NULL)
 		event_free(s->writable);
 	s->writable = NULL;
+	session_tls_end(s);
 	if (s->counted)
 		census_leave(&s->peer);
 	close(s->fd);
@@ -201,6 +205,8 @@ session_finish(struct session *s, const char *why)
 	s->busy = false;
 	s->why = why;
 	door_close(s);
+	if (s->handshaking) /* nothing that we could say would be understood */
+		session_tls_end(s);
 	if (!s->running)
 		flush(s);
 }
@@ -223,6 +229,10 @@ refuse_crowd(struct session *s)
 		return false;
 	log_notice("session.crowd", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
 	    F_STR("limit", limit), F_U64("all", n.all), F_U64("address", n.address), F_U64("network", n.network));
+	if (s->listener->implicit_tls) { /* it would take a handshake to tell him */
+		session_drop(s, "crowd");
+		return true;
+	}
 	reply_format(&s->out, 421, "4.7.0", "%s %s", conf->host, limit);
 	session_finish(s, "crowd");
 	return true;
@@ -253,8 +263,27 @@ session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *l
 	s->door.since_ms = clock_ms();
 	event_add(&s->event, NULL);
 	log_debug("session.opened", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(ip).s));
-	if (!refuse_crowd(s))
+	if (refuse_crowd(s))
+		return;
+	if (listener->implicit_tls)
+		session_tls_begin(s);
+	else
 		at_the_door(s);
+}
+
+void
+session_secured(struct session *s)
+{
+	set_reading(s, true);
+	if (s->state == STATE_DOOR) {
+		at_the_door(s);
+		return;
+	}
+	free(s->helo);
+	s->helo = NULL;
+	s->esmtp = false;
+	session_state(s, STATE_HELLO);
+	session_resume(s);
 }
 
 void
@@ -292,7 +321,8 @@ in_text(const struct session *s)
 static void
 ask_to_leave(struct session *s)
 {
-	reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, s->leaving);
+	if (!s->handshaking && !s->upgrading) /* there he listens for TLS */
+		reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, s->leaving);
 	session_finish(s, "shutdown");
 }
 
@@ -397,7 +427,29 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 	event_free(s->writable);
 	s->writable = NULL;
-	work(s, NULL, 0);
+	if (s->handshaking)
+		session_tls_ready(s);
+	else
+		work(s, NULL, 0);
+	if (s->fd >= 0 && s->reading && s->tls != NULL && !s->handshaking) /* what could not be read before this was written */
+		read_some(s);
+}
+
+static void
+await_writable(struct session *s)
+{
+	if (s->writable != NULL)
+		return;
+	s->writable = event_new(peer_base(), s->fd, EV_WRITE, on_writable, s);
+	event_add(s->writable, &(struct timeval){ (time_t)s->idle, 0 });
+}
+
+void
+session_await(struct session *s, int want)
+{
+	set_reading(s, want == TLS_WANT_READ);
+	if (want == TLS_WANT_WRITE)
+		await_writable(s);
 }
 
 /* All is said.  A socket closed while octets are unread resets the connection, and our last words with it: unless the client
@@ -405,7 +457,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 static void
 say_good_bye(struct session *s)
 {
-	if (s->quit || s->eof || shutdown(s->fd, SHUT_WR) < 0) {
+	if (s->quit || s->eof || wire_end(s->fd, s->tls) < 0) {
 		end(s, s->why);
 		return;
 	}
@@ -421,24 +473,24 @@ flush(struct session *s)
 	ssize_t n;
 
 	while (s->out.len > 0 && s->writable == NULL) {
-		n = send(s->fd, s->out.data, s->out.len, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN) {
-			end(s, "connection lost");
-			return;
-		}
+		n = wire_write(s->fd, s->upgrading ? NULL : s->tls, s->out.data, s->out.len);
 		if (n > 0) {
 			s->out.len -= (size_t)n;
 			memmove(s->out.data, s->out.data + n, s->out.len);
-			continue;
+		} else if (n == TLS_WANT_WRITE) {
+			await_writable(s);
+		} else {
+			end(s, "connection lost");
+			return;
 		}
-		s->writable = event_new(peer_base(), s->fd, EV_WRITE, on_writable, s);
-		event_add(s->writable, &(struct timeval){ (time_t)s->idle, 0 });
 	}
 	if (s->out.len > 0)
 		return;
 	buf_free(&s->out);
+	if (s->upgrading && s->state != STATE_CLOSING) {
+		session_tls_begin(s);
+		return;
+	}
 	if (s->state == STATE_CLOSING && !s->lingering)
 		say_good_bye(s);
 }
@@ -540,9 +592,9 @@ work(struct session *s, const char *new, size_t len)
 	flush(s);
 	if (s->fd < 0)
 		return;
-	if (s->lingering)
+	if (s->lingering || s->handshaking)
 		return;
-	set_reading(s, !s->eof && s->in.len < IN_LIMIT && s->writable == NULL);
+	set_reading(s, !s->eof && !s->upgrading && s->in.len < IN_LIMIT && s->writable == NULL);
 	if (!s->busy && s->state != STATE_DOOR)
 		set_idle_timer(s);
 	else
@@ -566,11 +618,13 @@ talks_early(struct session *s, const char *p, size_t len)
 static void
 read_some(struct session *s)
 {
-	ssize_t n = recv(s->fd, scratch, sizeof(scratch), 0);
+	ssize_t n = wire_read(s->fd, s->tls, scratch, sizeof(scratch));
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == TLS_WANT_READ)
 		return;
-	if (n < 0) {
+	if (n == TLS_WANT_WRITE) {
+		await_writable(s);
+	} else if (n < 0) {
 		end(s, "connection lost");
 	} else if (s->state == STATE_CLOSING && s->lingering) {
 		if (n == 0)
@@ -609,6 +663,8 @@ timed_out(struct session *s)
 	s->deadline_ms = 0;
 	if (s->state == STATE_CLOSING) {
 		end(s, s->why);
+	} else if (s->handshaking) {
+		session_tls_timeout(s);
 	} else if (s->state == STATE_DOOR || s->door.waiting) {
 		door_timer(s);
 	} else if (!s->busy) { /* else it is ours to answer, not his to hurry */
@@ -623,7 +679,9 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	struct session *s = arg;
 
 	(void)fd;
-	if (what & EV_READ)
+	if ((what & EV_READ) && s->handshaking)
+		session_tls_ready(s);
+	else if (what & EV_READ)
 		read_some(s);
 	else if (what & EV_TIMEOUT)
 		timed_out(s);

@@ -22,6 +22,7 @@
 #include "smtpd/doorman.h"
 
 struct chunk;
+struct ssl_st;
 struct conf;
 struct listener;
 struct transaction;
@@ -45,6 +46,8 @@ struct session {
 	int fd;
 	struct event event;         /* readable; and the one timer */
 	struct event *writable;     /* while the socket is full, else NULL */
+	struct ssl_st *tls;         /* NULL: in the clear */
+	TAILQ_ENTRY(session) turn;  /* in a handshake, while it waits for the processor (session_tls.c) */
 	const struct listener *listener;
 	uint16_t port;              /* the client's */
 	uint8_t state;              /* enum session_state; changed by session_state() only */
@@ -53,6 +56,9 @@ struct session {
 	bool running;               /* commands are being worked off further up the stack */
 	bool eof;                   /* the client sends no more */
 	bool reading;               /* EVENT asks for readability */
+	bool upgrading;             /* TLS begins when what was said in the clear is out */
+	bool handshaking;           /* TLS is being agreed on */
+	bool queued;                /* TURN is used */
 	bool skipping;              /* the rest of a line that is too long is thrown away */
 	bool relay_client;          /* one of relay { from } */
 	bool counted;               /* in the census */
@@ -93,6 +99,10 @@ void session_state(struct session *, enum session_state);
 const char *session_state_name(unsigned);
 /* Closes when what is to be said is said.  WHY, for the log, is kept. */
 void session_finish(struct session *, const char *why);
+/* Waits until the socket can be read (TLS_WANT_READ) or written (TLS_WANT_WRITE) again; 0: for neither. */
+void session_await(struct session *, int want);
+/* TLS has begun: the client starts anew (RFC 3207 4.2), or, with implicit TLS, comes to the door. */
+void session_secured(struct session *);
 /* Closes now. */
 void session_drop(struct session *, const char *why);
 /* One timer for what the doorman waits for; milliseconds; then door_timer(). */

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <event2/buffer.h>
+#include <openssl/ssl.h>
 
 #include "conf/conf.h"
 #include "lib/clock.h"
@@ -57,6 +58,15 @@ add_date(struct evbuffer *out)
 	evbuffer_add_printf(out, "%s\r\n", date);
 }
 
+/* RFC 3848.  HELO under TLS has no name of its own. */
+static const char *
+protocol(const struct session *s)
+{
+	static const char *const names[] = { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" };
+
+	return s->esmtp ? names[(s->tls != NULL) | (s->login != NULL) << 1] : "SMTP";
+}
+
 /* RFC 5321 4.4: from what the client calls itself, with what we know of it; FOR only when there is one recipient, so that no
  * blind copy is betrayed (7.6). */
 static void
@@ -66,11 +76,15 @@ add_received(struct session *s, struct evbuffer *out)
 	char literal[64];
 
 	ip_literal(&s->ip, literal, sizeof(literal));
-	evbuffer_add_printf(out, "Received: from %s (%s %s)\r\n\tby %s with %s id %s", s->helo,
-	    s->door.facts.name != NULL ? s->door.facts.name : "unknown", literal, session_conf()->host,
-	    s->esmtp ? "ESMTP" : "SMTP", id_text(env->id).s);
+	evbuffer_add_printf(out, "Received: from %s (%s %s)\r\n\tby %s with %s", s->helo,
+	    s->door.facts.name != NULL ? s->door.facts.name : "unknown", literal, session_conf()->host, protocol(s));
+	if (s->tls != NULL)
+		evbuffer_add_printf(out, " (%s)", SSL_get_version(s->tls));
+	evbuffer_add_printf(out, " id %s", id_text(env->id).s);
 	if (env->recipients_n == 1)
 		evbuffer_add_printf(out, "\r\n\tfor <%s>", env->recipients[0].address);
+	if (s->tls != NULL) /* RFC 8314 4.3 */
+		evbuffer_add_printf(out, "\r\n\ttls %s", SSL_CIPHER_standard_name(SSL_get_current_cipher(s->tls)));
 	evbuffer_add_printf(out, ";\r\n\t");
 	add_date(out);
 }

@@ -24,6 +24,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import string
 import struct
 import subprocess
@@ -236,6 +237,32 @@ class Genkan:
         wait_for(lambda: not self.queue(), "an empty queue: " + self.log_text()[-3000:])
 
 
+def certificate(directory, name="mx.example.org", *, file=None, key="ec", days=30, extra=(), issuer=None):
+    """(chain, key) as files: a certificate for NAME, signed by itself or by ISSUER, another such pair."""
+    base = pathlib.Path(directory) / (file or name)
+    chain, secret = base.with_name(base.name + ".pem"), base.with_name(base.name + ".key")
+    kind = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if key == "ec" else [key]
+    command = ["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", secret, "-out", chain, "-days", str(days),
+               "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", *extra]
+    if issuer:
+        command += ["-CA", issuer[0], "-CAkey", issuer[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    secret.chmod(0o600)
+    for path in (chain, secret):
+        own(path)
+    return chain, secret
+
+
+def trusting(chain=None, **changes):
+    """A client's TLS context: trusts CHAIN, or anybody."""
+    context = ssl.create_default_context(cafile=chain)
+    if chain is None:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for name, value in changes.items():
+        setattr(context, name, value)
+    return context
+
+
 class Reply:
     def __init__(self, lines):
         self.lines = lines
@@ -252,11 +279,26 @@ class Reply:
 class Client:
     """One connection.  send() writes octets as they are, say() a line, and reply() reads one whole reply."""
 
-    def __init__(self, port, *, source=None, address="127.0.0.1", greet=True, timeout=PATIENCE):
+    def __init__(self, port, *, source=None, address="127.0.0.1", greet=True, timeout=PATIENCE, tls=None, name=None,
+                 session=None):
         self.socket = socket.create_connection((address, port), timeout=timeout,
                                                source_address=(source, 0) if source else None)
         self.file = self.socket.makefile("rb")
+        if tls:
+            self.wrap(tls, name, session)
         self.greeting = self.reply() if greet else None
+
+    def wrap(self, context, name=None, session=None):
+        """TLS from here on."""
+        self.file.close()
+        self.socket = context.wrap_socket(self.socket, server_hostname=name, session=session, suppress_ragged_eofs=True)
+        self.file = self.socket.makefile("rb")
+
+    def starttls(self, context=None, name=None, session=None):
+        reply = self.say("STARTTLS")
+        if reply.code == 220:
+            self.wrap(context or trusting(), name, session)
+        return reply
 
     def __enter__(self):
         return self
