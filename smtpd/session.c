@@ -175,7 +175,7 @@ end(struct session *s, const char *why)
 	s->writable = NULL;
 	session_tls_end(s);
 	if (s->counted)
-		census_leave(&s->peer);
+		census_leave(&s->ip);
 	close(s->fd);
 	s->fd = -1;
 	s->state = STATE_CLOSING;
@@ -215,7 +215,7 @@ session_finish(struct session *s, const char *why)
 static bool
 refuse_crowd(struct session *s)
 {
-	struct census_count n = census_enter(&s->peer);
+	struct census_count n = census_enter(&s->ip);
 	const char *limit = NULL;
 
 	s->counted = true;
@@ -294,12 +294,15 @@ session_restart(struct session *s, const struct ip *ip, int rdns, const char *na
 	s->tx = NULL;
 	free(s->helo);
 	s->helo = NULL;
+	if (s->counted) /* it is the client's connection now, and no more the proxy's */
+		census_leave(&s->ip);
 	s->ip = *ip;
 	s->esmtp = s->early_data = false;
 	session_state(s, STATE_DOOR);
 	if (rdns >= 0)
 		door_set_name(s, (enum rdns_status)rdns, name);
-	at_the_door(s);
+	if (!refuse_crowd(s))
+		at_the_door(s);
 }
 
 void

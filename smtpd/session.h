@@ -109,7 +109,8 @@ void session_drop(struct session *, const char *why);
 void session_set_timer(struct session *, uint64_t ms);
 /* The doorman lets the banner be sent, or refuses it with CODE (0: 220). */
 void session_greet(struct session *, int code, const char *status, const char *text);
-/* After XCLIENT: another client stands at the door.  RDNS: enum rdns_status when its name was told too, -1: ask. */
+/* After XCLIENT: another client stands at the door, and is counted instead of the peer.  RDNS: enum rdns_status when its name was told
+ * too, -1: ask. */
 void session_restart(struct session *, const struct ip *, int rdns, const char *name);
 /* "mail.example.org[192.0.2.1]" or "unknown[192.0.2.1]"; the caller frees. */
 char *session_client_text(const struct session *);
