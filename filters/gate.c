@@ -162,7 +162,7 @@ test_known(const struct test *t, const struct facts *f)
 	case FACT_RECIPIENT:
 		return test_address(t, f->recipient);
 	case FACT_SPF:
-		return test_auth(t, f->spf);
+		return test_auth(t, f->spf_blanket ? AUTH_NEUTRAL : f->spf);
 	case FACT_DKIM:
 		return test_auth(t, f->dkim);
 	case FACT_DMARC:

@@ -188,6 +188,7 @@ struct facts {
 	bool early_talker, pipelining, trapped, known_correspondent, list_member, authenticated, tls;
 	const char *helo, *sender, *recipient;
 	enum auth_result spf, dkim, dmarc;
+	bool spf_blanket;    /* a pass that nearly everybody would have: to the rules it is neutral */
 	const char *spf_domain;
 	struct dnsbl_answers dnsbl; /* of the gate's set; what is not known when FACT_DNSBL is has failed */
 	enum sender_domain sender_domain;

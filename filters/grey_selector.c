@@ -14,7 +14,8 @@
 #include "lib/mem.h"
 
 static const char *const states[] = { "waiting", "ready", "passed", "expired", "trusted", "known",
-	"allowed", "denied", "caller", "trapped", "left", "correspondent", "refused", "proposed", "rescued" };
+	"allowed", "denied", "caller", "trapped", "left", "stayed", "correspondent", "refused", "proposed",
+	"rescued" };
 
 static bool
 parse_state(const char *value, struct grey_selector *sel, char **why)
@@ -178,7 +179,7 @@ client_matches(const struct grey_selector *sel, const struct ledger_item *item)
 	struct ipnet net;
 	unsigned i;
 
-	if (item->type == ITEM_PASSED || item->type == ITEM_TRAP || item->type == ITEM_LEFT)
+	if (item->client.family != 0)
 		return ipnet_contains(&sel->client, &item->client);
 	for (i = 0; item->type == ITEM_TRIES && i < item->tries.n; i++)
 		if (ipnet_contains(&sel->client, &item->tries.made[i].client))

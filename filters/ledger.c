@@ -181,6 +181,19 @@ told_passed(struct peer *peer, struct message *m)
 }
 
 static bool
+told_stayed(struct peer *peer, struct message *m)
+{
+	struct ip ip;
+
+	(void)peer;
+	ledger_decode_ip(&m->body, &ip);
+	if (!cursor_done(&m->body) || ip.family == 0)
+		return false;
+	ledger_caller_has_stayed(&ledger, &ip, clock_now());
+	return true;
+}
+
+static bool
 told_left(struct peer *peer, struct message *m)
 {
 	struct ip ip;
@@ -264,6 +277,7 @@ on_message(struct peer *peer, struct message *m)
 		{ LEDGER_TELL_PASSED, told_passed, true },
 		{ LEDGER_TELL_TRAP, told_trap, true },
 		{ LEDGER_TELL_LEFT, told_left, true },
+		{ LEDGER_TELL_STAYED, told_stayed, true },
 		{ LEDGER_TELL_EVENT, told_event, true },
 		{ LEDGER_TELL_WROTE, told_wrote, true },
 		{ LEDGER_TELL_HUNG_UP, told_hung_up, true },

@@ -24,13 +24,16 @@ struct ledger_caller {
 	bool denied;    /* by the operator: `grey deny` */
 	bool passed;    /* sat through a pause or passed the greylist lately: is not made to wait again */
 	bool trapped;
-	bool left;      /* hung up lately in a tarpit that has a greylist behind it, and has not passed since */
+	bool stayed;    /* sat through a tarpit that has a greylist behind it, or passed the greylist */
+	bool left;      /* hung up lately in such a tarpit, and has not stayed since */
 };
 struct ledger_request *ledger_ask_caller(const struct ip *, const char *name,
     void (*)(const struct ledger_caller *, void *), void *arg);
-/* A caller sat through its pause (or tarpit) in order; remembered for a day.  RULE, LINE and SECONDS are those of a pause, for the
- * report; 0 when the caller is told of by an event besides. */
+/* A caller sat through its pause in order; remembered for a day.  RULE, LINE and SECONDS are the pause's, for the report. */
 void ledger_caller_passed(const struct ip *, uint16_t rule, uint16_t line, uint32_t seconds);
+/* A caller sat through a `tarpit ... else greylist`: for a day he has no pause before him either.  The reverse does not hold,
+ * for a pause is the shorter of the two. */
+void ledger_caller_stayed(const struct ip *);
 void ledger_trap(const struct ip *, uint32_t seconds);
 /* A caller hung up in a `tarpit ... else greylist`; remembered for as long as the greylist's window. */
 void ledger_caller_left(const struct ip *);

@@ -241,6 +241,19 @@ ledger_caller_passed(const struct ip *ip, uint16_t rule, uint16_t line, uint32_t
 }
 
 void
+ledger_caller_stayed(const struct ip *ip)
+{
+	struct channel *ch;
+	struct buf *b;
+
+	ch = tell(LEDGER_TELL_STAYED, &b);
+	if (ch == NULL)
+		return;
+	ledger_encode_ip(b, ip);
+	channel_end(ch, -1);
+}
+
+void
 ledger_caller_left(const struct ip *ip)
 {
 	struct channel *ch;

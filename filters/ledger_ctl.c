@@ -64,6 +64,7 @@ static const struct stage {
 	{ TABLE_CALLER, ITEM_PASSED },
 	{ TABLE_CALLER, ITEM_TRAP },
 	{ TABLE_CALLER, ITEM_LEFT },
+	{ TABLE_CALLER, ITEM_STAYED },
 	{ TABLE_CORRESPONDENT, ITEM_CORRESPONDENT },
 };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))

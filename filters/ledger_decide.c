@@ -19,7 +19,7 @@ ledger_judge_caller(
     struct ledger *l, const struct ip *ip, const char *name, int64_t now, struct ledger_caller *a)
 {
 	enum operator_word word;
-	int passed, trapped, left;
+	int passed, trapped, left, stayed;
 
 	memset(a, 0, sizeof(*a));
 	word = operator_on_caller(l->operators, ip, name, now);
@@ -28,11 +28,14 @@ ledger_judge_caller(
 	passed = ledger_get_caller(l->store, ITEM_PASSED, ip, now);
 	trapped = ledger_get_caller(l->store, ITEM_TRAP, ip, now);
 	left = ledger_get_caller(l->store, ITEM_LEFT, ip, now);
+	stayed = ledger_get_caller(l->store, ITEM_STAYED, ip, now);
 	a->passed = passed == 1;
 	a->trapped = trapped == 1;
-	a->left = left == 1 && passed != 1;
+	a->stayed = stayed == 1;
+	a->left = left == 1 && stayed != 1;
 	/* the operator's word is in memory and holds without the store */
-	a->unknown = (passed == -1 || trapped == -1 || left == -1) && word == OPERATOR_SILENT;
+	a->unknown = (passed == -1 || trapped == -1 || left == -1 || stayed == -1) &&
+		     word == OPERATOR_SILENT;
 }
 
 /*
@@ -201,6 +204,13 @@ void
 ledger_caller_has_passed(struct ledger *l, const struct ip *client, int64_t now)
 {
 	(void)ledger_put_caller(l->store, ITEM_PASSED, client, now + LEDGER_PASSED_SECONDS);
+}
+
+void
+ledger_caller_has_stayed(struct ledger *l, const struct ip *client, int64_t now)
+{
+	ledger_caller_has_passed(l, client, now);
+	(void)ledger_put_caller(l->store, ITEM_STAYED, client, now + LEDGER_PASSED_SECONDS);
 	if (ledger_get_caller(l->store, ITEM_LEFT, client, now) == 1)
 		(void)ledger_put_caller(l->store, ITEM_LEFT, client, now - 1);
 }
@@ -233,9 +243,9 @@ ledger_take_event(struct ledger *l, const struct gate_event *e)
 	(void)ledger_put_event(l->store, e);
 	if (e->action == ACTION_COUNT)
 		note_let_in(l, e);
-	/* Who came back and was let in need not sit through the next pause either. */
+	/* Who came back and was let in need not sit through the next pause or tarpit either. */
 	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
-		ledger_caller_has_passed(l, &e->client, e->time);
+		ledger_caller_has_stayed(l, &e->client, e->time);
 }
 
 static enum kv_step

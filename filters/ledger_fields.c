@@ -162,6 +162,7 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 	case ITEM_PASSED:
 	case ITEM_TRAP:
 	case ITEM_LEFT:
+	case ITEM_STAYED:
 		client = ip_text(&item->client);
 		add(&r, F_STR("client", client.s));
 		add_time(&r, "expires", "expires_text", item->until);

@@ -25,6 +25,7 @@ enum key_kind {
 	KEY_PASSED = 'P',
 	KEY_TRAP = 'X',
 	KEY_LEFT = 'L',
+	KEY_STAYED = 'S',
 	KEY_COUNTS = 'C',
 	KEY_WAITS = 'W',
 	KEY_TRIES = 'R'
@@ -38,6 +39,7 @@ ledger_key_first(struct buf *b, enum ledger_item_type type)
 		[ITEM_PASSED] = KEY_PASSED,
 		[ITEM_TRAP] = KEY_TRAP,
 		[ITEM_LEFT] = KEY_LEFT,
+		[ITEM_STAYED] = KEY_STAYED,
 		[ITEM_COUNTS] = KEY_COUNTS,
 		[ITEM_WAITS] = KEY_WAITS,
 		[ITEM_EVENT] = 0,
@@ -180,12 +182,22 @@ decode_grey(struct cursor *key, const void *value, size_t len, struct ledger_ite
 static bool
 decode_caller(struct cursor *key, const void *value, size_t len, struct ledger_item *item)
 {
-	uint8_t kind;
-
-	kind = cursor_u8(key);
-	if (kind != KEY_PASSED && kind != KEY_TRAP && kind != KEY_LEFT)
+	switch (cursor_u8(key)) {
+	case KEY_PASSED:
+		item->type = ITEM_PASSED;
+		break;
+	case KEY_TRAP:
+		item->type = ITEM_TRAP;
+		break;
+	case KEY_LEFT:
+		item->type = ITEM_LEFT;
+		break;
+	case KEY_STAYED:
+		item->type = ITEM_STAYED;
+		break;
+	default:
 		return false;
-	item->type = kind == KEY_TRAP ? ITEM_TRAP : kind == KEY_LEFT ? ITEM_LEFT : ITEM_PASSED;
+	}
 	ledger_decode_ip(key, &item->client);
 	return cursor_done(key) && item->client.family != 0 &&
 	       ledger_until_decode(value, len, &item->until);
@@ -307,6 +319,7 @@ ledger_item_expires(const struct ledger_item *item)
 	case ITEM_PASSED:
 	case ITEM_TRAP:
 	case ITEM_LEFT:
+	case ITEM_STAYED:
 	case ITEM_CORRESPONDENT:
 		return item->until;
 	case ITEM_OPERATOR:
@@ -340,6 +353,8 @@ ledger_item_state(const struct ledger_item *item, int64_t now)
 		return "trapped";
 	case ITEM_LEFT:
 		return "left";
+	case ITEM_STAYED:
+		return "stayed";
 	case ITEM_CORRESPONDENT:
 		return "correspondent";
 	case ITEM_OPERATOR:

@@ -22,7 +22,7 @@ struct buf;
 
 enum ledger_table {
 	TABLE_GREY,	     /* triplets and identities */
-	TABLE_CALLER,	     /* who passed lately, who is trapped, who hung up */
+	TABLE_CALLER,	     /* who passed lately, who is trapped, who hung up, who stayed */
 	TABLE_CORRESPONDENT, /* to whom one of ours wrote */
 	TABLE_OPERATOR,
 	TABLE_COUNTER,
@@ -37,6 +37,7 @@ enum ledger_item_type {
 	ITEM_PASSED,
 	ITEM_TRAP,
 	ITEM_LEFT,
+	ITEM_STAYED,
 	ITEM_CORRESPONDENT,
 	ITEM_OPERATOR,
 	ITEM_COUNTS,
@@ -51,9 +52,9 @@ struct ledger_item {
 	const char *identity, *sender, *recipient; /* TRIPLET, TRIES; IDENTITY: the first */
 	struct grey_record triplet;
 	struct grey_identity trust; /* IDENTITY */
-	struct ip client;	    /* PASSED, TRAP, LEFT */
+	struct ip client;	    /* PASSED, TRAP, LEFT, STAYED */
 	const char *theirs, *ours;  /* CORRESPONDENT */
-	int64_t until;		    /* PASSED, TRAP, LEFT, CORRESPONDENT */
+	int64_t until;		    /* PASSED, TRAP, LEFT, STAYED, CORRESPONDENT */
 	struct operator_entry operator_entry;
 	struct report_key key; /* COUNTS; WAITS: the hour */
 	struct report_counts counts;
@@ -72,7 +73,7 @@ void ledger_key_tries(
 void ledger_key_identity(struct buf *, const char *identity);
 /* With what all keys of an identity's ITEM_TRIPLET or ITEM_TRIES begin. */
 void ledger_key_triplets_of(struct buf *, enum ledger_item_type, const char *identity);
-/* ITEM_PASSED, ITEM_TRAP or ITEM_LEFT */
+/* ITEM_PASSED, ITEM_TRAP, ITEM_LEFT or ITEM_STAYED */
 void ledger_key_caller(struct buf *, enum ledger_item_type, const struct ip *);
 /* Both in lower case. */
 void ledger_key_correspondent(struct buf *, const char *theirs, const char *ours);

@@ -42,6 +42,7 @@ count(const struct ledger_item *item)
 	case ITEM_PASSED:
 	case ITEM_TRAP:
 	case ITEM_LEFT:
+	case ITEM_STAYED:
 		purge.count.callers++;
 		break;
 	case ITEM_CORRESPONDENT:

@@ -21,8 +21,10 @@ struct ledger {
 	bool changed; /* since the last flush to disk */
 };
 
-/* CLIENT has shown that it waits: it may pass, whatever it did before. */
+/* CLIENT has sat through a pause. */
 void ledger_caller_has_passed(struct ledger *, const struct ip *client, int64_t now);
+/* CLIENT has shown that it waits, or comes back: it may pass, whatever it did before. */
+void ledger_caller_has_stayed(struct ledger *, const struct ip *client, int64_t now);
 /* What the operator's entries say of a mail; of its caller, when they are silent about it. */
 enum operator_word ledger_operator_word(
     const struct ledger *, const struct grey_question *, int64_t now);

@@ -29,7 +29,7 @@ int ledger_get_tries(struct ledger_store *, const struct grey_question *, struct
 int ledger_put_tries(struct ledger_store *, const struct grey_question *, const struct tries *);
 int ledger_get_identity(struct ledger_store *, const char *identity, struct grey_identity *);
 int ledger_put_identity(struct ledger_store *, const char *identity, const struct grey_identity *);
-/* ITEM_PASSED, ITEM_TRAP, ITEM_LEFT.  What is over at NOW is not there. */
+/* ITEM_PASSED, ITEM_TRAP, ITEM_LEFT, ITEM_STAYED.  What is over at NOW is not there. */
 int ledger_get_caller(struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t now);
 int ledger_put_caller(
     struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t until);

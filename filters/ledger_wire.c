@@ -19,7 +19,8 @@ enum caller_flags {
 	CALLER_DENIED = 1 << 2,
 	CALLER_PASSED = 1 << 3,
 	CALLER_TRAPPED = 1 << 4,
-	CALLER_LEFT = 1 << 5
+	CALLER_LEFT = 1 << 5,
+	CALLER_STAYED = 1 << 6
 };
 
 enum question_flags {
@@ -126,7 +127,8 @@ ledger_encode_caller(struct buf *b, const struct ledger_caller *a)
 	buf_add_u8(
 	    b, (uint8_t)((a->unknown ? CALLER_UNKNOWN : 0) | (a->allowed ? CALLER_ALLOWED : 0) |
 			 (a->denied ? CALLER_DENIED : 0) | (a->passed ? CALLER_PASSED : 0) |
-			 (a->trapped ? CALLER_TRAPPED : 0) | (a->left ? CALLER_LEFT : 0)));
+			 (a->trapped ? CALLER_TRAPPED : 0) | (a->left ? CALLER_LEFT : 0) |
+			 (a->stayed ? CALLER_STAYED : 0)));
 }
 
 void
@@ -136,13 +138,14 @@ ledger_decode_caller(struct cursor *c, struct ledger_caller *a)
 
 	flags = decode_flags(
 	    c, CALLER_UNKNOWN | CALLER_ALLOWED | CALLER_DENIED | CALLER_PASSED | CALLER_TRAPPED |
-		CALLER_LEFT);
+		CALLER_LEFT | CALLER_STAYED);
 	a->unknown = (flags & CALLER_UNKNOWN) != 0;
 	a->allowed = (flags & CALLER_ALLOWED) != 0;
 	a->denied = (flags & CALLER_DENIED) != 0;
 	a->passed = (flags & CALLER_PASSED) != 0;
 	a->trapped = (flags & CALLER_TRAPPED) != 0;
 	a->left = (flags & CALLER_LEFT) != 0;
+	a->stayed = (flags & CALLER_STAYED) != 0;
 }
 
 void

@@ -25,6 +25,7 @@ enum ledger_type {
 	LEDGER_TELL_TRAP,				     /* ip, u32 seconds */
 	LEDGER_TELL_EVENT,				     /* struct gate_event */
 	LEDGER_TELL_LEFT,				     /* ip */
+	LEDGER_TELL_STAYED,				     /* ip */
 	LEDGER_TELL_WROTE,				     /* string ours, string theirs */
 	LEDGER_TELL_HUNG_UP				     /* struct grey_question */
 };

@@ -23,6 +23,7 @@
 #include "smtpctl/smtpctl.h"
 
 struct walk {
+	const struct conf *conf;
 	const struct gate *gate;
 	struct caller *caller;
 	struct output *out;
@@ -33,6 +34,8 @@ struct walk {
 	const struct rule *trust;  /* ended the gate */
 	const struct rule *refusal; /* tempfail, reject, drop: ended it, too */
 	const struct rule *grey;   /* asks the ledger */
+	const struct rule *owes;   /* a tarpit ... else greylist that he left */
+	bool excused;              /* nothing is refused to the postmaster */
 	bool uncertain;            /* a rule above the verdict was open */
 	const struct rule *wait;   /* the longest of this phase */
 	uint32_t waits;            /* seconds of all phases */
@@ -86,6 +89,34 @@ puts_off(enum action action)
 	    action == ACTION_TEMPFAIL;
 }
 
+/* As the doorman: whoever passed lately does not wait, and who hung up in a tarpit with a greylist behind it owes that. */
+static const char *
+apply_wait(struct walk *w, const struct rule *r)
+{
+	const struct caller *c = w->caller;
+	bool choice = r->action == ACTION_TARPIT && r->else_greylist;
+
+	if ((r->action == ACTION_PAUSE && c->passed) || (choice && c->stayed))
+		return "not again";
+	if (choice && c->left) {
+		w->owes = r;
+		return "owed";
+	}
+	if (w->wait == NULL || r->seconds > w->wait->seconds)
+		w->wait = r;
+	return "waits";
+}
+
+static bool
+is_excused(const struct walk *w, const struct rule *r)
+{
+	const struct facts *f = &w->caller->facts;
+
+	return r->at == PHASE_RCPT && f->recipient != NULL && !f->early_talker &&
+	    (r->action == ACTION_GREYLIST || r->action == ACTION_TEMPFAIL || r->action == ACTION_REJECT) &&
+	    conf_is_postmaster(w->conf, f->recipient);
+}
+
 /* The rule matches and is not only an observer. */
 static const char *
 apply(struct walk *w, const struct rule *r)
@@ -94,16 +125,15 @@ apply(struct walk *w, const struct rule *r)
 		w->decided = w->decided || is_decisive(r->action);
 		return "allowed"; /* by the operator, or rescued */
 	}
-	if (r->action == ACTION_PAUSE && w->caller->passed)
-		return "not again"; /* whoever passed lately does not wait */
-	if (r->action == ACTION_PAUSE || r->action == ACTION_TARPIT) {
-		if (w->wait == NULL || r->seconds > w->wait->seconds)
-			w->wait = r;
-		return "waits";
-	}
+	if (r->action == ACTION_PAUSE || r->action == ACTION_TARPIT)
+		return apply_wait(w, r);
 	if (!is_decisive(r->action))
 		return "applies";
 	w->decided = true;
+	if (is_excused(w, r)) {
+		w->excused = true;
+		return "excused";
+	}
 	w->uncertain = w->uncertain || w->open != NULL;
 	if (r->action == ACTION_TRUST)
 		w->trust = r;
@@ -137,6 +167,27 @@ judge(struct walk *w, const struct rule *r)
 	}
 }
 
+/* The greylist behind a tarpit needs a recipient. */
+static enum phase
+owed_at(const struct rule *tarpit)
+{
+	return tarpit->at > PHASE_RCPT ? tarpit->at : PHASE_RCPT;
+}
+
+static void
+ask_what_is_owed(struct walk *w)
+{
+	struct rule greylist = { .action = ACTION_GREYLIST, .at = w->phase };
+
+	if (w->owes == NULL || w->phase != owed_at(w->owes) || w->decided || w->refusal != NULL ||
+	    w->trust != NULL)
+		return;
+	if (is_excused(w, &greylist))
+		w->excused = true;
+	else if (w->grey == NULL)
+		w->grey = w->owes;
+}
+
 static void
 walk_phase(struct walk *w, enum phase phase)
 {
@@ -152,6 +203,7 @@ walk_phase(struct walk *w, enum phase phase)
 	if (w->wait != NULL)
 		w->waits += w->wait->seconds;
 	w->uncertain = w->uncertain || w->open != NULL;
+	ask_what_is_owed(w);
 }
 
 /* --- the verdict --- */
@@ -299,9 +351,13 @@ tell_verdict(struct walk *w)
 		tell(w, "verdict", "let in: %s",
 		    w->gate->n == 0 ? "the gate has no rules" : "no rule stops this caller");
 	else
-		tell(w, "verdict", "%s at %s, by rule %u (line %u%s)", action_name(r->action),
-		    phase_name(r->at), r->number, r->place.line,
+		tell(w, "verdict", "%s at %s, by rule %u (line %u%s)",
+		    action_name(r == w->owes ? ACTION_GREYLIST : r->action),
+		    phase_name(r == w->owes ? owed_at(r) : r->at), r->number, r->place.line,
 		    w->gate->built_in ? " of the built-in gate" : "");
+	if (w->excused)
+		tell(w, "excused", "nothing is refused to %s, so that who is refused elsewhere can ask why",
+		    w->caller->facts.recipient);
 	if (w->refusal != NULL && rule_is_softened(r, &w->caller->facts))
 		tell(w, "softened", "carried out as tempfail: DNS gave no answer");
 	if (w->caller->denied && w->refusal == NULL)
@@ -317,7 +373,7 @@ tell_verdict(struct walk *w)
 static void
 explain(struct caller *caller, const struct conf *conf)
 {
-	struct walk w = { .gate = &conf->gate, .caller = caller, .out = output_new(OUTPUT_TABLE) };
+	struct walk w = { .conf = conf, .gate = &conf->gate, .caller = caller, .out = output_new(OUTPUT_TABLE) };
 	enum phase phase;
 
 	caller_show(caller, conf, w.out);

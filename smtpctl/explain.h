@@ -18,9 +18,8 @@ struct caller {
 	struct facts facts;
 	uint32_t assumed;     /* FACT_BIT()s of what was neither given nor asked */
 	bool name_given;      /* name=: DNS is not asked for it */
-	bool allowed, denied, passed; /* the ledger's word on the address, if it was asked */
+	bool allowed, denied, passed, stayed, left; /* the ledger's word on the address, if it was asked */
 	bool ledger_asked;
-	bool spf_blanket;     /* a pass that says nothing (spf.h) */
 	uint32_t rate, unknown_recipients; /* for all meters of the gate */
 	/* for people, or NULL */
 	char *rdns_why, *spf_why;

@@ -101,7 +101,7 @@ on_spf(const struct spf_answer *a, void *arg)
 	struct caller *c = q->caller;
 
 	c->facts.spf = a->result;
-	c->spf_blanket = a->blanket;
+	c->facts.spf_blanket = a->blanket;
 	c->spf_why = copy(a->why);
 	if (a->result == AUTH_PASS && !a->blanket)
 		c->spf_domain = xstrdup(a->domain);
@@ -183,6 +183,8 @@ on_state(const struct field *fields, void *arg)
 	c->allowed = c->allowed || strcmp(state, "allowed") == 0;
 	c->denied = c->denied || strcmp(state, "denied") == 0;
 	c->passed = c->passed || strcmp(state, "caller") == 0;
+	c->stayed = c->stayed || strcmp(state, "stayed") == 0;
+	c->left = c->left || strcmp(state, "left") == 0;
 }
 
 static void

@@ -265,11 +265,8 @@ is_own_name(const struct conf *conf, const char *helo)
 	struct ip claimed;
 	unsigned i;
 
-	if (strcasecmp(helo, conf->host) == 0)
+	if (conf_is_ours(conf, helo))
 		return true;
-	for (i = 0; i < conf->lookup.domains_n; i++)
-		if (strcasecmp(helo, conf->lookup.domains[i].name) == 0)
-			return true;
 	if (!ip_parse_literal(helo, strlen(helo), &claimed) && !ip_parse(helo, &claimed))
 		return false;
 	for (i = 0; i < conf->listeners_n; i++)

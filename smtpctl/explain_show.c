@@ -152,8 +152,8 @@ show_spf(const struct caller *c, struct output *out)
 		return;
 	}
 	buf_adds(&more, c->spf_why);
-	if (c->spf_blanket)
-		buf_adds(&more, "; so would nearly everybody: it does not identify");
+	if (c->facts.spf_blanket)
+		buf_adds(&more, "; so would nearly everybody: to the rules it is neutral");
 	tell_fact(out, "spf", auth_result_name(c->facts.spf), buf_str(&more));
 	buf_free(&more);
 }
@@ -215,6 +215,8 @@ show_ledger(const struct caller *c, struct output *out)
 	tell_fact(out, "ledger",
 	    c->denied ? "denied by the operator" :
 	    c->allowed ? "allowed by the operator" :
+	    c->stayed ? "sat through a tarpit or came back to the greylist lately" :
+	    c->left ? "hung up in a tarpit lately" :
 	    c->passed ? "sat through a pause lately" : "knows nothing of the address",
 	    NULL);
 }

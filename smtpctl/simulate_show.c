@@ -65,14 +65,16 @@ simulate_show_caller(struct output *o, const struct trial *t, unsigned number, i
 		output_record(FIELDS(F_STR("part", "caller"), F_U64("caller", number), F_I64("at", at),
 				  F_STR("client", ip_text(&t->facts.client).s), F_STR("helo", t->facts.helo),
 				  F_STR("from", t->facts.sender), F_STR("evidence", what),
-				  F_BOOL("passed_before", t->passed), F_BOOL("hung_up_before", t->left),
+				  F_BOOL("passed_before", t->passed), F_BOOL("stayed_before", t->stayed),
+				  F_BOOL("hung_up_before", t->left),
 				  F_BOOL("trapped", t->facts.trapped)), o);
 	} else {
 		human_add_seconds(&when, (uint64_t)at);
 		if (number > 1)
 			output_note(o, "%s", "");
 		output_note(o, "%s: caller %u, %s", buf_str(&when), number, ip_text(&t->facts.client).s);
-		output_note(o, "  %s%s%s%s", what, t->passed ? ", passed lately" : "",
+		output_note(o, "  %s%s%s%s", what,
+		    t->stayed ? ", sat through a tarpit lately" : t->passed ? ", passed lately" : "",
 		    t->left ? ", hung up lately" : "", t->facts.trapped ? ", trapped" : "");
 	}
 	buf_free(&when);
@@ -88,7 +90,7 @@ outcome_of_wait(const struct trial *t, const struct trial_step *step, const stru
 		return step->hung_up ? "hangs up" : "waits";
 	if (r->else_greylist && t->owes == r)
 		return "owed";
-	return t->passed ? "not again" : "shorter";
+	return (r->else_greylist ? t->stayed : t->passed) ? "not again" : "shorter";
 }
 
 static const char *

@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "conf/conf.h"
 #include "filters/gate_reply.h"
@@ -20,7 +19,8 @@ trial_begin(struct trial *t)
 {
 	t->caller = trial_caller(t->memory, &t->facts.client);
 	t->passed = t->caller->passed > t->now;
-	t->left = t->caller->left > t->now && !t->passed;
+	t->stayed = t->caller->stayed > t->now;
+	t->left = t->caller->left > t->now && !t->stayed;
 	if (t->caller->trapped > t->now)
 		t->facts.trapped = true;
 	t->facts.known |= FACT_BIT(FACT_TRAPPED);
@@ -66,7 +66,7 @@ run(struct trial *t, const struct facts *f, struct trial_step *step)
 static const struct rule *
 choose_wait(struct trial *t, const struct gate_result *r)
 {
-	if (r->wait_else == NULL || t->passed)
+	if (r->wait_else == NULL || t->stayed)
 		return r->wait;
 	if (t->left) {
 		t->owes = r->wait_else;
@@ -92,38 +92,18 @@ sit_through(struct trial *t, struct trial_step *step)
 	t->waited += step->seconds;
 	if (step->hung_up && wait->else_greylist)
 		t->caller->left = t->now + GREYLIST_WINDOW;
-	if (!step->hung_up && (wait->else_greylist || (step->phase == PHASE_GREETING && !t->facts.early_talker))) {
-		t->passed = t->passed || wait->else_greylist;
+	if (step->hung_up)
+		return false;
+	if (wait->else_greylist) {
+		t->stayed = t->passed = true;
+		trial_caller_stayed(t->memory, &t->facts.client, t->now);
+	} else if (step->phase == PHASE_GREETING && !t->facts.early_talker) {
 		trial_caller_passed(t->memory, &t->facts.client, t->now);
 	}
-	return !step->hung_up;
+	return true;
 }
 
 /* --- verdicts --- */
-
-static bool
-is_ours(const struct conf *conf, const char *domain)
-{
-	unsigned i;
-
-	for (i = 0; i < conf->lookup.domains_n; i++)
-		if (strcasecmp(conf->lookup.domains[i].name, domain) == 0)
-			return true;
-	return false;
-}
-
-/* Whom everybody can reach (RFC 5321 4.5.1, RFC 2142). */
-static bool
-is_postmaster(const struct trial *t)
-{
-	const char *recipient = t->facts.recipient, *at;
-
-	at = recipient != NULL ? strrchr(recipient, '@') : NULL;
-	if (at == NULL || !is_ours(t->conf, at + 1))
-		return false;
-	return (at - recipient == 10 && strncasecmp(recipient, "postmaster", 10) == 0) ||
-	    (at - recipient == 5 && strncasecmp(recipient, "abuse", 5) == 0);
-}
 
 static bool
 is_excused(const struct trial *t, const struct rule *verdict, enum phase phase)
@@ -131,7 +111,8 @@ is_excused(const struct trial *t, const struct rule *verdict, enum phase phase)
 	if (verdict != NULL && verdict->action != ACTION_GREYLIST && verdict->action != ACTION_TEMPFAIL &&
 	    verdict->action != ACTION_REJECT)
 		return false;
-	return phase == PHASE_RCPT && !t->facts.early_talker && is_postmaster(t);
+	return phase == PHASE_RCPT && !t->facts.early_talker && t->facts.recipient != NULL &&
+	    conf_is_postmaster(t->conf, t->facts.recipient);
 }
 
 static const struct rule *
@@ -231,5 +212,5 @@ void
 trial_let_in(struct trial *t, uint32_t held)
 {
 	if (held > 0)
-		trial_caller_passed(t->memory, &t->facts.client, t->now);
+		trial_caller_stayed(t->memory, &t->facts.client, t->now);
 }

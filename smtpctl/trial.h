@@ -29,7 +29,7 @@ struct trial {
 	/* the walk's */
 	struct trial_caller *caller;
 	bool open;            /* trusted: no more questions */
-	bool passed, left;    /* what was known of him when he came, and since */
+	bool passed, stayed, left; /* what was known of him when he came, and since */
 	const struct rule *owes;
 	uint32_t waited;
 	uint32_t missing;     /* FACT_BIT()s that some rule asked in vain */

@@ -63,6 +63,14 @@ trial_caller_passed(struct trial_memory *m, const struct ip *ip, int64_t now)
 	struct trial_caller *c = trial_caller(m, ip);
 
 	c->passed = now + LEDGER_PASSED_SECONDS;
+}
+
+void
+trial_caller_stayed(struct trial_memory *m, const struct ip *ip, int64_t now)
+{
+	struct trial_caller *c = trial_caller(m, ip);
+
+	c->passed = c->stayed = now + LEDGER_PASSED_SECONDS;
 	c->left = 0;
 }
 

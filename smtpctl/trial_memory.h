@@ -18,12 +18,14 @@ struct trial_memory *trial_memory_new(void);
 void trial_memory_free(struct trial_memory *);
 
 struct trial_caller {
-	int64_t passed, left, trapped; /* until when */
+	int64_t passed, stayed, left, trapped; /* until when */
 };
 /* What is known of an address; zero for a stranger.  Valid until the memory is freed. */
 struct trial_caller *trial_caller(struct trial_memory *, const struct ip *);
-/* He sat through a pause or came back. */
+/* He sat through a pause. */
 void trial_caller_passed(struct trial_memory *, const struct ip *, int64_t now);
+/* He sat through a tarpit with a greylist behind it, or came back. */
+void trial_caller_stayed(struct trial_memory *, const struct ip *, int64_t now);
 
 /* As ledger_decide() without an operator. */
 void trial_grey(

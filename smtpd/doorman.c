@@ -321,15 +321,16 @@ is_allowed(const struct doorman *d, const struct rule *verdict)
 }
 
 /*
- * `tarpit ... else greylist` leaves the caller the choice.  Who has waited lately, here or for a pause, has shown what it
- * asks for; who hung up has chosen the greylist, which then needs a recipient.  Everybody else waits.
+ * `tarpit ... else greylist` leaves the caller the choice.  Who has waited in one lately, or passed the greylist, has shown
+ * what it asks for; a pause, which is shorter, shows less.  Who hung up has chosen the greylist, which then needs a
+ * recipient.  Everybody else waits.
  */
 static const struct rule *
 choose_wait(struct session *s, const struct gate_result *r)
 {
 	struct doorman *d = &s->door;
 
-	if (r->wait_else == NULL || d->caller_passed || d->caller_allowed)
+	if (r->wait_else == NULL || d->caller_stayed || d->caller_allowed)
 		return r->wait;
 	if (d->caller_left) {
 		d->owes = r->wait_else;
@@ -361,7 +362,8 @@ is_excused(const struct session *s, const struct rule *verdict)
 	    verdict->action != ACTION_REJECT)
 		return false;
 	return d->no_such_user ||
-	    (d->phase == PHASE_RCPT && !d->facts.early_talker && door_is_postmaster(s));
+	    (d->phase == PHASE_RCPT && !d->facts.early_talker && d->facts.recipient != NULL &&
+		conf_is_postmaster(session_conf(), d->facts.recipient));
 }
 
 /* A phase is judged from its beginning each time that something was learned, until nothing is missing. */
@@ -455,8 +457,8 @@ door_timer(struct session *s)
 	if (d->rule->action == ACTION_TARPIT)
 		tell(s, d->rule, "waited", d->rule->seconds);
 	if (d->rule->else_greylist) {
-		d->caller_passed = true;
-		ledger_caller_passed(&s->ip, 0, 0, 0);
+		d->caller_stayed = d->caller_passed = true;
+		ledger_caller_stayed(&s->ip);
 	}
 	if (d->phase == PHASE_GREETING) {
 		d->facts.known |= FACT_BIT(FACT_EARLY_TALKER);

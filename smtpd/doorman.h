@@ -37,7 +37,7 @@ struct doorman {
 	bool served;        /* the wait of this phase is over */
 	bool lists_due;     /* the gate's lists are to be asked as soon as they are proven */
 	bool no_such_user;  /* the recipient is refused already: only traps, waits and drop count */
-	bool caller_passed, caller_allowed, caller_denied, caller_left; /* struct ledger_caller */
+	bool caller_passed, caller_allowed, caller_denied, caller_stayed, caller_left; /* struct ledger_caller */
 	uint16_t waited;    /* seconds of pause and tarpit that the caller sat through */
 	uint32_t grey_waited; /* seconds that the greylist had held this mail */
 	uint64_t since_ms;  /* the caller rang */
@@ -54,7 +54,6 @@ struct doorman {
 	struct spf_query *spf;
 	char *spf_domain;   /* behind facts.spf_domain */
 	char *spf_words;    /* what the sender's domain says to a fail (exp=), or NULL */
-	bool spf_blanket;   /* a pass that identifies nobody */
 	struct ledger_request *caller, *grey, *correspondent;
 };
 

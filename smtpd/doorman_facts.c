@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "conf/conf.h"
@@ -50,6 +49,7 @@ on_caller(const struct ledger_caller *c, void *arg)
 	s->door.caller_passed = c->passed;
 	s->door.caller_allowed = c->allowed;
 	s->door.caller_denied = c->denied;
+	s->door.caller_stayed = c->stayed;
 	s->door.caller_left = c->left;
 	s->door.facts.trapped = c->trapped;
 	learned(s, DOOR_CALLER, c->unknown);
@@ -152,7 +152,7 @@ on_spf(const struct spf_answer *a, void *arg)
 
 	d->spf = NULL;
 	d->facts.spf = a->result;
-	d->spf_blanket = a->blanket;
+	d->facts.spf_blanket = a->blanket;
 	if (a->result == AUTH_PASS && !a->blanket)
 		d->spf_domain = xstrdup(a->domain);
 	if (a->explanation != NULL)
@@ -184,7 +184,7 @@ forget_spf(struct doorman *d)
 	d->spf_domain = d->spf_words = NULL;
 	d->facts.spf_domain = NULL;
 	d->facts.spf = AUTH_NONE;
-	d->spf_blanket = false;
+	d->facts.spf_blanket = false;
 }
 
 static void
@@ -232,32 +232,6 @@ door_ask(struct session *s, uint32_t missing)
 	f->failed |= mine;
 }
 
-static bool
-is_ours(const char *name)
-{
-	const struct conf *conf = session_conf();
-	unsigned i;
-
-	if (strcasecmp(name, conf->host) == 0)
-		return true;
-	for (i = 0; i < conf->lookup.domains_n; i++)
-		if (strcasecmp(name, conf->lookup.domains[i].name) == 0)
-			return true;
-	return false;
-}
-
-bool
-door_is_postmaster(const struct session *s)
-{
-	const char *recipient = s->door.facts.recipient, *at;
-
-	at = recipient != NULL ? strrchr(recipient, '@') : NULL;
-	if (at == NULL || !is_ours(at + 1))
-		return false;
-	return (at - recipient == 10 && strncasecmp(recipient, "postmaster", 10) == 0) ||
-	    (at - recipient == 5 && strncasecmp(recipient, "abuse", 5) == 0);
-}
-
 /* The client calls itself by our name, by that of a domain of ours, or by the address that it reached us at. */
 static bool
 is_own_name(const struct session *s, const char *helo)
@@ -266,7 +240,7 @@ is_own_name(const struct session *s, const char *helo)
 	socklen_t len = sizeof(ss);
 	struct ip claimed, here;
 
-	if (is_ours(helo))
+	if (conf_is_ours(session_conf(), helo))
 		return true;
 	if (!ip_parse_literal(helo, strlen(helo), &claimed) && !ip_parse(helo, &claimed))
 		return false;
@@ -438,7 +412,7 @@ door_evidence(const struct session *s)
 	}
 	add_listings(&b, &f->dnsbl);
 	if (f->known & ~f->failed & FACT_BIT(FACT_SPF))
-		buf_addf(&b, " spf=%s%s", auth_result_name(f->spf), s->door.spf_blanket ? " blanket" : "");
+		buf_addf(&b, " spf=%s%s", auth_result_name(f->spf), f->spf_blanket ? " blanket" : "");
 	if (f->early_talker)
 		buf_adds(&b, " early-talker");
 	if (f->pipelining)

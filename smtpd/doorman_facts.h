@@ -29,8 +29,6 @@ struct session;
 void door_ask(struct session *, uint32_t missing);
 /* A caller rings: what is known of him without asking. */
 void door_take_caller(struct session *);
-/* The recipient is postmaster or abuse at a domain of ours or at our host: whoever is refused elsewhere can ask why. */
-bool door_is_postmaster(const struct session *);
 /* What the session knows by itself once PHASE is reached; what was learned of another HELO or sender is forgotten. */
 void door_take_plain_facts(struct session *, enum phase);
 /* No question is answered any more; what was learned about the name is forgotten. */

@@ -11,7 +11,7 @@ from genkan import BUILD, as_user
 RECORDS = [
     "25.2.0.192.bl.example A 127.0.0.2", "25.2.0.192.other.example A 127.0.0.9", "26.2.0.192.white.example A 127.0.0.1",
     "mail.small.example A 192.0.2.20", "small.example MX 10 mail.small.example",
-    'small.example TXT "v=spf1 ip4:192.0.2.20 -all"', "null.example MX 0 .",
+    'small.example TXT "v=spf1 ip4:192.0.2.20 -all"', 'all.example TXT "v=spf1 +all"', "null.example MX 0 .",
 ]
 PASSES = ["client=192.0.2.20", "name=mail.small.example", "helo=mail.small.example", "from=a@small.example",
           "to=alice@example.org", "size=1K"]
@@ -193,6 +193,23 @@ def test_to_pass_a_greylist(explain):
     first, *others = texts(explain("greylist when not rdns pass", "client=192.0.2.30", "name="), "to pass")
     assert first.startswith("come back 2m later") or first.startswith("come back 120s later"), first
     assert others == ["a PTR name that leads back to the address"]
+
+
+@pytest.mark.parametrize("rule", ["reject", "tempfail", "greylist"])
+@pytest.mark.parametrize("to, excused", [("postmaster@example.org", True), ("Abuse@mx.example.org", True),
+                                         ("postmaster@example.net", False), ("alice@example.org", False)])
+def test_the_postmaster_is_excused(explain, rule, to, excused):
+    found = explain(f"{rule} when not rdns pass", "client=192.0.2.30", "name=", f"to={to}")
+    assert outcome(found) == ("excused" if excused else "decides")
+    assert texts(found, "verdict")[0].startswith("let in" if excused else rule)
+    assert bool(texts(found, "excused")) == excused
+    assert outcome(explain(rule, "client=192.0.2.30", "name=", f"to={to}", "early-talker")) == "decides"
+
+
+def test_spf_of_everybody_is_neutral(explain):
+    found = explain("pass when spf pass\nreject when spf neutral", "client=192.0.2.30", "name=", "from=a@all.example")
+    assert fact(found, "spf") == "pass"
+    assert [outcome(found, n) for n in (1, 2)] == ["no", "decides"]
 
 
 def test_pass_ends_its_phase_and_nothing_else(explain):

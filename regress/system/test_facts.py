@@ -48,8 +48,8 @@ def server(place, names):
     """A function that starts one with these rules."""
     running = []
 
-    def start(rules, listen=TRUST_PROXY, **options):
-        mx = Genkan(place / str(len(running)), BASE + "gate {\n" + rules + "\n}\n", dns=names, listen=listen, **options)
+    def start(rules, listen=TRUST_PROXY, base=BASE, **options):
+        mx = Genkan(place / str(len(running)), base + "gate {\n" + rules + "\n}\n", dns=names, listen=listen, **options)
         running.append(mx)
         return mx.start()
     yield start
@@ -216,6 +216,26 @@ def test_connections(server):
         assert c.mail("a@mx.example", "alice@example.org").code == 250
 
 
+def test_connections_of_one_behind_a_proxy(server):
+    mx = server("reject when connections > 2")
+    clients = [Caller(mx, "192.0.2.45") for _ in range(3)]
+    codes_now = [c.try_mail().code for c in clients]
+    for c in clients:
+        c.close()
+    assert codes_now == [250, 250, 550]
+    # the proxy has had four; who left is counted no more
+    assert codes(mx, ["192.0.2.46"]) == {"192.0.2.46": 250}
+    wait_for(lambda: codes(mx, ["192.0.2.45"]) == {"192.0.2.45": 250}, "the connections to be gone")
+
+
+def test_a_crowd_behind_a_proxy_is_refused_as_one(server):
+    mx = server("", base=BASE.replace("per-address off", "per-address 2"))
+    clients = [Caller(mx, ip) for ip in ("192.0.2.47",) * 3 + ("192.0.2.48",)]
+    assert [c.greeting.code for c in clients] == [220, 220, 421, 220]
+    for c in clients:
+        c.close()
+
+
 def test_unknown_recipients_are_remembered_over_sessions(server):
     mx = server("drop at connect when unknown-recipients > 3 per 1h\ntempfail when unknown-recipients > 1 per 1h")
     with Caller(mx, "192.0.2.50") as c:
@@ -270,7 +290,26 @@ def test_who_waits_in_the_tarpit_has_passed(server):
     with Caller(mx, "192.0.2.90") as c:
         assert c.try_mail().code == 250
     assert len(mx.log("gate.verdict")) == 1 # and not when he comes again
-    assert {"client": "192.0.2.90", "state": "caller"}.items() <= mx.ctl("grey", "list", "client=192.0.2.90")[0].items()
+    assert {"client": "192.0.2.90", "state": "stayed"}.items() <= mx.ctl("grey", "list", "client=192.0.2.90", "state=stayed")[0].items()
+
+
+def test_a_pause_does_not_pay_for_the_tarpit(server):
+    mx = server("pause 1s\n" + TARPIT)
+    with Caller(mx, "192.0.2.97") as c:
+        c.say("EHLO mail.caller.example") # sat through the pause, and has to do nothing more with us
+    with Caller(mx, "192.0.2.97") as c:
+        assert c.try_mail().code == 250
+    assert [e["what"] for e in mx.log("gate.verdict")] == ["waited"]
+    states = [e["state"] for e in mx.ctl("grey", "list", "client=192.0.2.97")]
+    assert sorted(states) == ["caller", "stayed"]
+    assert explained(mx, "192.0.2.97") == ["not again", "not again"]
+
+
+def explained(mx, ip, to="alice@example.org"):
+    """What `gate explain` says of each rule, for one whom the ledger knows."""
+    rows = mx.ctl("gate", "explain", f"client={ip}", "name=", "helo=mail.caller.example", "from=a@mx.example", f"to={to}")
+    return [r["outcome"] for r in rows if r["part"] == "rule"] + [r["text"] for r in rows if r["part"] == "verdict"
+                                                                  and "let in" not in r["text"]]
 
 
 @pytest.mark.parametrize("rest", ["", "DATA\r\nx\r\n.\r\n"])
@@ -299,6 +338,8 @@ def hang_up(mx, ip, send="RCPT TO:<alice@example.org>\r\n"):
 def test_who_hangs_up_in_the_tarpit_is_greylisted(server, send):
     mx = server(TARPIT, verbose=True)
     hang_up(mx, "192.0.2.91", send)
+    assert explained(mx, "192.0.2.91") == ["owed", "greylist at rcpt, by rule 1 (line 15)"]
+    assert explained(mx, "192.0.2.91", to="postmaster@example.org") == ["owed"]
     with Caller(mx, "192.0.2.91") as c:
         assert c.try_mail().code == 450
         reply = c.say("RCPT TO:<bob@example.org>")

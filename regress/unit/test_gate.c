@@ -312,6 +312,11 @@ static const struct row plain[] = {
 	{ "reject when size > 10M\n", PHASE_MESSAGE, { .known = K(SIZE), .size = (10 << 20) + 1 }, NULL, "reject#1" },
 	{ "reject when spf fail\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_FAIL }, NULL, "reject#1" },
 	{ "reject when spf fail\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_SOFTFAIL }, NULL, "" },
+	/* a pass that nearly everybody would have says nothing */
+	{ "pass when spf pass\n reject when spf neutral\n", PHASE_RCPT, { .known = K(SPF), .spf = AUTH_PASS }, NULL,
+	    "pass#1" },
+	{ "pass when spf pass\n reject when spf neutral\n", PHASE_RCPT,
+	    { .known = K(SPF), .spf = AUTH_PASS, .spf_blanket = true }, NULL, "reject#2" },
 	{ "reject when dkim fail\n", PHASE_MESSAGE, { .known = K(DKIM), .dkim = AUTH_FAIL }, NULL, "reject#1" },
 	{ "reject when dmarc fail\n", PHASE_MESSAGE, { .known = K(DMARC), .dmarc = AUTH_FAIL }, NULL, "reject#1" },
 };

@@ -148,7 +148,7 @@ test_question_and_answer(void **state)
 		.first_pass = true,
 		.first = T0 },
 			   a2;
-	struct ledger_caller l = { .denied = true, .trapped = true, .left = true }, l2;
+	struct ledger_caller l = { .denied = true, .trapped = true, .left = true, .stayed = true }, l2;
 	struct buf b = { 0 };
 	struct cursor c;
 
@@ -171,7 +171,8 @@ test_question_and_answer(void **state)
 	assert_string_equal(q2.name, q.name);
 	assert_true(a2.state == GREY_PASS && a2.left == 1 && a2.waited == 2 && a2.first_pass &&
 		    a2.first == T0);
-	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped && l2.left);
+	assert_true(!l2.unknown && !l2.allowed && l2.denied && !l2.passed && l2.trapped && l2.left &&
+		    l2.stayed);
 
 	/* values that do not exist */
 	buf_clear(&b);
@@ -180,7 +181,7 @@ test_question_and_answer(void **state)
 	c = cursor_init(b.data, b.len);
 	ledger_decode_answer(&c, &a2);
 	assert_false(cursor_done(&c));
-	c = cursor_init("\x40", 1);
+	c = cursor_init("\x80", 1);
 	ledger_decode_caller(&c, &l2);
 	assert_false(cursor_done(&c));
 	buf_free(&b);
@@ -978,11 +979,11 @@ test_callers(void **state)
 	assert_true(!c.passed && !c.trapped);
 	ledger_judge_caller(&ledger, &other, NULL, T0, &c);
 	assert_true(!c.passed && !c.trapped);
-	/* let in after waiting in the greylist: no pause either */
+	/* let in after waiting in the greylist: no pause or tarpit either */
 	e.client = other;
 	ledger_take_event(&ledger, &e);
 	ledger_judge_caller(&ledger, &other, NULL, T0 + 86400, &c);
-	assert_true(c.passed);
+	assert_true(c.passed && c.stayed);
 	/* who hung up has to be greylisted, until he shows that he waits */
 	client = ip("192.0.2.3");
 	assert_int_equal(ledger_put_caller(ledger.store, ITEM_LEFT, &client, T0 + 100), 1);
@@ -990,11 +991,14 @@ test_callers(void **state)
 	assert_true(c.left && !c.passed && !c.unknown);
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 101, &c);
 	assert_true(!c.left);
-	ledger_caller_has_passed(&ledger, &client, T0 + 10);
+	ledger_caller_has_passed(&ledger, &client, T0 + 10); /* a pause is not what he left */
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 11, &c);
-	assert_true(!c.left && c.passed);
+	assert_true(c.left && c.passed && !c.stayed);
+	ledger_caller_has_stayed(&ledger, &client, T0 + 10);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 11, &c);
+	assert_true(!c.left && c.passed && c.stayed);
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 11 + 86400, &c);
-	assert_true(!c.left && !c.passed);
+	assert_true(!c.left && !c.passed && !c.stayed);
 }
 
 static void

@@ -295,7 +295,13 @@ test_ask_and_tell(void **state)
 	ledger_caller_passed(&ip, 0, 0, 0);
 	ledger_trap(&ip, 1000);
 	caller_now("192.0.2.1", "mx.example.org");
-	assert_true(!caller.unknown && caller.passed && caller.trapped);
+	assert_true(!caller.unknown && caller.passed && caller.trapped && !caller.stayed);
+	ledger_caller_left(&ip);
+	caller_now("192.0.2.1", NULL);
+	assert_true(caller.left && caller.passed);
+	ledger_caller_stayed(&ip);
+	caller_now("192.0.2.1", NULL);
+	assert_true(!caller.left && caller.stayed);
 	ledger_correspondent("b@y.net", "them@x.org");
 	answers = 0;
 	(void)ledger_ask_correspondent("them@x.org", "b@y.net", on_known, NULL);

@@ -194,11 +194,31 @@ test_waits(void **state)
 	trial_pass(&t, PHASE_RCPT, &step);
 	assert_true(step.hung_up);
 	assert_int_equal(step.seconds, 30);
-	/* he comes again, and owes the greylist; but the pause was served a minute ago: he has passed */
+	/* he comes again: no second pause, but that he sat through one does not pay for the tarpit */
 	trial_begin(&t);
-	assert_true(t.left || t.passed);
+	assert_true(t.left && t.passed && !t.stayed);
 	trial_pass(&t, PHASE_GREETING, &step);
 	assert_int_equal(step.seconds, 0);
+	trial_pass(&t, PHASE_RCPT, &step);
+	assert_int_equal(step.seconds, 0);
+	assert_int_equal(step.action, ACTION_GREYLIST);
+	assert_int_equal(step.code, 450);
+	trial_step_clear(&step);
+	/* a stranger with patience: after the pause, the tarpit, and then neither */
+	assert_true(ip_parse("192.0.2.8", &t.facts.client));
+	t.patience = 0;
+	trial_begin(&t);
+	trial_pass(&t, PHASE_GREETING, &step);
+	assert_int_equal(step.seconds, 20);
+	trial_begin(&t);
+	trial_pass(&t, PHASE_RCPT, &step);
+	assert_int_equal(step.seconds, 60);
+	assert_int_equal(step.code, 0);
+	trial_begin(&t);
+	assert_true(t.stayed && t.passed && !t.left);
+	trial_pass(&t, PHASE_RCPT, &step);
+	assert_int_equal(step.seconds, 0);
+	assert_int_equal(step.code, 0);
 	trial_memory_free(t.memory);
 	conf_free(conf);
 }
