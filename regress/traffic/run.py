@@ -41,7 +41,7 @@ domain "example.org" {
 LONG = 600  # seconds that an honest sender should not have to wait
 COLUMNS = (("gate", "gate"), ("stopped", "bots' sessions stopped before DATA %"), ("bots_in", "bots that got mail in %"),
            ("leaked", "messages leaked"), ("lost", "honest lost"), ("long", "honest senders > 10 min %"),
-           ("median", "wait median s"), ("p90", "90 % s"), ("connections", "connections"), ("held", "held s each"),
+           ("ugly", "ill-kept > 10 min %"), ("median", "wait median s"), ("p90", "90 % s"), ("connections", "connections"), ("held", "held s each"),
            ("cpu", "CPU us each"))
 
 
@@ -109,16 +109,19 @@ def measure(name, world, cpu):
     honest = [a for a in world.actors if a.honest]
     tries = [t for a in bots for t in a.attempts]
     messages = [(a, m) for a in honest for m in a.messages]
-    waits = sorted(m.waited for _, m in messages if m.waited is not None)
+    waits = sorted(m.waited for a, m in messages if m.waited is not None and not a.ill_kept)
+    kept = [a for a in honest if not a.ill_kept]
+    ugly = [a for a in honest if a.ill_kept]
     late = {a.name for a, m in messages if m.lost or m.waited > LONG}
     all_tries = tries + [t for a in honest for t in a.attempts]
     return {"gate": name, "stopped": 100 * (1 - sum(t.reached_data for t in tries) / len(tries)),
             "bots_in": 100 * sum(any(t.accepted for t in a.attempts) for a in bots) / len(bots),
             "leaked": sum(len({s for s, _ in t.accepted}) for t in tries), "lost": sum(bool(m.lost) for _, m in messages),
-            "long": 100 * len(late) / len(honest), "median": statistics.median(waits) if waits else 0,
+            "long": 100 * sum(a.name in late for a in kept) / len(kept),
+            "ugly": 100 * sum(a.name in late for a in ugly) / len(ugly), "median": statistics.median(waits) if waits else 0,
             "p90": waits[int(len(waits) * 0.9)] if waits else 0, "connections": len(all_tries),
             "held": sum(t.held for t in all_tries) / len(all_tries), "cpu": cpu / len(all_tries),
-            "bots": len(bots), "senders": len(honest), "messages": len(messages), "bot_sessions": len(tries),
+            "bots": len(bots), "senders": len(kept), "ill_kept": len(ugly), "messages": len(messages), "bot_sessions": len(tries),
             "source": world.source,
             "why_lost": sorted({f"{a.name} ({a.kind}): {m.lost}" for a, m in messages if m.lost}),
             "why_late": sorted({f"{a.name} ({a.kind}, {a.hosts[0].name or 'no name'}): {m.waited:.0f} s" for a, m in messages
@@ -159,7 +162,8 @@ def main():
                 options.json.write_text(json.dumps(rows, indent=1))
     rows.sort(key=lambda row: (row["lost"] > 0, row["long"] >= 1, -row["stopped"]))
     if rows:
-        print("{bots} bots, {senders} honest senders with {messages} messages, seed {}; names: {source}\n".format(
+        print("{bots} bots, {senders} honest senders and {ill_kept} ill-kept ones with {messages} messages, seed {}; "
+              "names: {source}\n".format(
             options.seed, **rows[0]))
     print("\n".join(table(rows)))
     return verdict(rows)

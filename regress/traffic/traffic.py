@@ -35,7 +35,7 @@ BOT = {
     "retry": (("never", 36), ("at-once", 32), ("once", 11), ("change", 15), ("patient", 6)),
     # judgement
     "helo": (("invalid", 25), ("forged", 20), ("none-such", 20), ("own-ptr", 15), ("literal", 10), ("ours", 10)),
-    "sender": (("open", 30), ("hard", 20), ("soft", 20), ("none-such", 15), ("ours", 10), ("null", 5)),
+    "sender": (("open", 27), ("hard", 20), ("soft", 20), ("none-such", 15), ("ours", 10), ("null", 5), ("blanket", 3)),
     "aim": (("one", 45), ("several", 20), ("many", 20), ("dictionary", 15)),
     "pipeline": ((True, 25), (False, 75)),
 }
@@ -51,6 +51,19 @@ HONEST = {
     "patience": ((300, 95), (30, 5)),  # "some senders' greeting timeout is 30 s or less" (qpsmtpd)
     "kind": (("person", 80), ("callout", 6), ("list", 8), ("bounces", 6)),
 }
+# Honest servers that are set up as badly as some are, in equal parts: how many of them there are nobody has counted, so they
+# are no part of the 1 % that may wait, but none of them may lose a message.
+ILL_KEPT = {
+    "bare": "no reverse name, a bare word in HELO, a sender whose domain does not exist",
+    "generic": "its provider's name for the line, a HELO that leads nowhere, no SPF",
+    "numbered": "a name that S25R matches, a bare word in HELO, no SPF",
+    "pool": "four hosts in four networks with names of lines, no SPF; any of them tries again",
+    "moved": "a name of the line, and the SPF record, which ends in -all, knows only the old address",
+    "hasty": "a good name, no SPF, a HELO that leads nowhere; gives every reply 15 s",
+    "stale": "a list without SPF, half of whose subscribers are gone",
+    "echo": "forwards mail of domains that forbid it in SPF, from a line with a name of its own",
+}
+ILL_KEPT_EACH = 5
 MINUTE = 60
 HOURS = [h * 3600 for h in range(1, 49)]
 SOFTWARE = {  # seconds after the first attempt
@@ -59,6 +72,8 @@ SOFTWARE = {  # seconds after the first attempt
     "sendmail": [m * MINUTE for m in range(30, 12 * 60, 30)] + HOURS[12::2],
     "qmail": [400 * n * n for n in range(1, 20)],
     "exchange": [m * MINUTE for m in (5, 10, 15, 20, 25, 30, 40, 50, 60)] + HOURS[1:],
+    "half-hourly": [m * MINUTE for m in range(30, 48 * 60, 30)],
+    "hourly": HOURS,
 }
 
 
@@ -130,6 +145,7 @@ class World:
         self.providers()
         self.small_senders()
         self.bots()
+        self.ill_kept()
 
     def forged_domains(self):
         add = self.zone.add
@@ -141,6 +157,8 @@ class World:
             add(f"{domain} MX 10 mx.{domain}")
             add(f"mx.{domain} A {self.addresses.fresh()}")
             add(f'{domain} TXT "v=spf1 mx {policy}"')
+        add('blanket.example TXT "v=spf1 +all"')
+        add("blanket.example MX 10 mx.freemail.example")
         for zone in (*BLOCKLISTS, ALLOWLIST):
             add(f"2.0.0.127.{zone} A 127.0.0.2")    # by which a list shows that it is alive (RFC 5782 5)
         for i in range(40):
@@ -211,6 +229,40 @@ class World:
             self.zone.text(domain, f"v=spf1 {networks} ~all")
         elif spf == "forwarder":   # carries other people's mail on with their reverse-path
             self.zone.add(f'{domain} TXT "v=spf1 ip4:192.0.2.1 -all"')
+
+    # --- the ill-kept ---
+
+    def ill_kept(self):
+        for kind in ILL_KEPT:
+            for i in range(ILL_KEPT_EACH):
+                self.ill_kept_sender(kind, f"{kind}{i}.example", self.rng.choice(list(SOFTWARE)))
+
+    def ill_kept_sender(self, kind, domain, software):
+        hosts = [self.ill_kept_host(kind, domain) for _ in range(4 if kind == "pool" else 1)]
+        sender = domain
+        if kind == "bare":
+            sender = "server01.local"
+        elif kind == "echo":
+            sender = self.rng.choice(("bank.example", "auction.example"))
+        elif kind == "moved":
+            self.zone.add(f"mx.{domain} A {self.addresses.fresh()}")
+            self.publish(domain, hosts, "forwarder")
+        else:
+            self.publish(domain, hosts, "none")
+        self.actors.append(Honest(self, domain, hosts, sender, SOFTWARE[software], kind="list" if kind == "stale" else "person",
+                                  patience=15 if kind == "hasty" else 300, ill_kept=kind))
+
+    def ill_kept_host(self, kind, domain):
+        address = self.addresses.fresh()
+        line = f"{address.replace('.', '-')}.line.host.example"
+        name = {"bare": "", "numbered": f"srv2-cust11.{domain}", "hasty": f"mail.{domain}", "stale": f"mail.{domain}"}.get(kind, line)
+        helo = {"bare": "server01", "numbered": "MAIL", "moved": f"mx.{domain}", "echo": f"home.{domain}",
+                "stale": f"mail.{domain}"}.get(kind, f"gateway.{domain}")
+        host = Host(address, name, helo)
+        self.zone.host(host)
+        if kind == "echo":
+            self.zone.add(f"{helo} A {address}")
+        return host
 
     # --- bots ---
 
@@ -293,8 +345,9 @@ class Message:
 class Honest(Actor):
     honest = True
 
-    def __init__(self, world, name, hosts, domain, schedule, *, kind, patience=300):
+    def __init__(self, world, name, hosts, domain, schedule, *, kind, patience=300, ill_kept=None):
         super().__init__(world, name, hosts)
+        self.ill_kept = ill_kept
         self.kind, self.domain, self.schedule, self.patience = kind, domain, schedule, patience
         self.wave, self.tries = 0, 0
         self.first, self.messages, self.open = self.time, [], []
@@ -314,7 +367,10 @@ class Honest(Actor):
             message.first = self.time if message.first is None else message.first
         if self.tries == 0:
             self.first = self.time
-        return Attempt(host, host.helo, [(m.sender, [m.recipient]) for m in self.open], patience=self.patience,
+        mail = [(m.sender, [m.recipient]) for m in self.open]
+        if self.ill_kept == "stale" and self.tries == 0:
+            mail = [m for i, one in enumerate(mail) for m in (one, (one[0], [f"gone{i}@{OUR_DOMAIN}"]))]
+        return Attempt(host, host.helo, mail, patience=self.patience,
                        callout=self.kind == "callout")
 
     def soonest(self):
@@ -357,7 +413,7 @@ class Bot(Actor):
     def sender(self):
         domain = {"open": f"open{self.rng.randrange(40)}.example", "hard": self.rng.choice(("bank.example", "auction.example")),
                   "soft": self.rng.choice(("freemail.example", "webmail.example")), "ours": OUR_DOMAIN,
-                  "none-such": f"x{self.rng.randrange(10 ** 6)}.invalid"}.get(self.is_like["sender"])
+                  "blanket": "blanket.example", "none-such": f"x{self.rng.randrange(10 ** 6)}.invalid"}.get(self.is_like["sender"])
         return f"{self.rng.choice('klmnop')}{self.rng.randrange(1000)}@{domain}" if domain else ""
 
     def recipients(self):
