@@ -308,7 +308,7 @@ def test_a_pause_does_not_pay_for_the_tarpit(server):
 def explained(mx, ip, to="alice@example.org"):
     """What `gate explain` says of each rule, for one whom the ledger knows."""
     rows = mx.ctl("gate", "explain", f"client={ip}", "name=", "helo=mail.caller.example", "from=a@mx.example", f"to={to}")
-    return [r["outcome"] for r in rows if r["part"] == "rule"] + [r["text"] for r in rows if r["part"] == "verdict"
+    return [r["outcome"] for r in rows if r.get("part") == "rule"] + [r["text"] for r in rows if r.get("part") == "verdict"
                                                                   and "let in" not in r["text"]]
 
 
