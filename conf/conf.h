@@ -55,7 +55,8 @@ enum limit {
 	LIMIT_COMMANDS,                /* a session, those that bring no mail forward (RSET ...) */
 	LIMIT_MESSAGES,                /* a session */
 	LIMIT_HOPS,                    /* Received headers */
-	LIMIT_IDLE,                    /* seconds without a command */
+	LIMIT_IDLE,                    /* seconds for a command */
+	LIMIT_DATA_RATE,               /* octets a second that a text must bring, over LIMIT_IDLE */
 	LIMIT_LIFETIME,                /* seconds in the queue */
 	LIMIT_NOTICE_LIFETIME,
 	LIMIT_DELAY_NOTICE,

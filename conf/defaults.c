@@ -36,6 +36,8 @@ const struct limit_spec limit_specs[LIMIT_COUNT] = {
 	[LIMIT_MESSAGES] = { "messages", UNIT_COUNT, 1000, "of a session" },
 	[LIMIT_HOPS] = { "hops", UNIT_COUNT, 100, "that a message has behind it; more are a loop" },
 	[LIMIT_IDLE] = { "idle", UNIT_TIME, 5 * MINUTE, "without a command" },
+	[LIMIT_DATA_RATE] = { "data-rate", UNIT_SIZE, 500,
+	    "a second that a text must bring; the last `idle` seconds count" },
 	[LIMIT_LIFETIME] = { "lifetime", UNIT_TIME, 5 * DAY, "in the queue, then it goes back" },
 	[LIMIT_NOTICE_LIFETIME] = { "notice-lifetime", UNIT_TIME, DAY, "the same for notices" },
 	[LIMIT_DELAY_NOTICE] = { "delay-notice", UNIT_TIME, 4 * HOUR,

@@ -2,7 +2,8 @@
  * Submissions from the side of those who take mail in: the sessions, and the control role for
  * sendmail.
  *
- * A content gathers in memory; when it outgrows STORE_INLINE_MAX the queue is asked for a file, and
+ * A content gathers in memory; when it outgrows STORE_INLINE_MAX, or much less when all of them
+ * together are many, so that a crowd of senders cannot fill memory, the queue is asked for a file, and
  * what was gathered and what comes after goes there.  Whatever goes wrong with the file is
  * remembered in the submission and told at the commit; until then its owner reads on and the octets
  * are dropped.  A submission has exactly one end: DONE is called, or submit_abort.  What must never
@@ -30,6 +31,10 @@
 #define TEXT_FULL "452 4.3.1 Insufficient system storage"
 #define TEXT_FAULT "451 4.3.0 The message could not be stored"
 #define TEXT_LONG "452 4.5.3 Too many recipients for one message"
+
+/* When contents in memory are more than that in all, those above SMALL go to files. */
+#define GATHERED_MOST (64 * 1024 * 1024)
+#define SMALL (8 * 1024)
 
 enum place {
 	IN_MEMORY,
@@ -63,6 +68,7 @@ static struct {
 	struct event *turn;
 	uint64_t largest;      /* the queue's last word on room */
 	char *room_text;
+	size_t gathered;       /* octets of contents in memory */
 } client;
 
 static int
@@ -102,6 +108,7 @@ forget(struct submission *s)
 	if (s->is_late)
 		TAILQ_REMOVE(&client.late, s, late);
 	close_file(s);
+	evbuffer_drain(s->content, evbuffer_get_length(s->content)); /* counted; what evbuffer_free takes is not */
 	evbuffer_free(s->content);
 	free(s);
 }
@@ -323,6 +330,14 @@ submit_refusal(uint64_t size)
 	return client.room_text;
 }
 
+static void
+on_content(struct evbuffer *content, const struct evbuffer_cb_info *info, void *arg)
+{
+	(void)content;
+	(void)arg;
+	client.gathered = client.gathered + info->n_added - info->n_deleted;
+}
+
 struct submission *
 submit_begin(uint64_t id)
 {
@@ -333,6 +348,7 @@ submit_begin(uint64_t id)
 	s->content = evbuffer_new();
 	if (s->content == NULL)
 		fatal("evbuffer_new: out of memory");
+	evbuffer_add_cb(s->content, on_content, NULL);
 	if (RB_INSERT(submissions, &client.all, s) != NULL)
 		fatal("submission %s begins twice", id_text(id).s);
 	return s;
@@ -351,7 +367,8 @@ submit_write(struct submission *s, struct evbuffer *content)
 	evbuffer_add_buffer(s->content, content);
 	if (s->place == IN_FILE)
 		write_to_file(s);
-	else if (s->place == IN_MEMORY && s->size > STORE_INLINE_MAX)
+	else if (s->place == IN_MEMORY &&
+	    s->size > (client.gathered > GATHERED_MOST ? SMALL : STORE_INLINE_MAX))
 		ask_for_file(s);
 }
 

@@ -89,15 +89,22 @@ sum(unsigned slot)
 	return n;
 }
 
+uint32_t
+census_all(void)
+{
+	unsigned i, used = atomic_load_explicit(&census->used, memory_order_relaxed);
+	uint32_t n = 0;
+
+	for (i = 0; i < used; i++)
+		n += atomic_load_explicit(&census->columns[i].all, memory_order_relaxed);
+	return n;
+}
+
 struct census_count
 census_look(const struct ip *ip)
 {
-	struct census_count c = { .address = sum(slot_address(ip)), .network = sum(slot_network(ip)) };
-	unsigned i, used = atomic_load_explicit(&census->used, memory_order_relaxed);
-
-	for (i = 0; i < used; i++)
-		c.all += atomic_load_explicit(&census->columns[i].all, memory_order_relaxed);
-	return c;
+	return (struct census_count){ .all = census_all(), .address = sum(slot_address(ip)),
+		.network = sum(slot_network(ip)) };
 }
 
 struct census_count

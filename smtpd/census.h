@@ -23,5 +23,7 @@ struct census_count census_enter(const struct ip *);
 /* The same without counting. */
 struct census_count census_look(const struct ip *);
 void census_leave(const struct ip *);
+/* Of everybody. */
+uint32_t census_all(void);
 
 #endif

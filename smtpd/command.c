@@ -29,8 +29,8 @@ never(const struct session *s)
 }
 
 static const struct command commands[] = {
-	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT, NULL },
-	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT, NULL },
+	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT | COMMAND_JUNK, NULL },
+	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT | COMMAND_JUNK, NULL },
 	{ "MAIL", cmd_mail, READY, "HELO or EHLO first, and one MAIL a transaction", COMMAND_ARGUMENT, NULL },
 	{ "RCPT", cmd_rcpt, MAIL | RCPT, "MAIL first", COMMAND_ARGUMENT, NULL },
 	{ "DATA", cmd_data, MAIL | RCPT, "MAIL and RCPT first, and no BDAT", COMMAND_LAST | COMMAND_NO_ARGUMENT, NULL },

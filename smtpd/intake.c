@@ -69,6 +69,7 @@ on_committed(enum submit_status status, const char *text, void *arg)
 	tx->submission = NULL;
 	if (status == SUBMIT_OK) {
 		s->accepted++;
+		s->junk = 0;
 		log_debug("message.accepted", F_STR("session", id_text(s->id).s), F_STR("message", id_text(tx->env->id).s),
 		    F_STR("client", tx->env->origin), F_STR("helo", s->helo), F_STR("from", tx->env->sender),
 		    F_STR("to", tx->env->recipients[0].address), F_U64("recipients", tx->env->recipients_n),

@@ -26,6 +26,7 @@
 #include "lib/table.h"
 #include "smtpd/census.h"
 #include "smtpd/command.h"
+#include "smtpd/patience.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/session_tls.h"
@@ -33,7 +34,7 @@
 #include "smtpd/wire.h"
 
 #define LINE_LIMIT 4096       /* a command line; RFC 5321 4.5.3.1.4 asks for 512 and what extensions add */
-#define IN_LIMIT (64 * 1024)  /* octets read ahead of a command that waits */
+#define IN_LIMIT (16 * 1024)  /* octets read ahead of a command that waits */
 #define DOOR_LIMIT 1024       /* octets kept of one who talks before the banner */
 #define LINGER_MS 2000        /* for our last words to arrive */
 
@@ -147,12 +148,6 @@ session_set_timer(struct session *s, uint64_t ms)
 	arm(s);
 }
 
-static void
-set_idle_timer(struct session *s)
-{
-	session_set_timer(s, (uint64_t)s->idle * 1000);
-}
-
 /* Everything but the struct goes at once. */
 static void
 end(struct session *s, const char *why)
@@ -219,7 +214,7 @@ refuse_crowd(struct session *s)
 	const char *limit = NULL;
 
 	s->counted = true;
-	if (n.all > conf->limits[LIMIT_CONNECTIONS])
+	if (n.all > conf->limits[LIMIT_CONNECTIONS] && !patience_make_room(s, n.all))
 		limit = "too many connections; please try again later";
 	else if (n.address > conf->limits[LIMIT_CONNECTIONS_PER_ADDRESS])
 		limit = "too many connections from your address; please close some first";
@@ -324,9 +319,21 @@ in_text(const struct session *s)
 static void
 ask_to_leave(struct session *s)
 {
+	session_turn_out(s, s->leaving, "shutdown");
+}
+
+void
+session_turn_out(struct session *s, const char *text, const char *why)
+{
 	if (!s->handshaking && !s->upgrading) /* there he listens for TLS */
-		reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, s->leaving);
-	session_finish(s, "shutdown");
+		reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, text);
+	session_finish(s, why);
+}
+
+struct session *
+session_next(const struct session *s)
+{
+	return s == NULL ? TAILQ_FIRST(&sessions) : TAILQ_NEXT(s, entry);
 }
 
 void
@@ -438,13 +445,21 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		read_some(s);
 }
 
+/* He has one turn's time to read it all, not one for each octet. */
 static void
 await_writable(struct session *s)
 {
+	uint64_t now = clock_ms(), ms;
+
 	if (s->writable != NULL)
 		return;
+	if (!s->stuck && !s->handshaking) {
+		patience_turn(s);
+		s->stuck = true;
+	}
+	ms = s->deadline_ms > now ? s->deadline_ms - now : 1;
 	s->writable = event_new(peer_base(), s->fd, EV_WRITE, on_writable, s);
-	event_add(s->writable, &(struct timeval){ (time_t)s->idle, 0 });
+	event_add(s->writable, &(struct timeval){ (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) });
 }
 
 void
@@ -490,6 +505,7 @@ flush(struct session *s)
 	if (s->out.len > 0)
 		return;
 	buf_free(&s->out);
+	s->stuck = false;
 	if (s->upgrading && s->state != STATE_CLOSING) {
 		session_tls_begin(s);
 		return;
@@ -567,11 +583,18 @@ keep_rest(struct session *s, const char *p, size_t len)
 	}
 }
 
+static bool
+is_text(const struct session *s)
+{
+	return s->state == STATE_DATA || s->chunk != NULL;
+}
+
 /* Goes on with what is there: NEW octets behind those kept, or only those kept. */
 static void
 work(struct session *s, const char *new, size_t len)
 {
 	const char *p = new;
+	bool text = is_text(s);
 	size_t used;
 
 	if (s->running)
@@ -598,8 +621,12 @@ work(struct session *s, const char *new, size_t len)
 	if (s->lingering || s->handshaking)
 		return;
 	set_reading(s, !s->eof && !s->upgrading && s->in.len < IN_LIMIT && s->writable == NULL);
-	if (!s->busy && s->state != STATE_DOOR)
-		set_idle_timer(s);
+	if (s->busy || s->state == STATE_DOOR || s->stuck)
+		arm(s);
+	else if (text && is_text(s) && new != NULL)
+		patience_text(s, used);
+	else if (used > 0 || new == NULL) /* a command, or our answer: not a piece of a line */
+		patience_turn(s);
 	else
 		arm(s);
 }
@@ -671,7 +698,7 @@ timed_out(struct session *s)
 	} else if (s->state == STATE_DOOR || s->door.waiting) {
 		door_timer(s);
 	} else if (!s->busy) { /* else it is ours to answer, not his to hurry */
-		session_reply(s, 421, "4.4.2", "%s idle for too long; good-bye", conf->host);
+		session_reply(s, 421, "4.4.2", "%s %s for too long; good-bye", conf->host, is_text(s) ? "slow" : "idle");
 		session_finish(s, "timeout");
 	}
 }

@@ -66,6 +66,7 @@ struct session {
 	const char *why;            /* it is closing */
 	const char *leaving;        /* what 421 tells him when his text has its answer; NULL: he may stay */
 	bool lingering;             /* our last words are out; what comes is thrown away */
+	bool stuck;                 /* output waits for a client that does not read; his time for it runs */
 	bool early_data;            /* octets came when none were due */
 	uint64_t deadline_ms;       /* of the timer; 0: none */
 	struct ip ip;               /* the client, as XCLIENT says if it does */
@@ -116,6 +117,10 @@ void session_restart(struct session *, const struct ip *, int rdns, const char *
 char *session_client_text(const struct session *);
 /* Counts a client's mistake; false when it was one too many and the session is closing. */
 bool session_error(struct session *);
+/* Closes with 421 and TEXT; WHY as above. */
+void session_turn_out(struct session *, const char *text, const char *why);
+/* The one that came after S, the oldest for NULL; or NULL. */
+struct session *session_next(const struct session *);
 /* VISIT must not end any. */
 void session_each(void (*visit)(struct session *));
 /* How many sessions this process has; all of them are told to leave. */

@@ -248,6 +248,37 @@ limit_is_exact(void **state)
 	assert_int_equal(queue.forgotten, 1);
 }
 
+/* Many that are small by themselves are large together: those that come then go to files, until memory is free again. */
+static void
+crowd_goes_to_files(void **state)
+{
+	enum { CROWD = 300 };
+	struct submission *crowd[CROWD], *one;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < CROWD; i++) {
+		crowd[i] = submit_begin(1000 + i);
+		write_octets(crowd[i], STORE_INLINE_MAX);
+	}
+	turn();
+	assert_in_range(queue.files, 1, CROWD / 2);
+	queue.files = 0;
+	one = submit_begin(2000);
+	write_octets(one, 1000);
+	assert_false(submit_busy(one)); /* a short letter is taken as ever */
+	write_octets(one, 10000);
+	assert_true(submit_busy(one));
+	for (i = 0; i < CROWD; i++)
+		submit_abort(crowd[i]);
+	submit_abort(one);
+	one = submit_begin(2001);
+	write_octets(one, STORE_INLINE_MAX);
+	assert_false(submit_busy(one));
+	submit_abort(one);
+	turn();
+}
+
 static void
 large_goes_to_a_file(void **state)
 {
@@ -445,6 +476,7 @@ main(void)
 		cmocka_unit_test_setup(small_goes_inline, setup),
 		cmocka_unit_test_setup(limit_is_exact, setup),
 		cmocka_unit_test_setup(large_goes_to_a_file, setup),
+		cmocka_unit_test_setup(crowd_goes_to_files, setup),
 		cmocka_unit_test_setup(no_file, setup),
 		cmocka_unit_test_setup(disk_full, setup),
 		cmocka_unit_test_setup(too_many_recipients, setup),
