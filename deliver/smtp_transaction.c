@@ -20,6 +20,7 @@
 #include "deliver/smtp_inside.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/xtext.h"
 
 #define OUTPUT_HIGH (256 * 1024)
 
@@ -74,18 +75,6 @@ report_refusal(struct smtp_client *c, enum recipient_step step, const struct smt
 
 /* --- commands of a transaction --- */
 
-/* RFC 3461 4: printable ASCII but '+' and '=', the rest as +XX. */
-static void
-add_xtext(struct buf *out, const char *s)
-{
-	for (; *s != '\0'; s++) {
-		if (*s > ' ' && *s < 0x7f && *s != '+' && *s != '=')
-			buf_addc(out, *s);
-		else
-			buf_addf(out, "+%02X", (unsigned)(unsigned char)*s);
-	}
-}
-
 static bool
 has_8bit(const struct smtp_client_message *m)
 {
@@ -93,6 +82,18 @@ has_8bit(const struct smtp_client_message *m)
 
 	smtp_content_init(&content, m->content, m->content_len, m->fd);
 	return smtp_content_has_8bit(&content);
+}
+
+/* RFC 6531 3.3, also when an alias leads to an address that the sender knew nothing of. */
+static bool
+needs_utf8(const struct smtp_client_message *m)
+{
+	bool utf8 = m->utf8 || dotstuff_has_8bit(m->sender, strlen(m->sender));
+	unsigned i;
+
+	for (i = 0; i < m->recipients_n && !utf8; i++)
+		utf8 = dotstuff_has_8bit(m->recipients[i].address, strlen(m->recipients[i].address));
+	return utf8;
 }
 
 static void
@@ -106,13 +107,13 @@ send_mail(struct smtp_client *c)
 	if ((c->offers & OFFER_8BITMIME) &&
 	    (m->body == BODY_8BITMIME || (m->content != NULL && has_8bit(m))))
 		buf_adds(&params, " BODY=8BITMIME");
-	if (m->utf8)
+	if (needs_utf8(m))
 		buf_adds(&params, " SMTPUTF8");
 	if ((c->offers & OFFER_DSN) && m->ret != 0)
 		buf_adds(&params, m->ret == 1 ? " RET=FULL" : " RET=HDRS");
 	if ((c->offers & OFFER_DSN) && m->envid != NULL) {
 		buf_adds(&params, " ENVID=");
-		add_xtext(&params, m->envid);
+		xtext_add(&params, m->envid);
 	}
 	smtp_command(c, STEP_MAIL, 0, "MAIL FROM:<%s>%s", m->sender, buf_str(&params));
 	buf_free(&params);
@@ -148,7 +149,7 @@ send_rcpt(struct smtp_client *c, unsigned i)
 			buf_addf(&params, " ORCPT=%.*s;",
 			    semicolon == NULL ? 6 : (int)(semicolon - r->original),
 			    semicolon == NULL ? "rfc822" : r->original);
-			add_xtext(&params, semicolon == NULL ? r->original : semicolon + 1);
+			xtext_add(&params, semicolon == NULL ? r->original : semicolon + 1);
 		}
 	}
 	c->steps[i] = SENT;
@@ -386,7 +387,7 @@ why_not(const struct smtp_client *c, const struct smtp_client_message *m)
 	if (c->size_most > 0 && m->size > c->size_most)
 		return xasprintf("552 5.3.4 the message has %llu octets, and the server takes %llu",
 		    (unsigned long long)m->size, (unsigned long long)c->size_most);
-	if (m->utf8 && !(c->offers & OFFER_SMTPUTF8))
+	if (needs_utf8(m) && !(c->offers & OFFER_SMTPUTF8))
 		return xstrdup(
 		    "550 5.6.7 the message needs SMTPUTF8, which the server does not offer");
 	if (m->body == BODY_BINARYMIME)

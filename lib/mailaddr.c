@@ -19,9 +19,11 @@
 #include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/idn.h"
 #include "lib/ip.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
+#include "lib/utf8.h"
 
 #define LABEL_MAX 63 /* RFC 1035 2.3.4 */
 #define LITERAL_TEXT_MAX 64
@@ -60,35 +62,6 @@ is_atext(char c)
 	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-/* Octets of the UTF-8 character above U+009F at S (RFC 3629 4), 0 when there is none. */
-static size_t
-utf8_len(const char *s, const char *end)
-{
-	static const struct {
-		uint8_t first_lo, first_hi, second_lo, second_hi, len;
-	} forms[] = {
-		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-	const uint8_t *u = (const uint8_t *)s;
-	size_t i, k, left = (size_t)(end - s);
-
-	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (left < forms[i].len || u[0] < forms[i].first_lo || u[0] > forms[i].first_hi ||
-		    u[1] < forms[i].second_lo || u[1] > forms[i].second_hi)
-			continue;
-		for (k = 2; k < forms[i].len; k++) {
-			if ((u[k] & 0xc0) != 0x80)
-				return 0;
-		}
-		return forms[i].len;
-	}
-	return 0;
-}
-
 /*
  * Octets of the character at the position when it is non-ASCII and may be here; 0 and the reason
  * otherwise.
@@ -96,16 +69,18 @@ utf8_len(const char *s, const char *end)
 static size_t
 scan_utf8(struct scan *scan)
 {
+	uint32_t c;
 	size_t len;
 
 	if ((scan->flags & MAILADDR_UTF8) == 0) {
 		fail(scan, "non-ASCII characters in an address need SMTPUTF8");
 		return 0;
 	}
-	len = utf8_len(scan->pos, scan->end);
-	if (len == 0)
-		fail(scan, "the address is not valid UTF-8");
-	return len;
+	len = utf8_next(scan->pos, scan->end, &c);
+	if (len > 0 && c >= 0xa0)
+		return len;
+	fail(scan, len > 0 ? "the address has a control character" : "the address is not valid UTF-8");
+	return 0;
 }
 
 /* Dot-string = Atom *("." Atom) */
@@ -212,11 +187,29 @@ scan_label(struct scan *scan)
 	return true;
 }
 
+/* RFC 6531 3.7.1: as the DNS knows it, so that a domain is one name everywhere, however it was spelt. */
+static bool
+to_ascii(struct scan *scan, struct buf *domain)
+{
+	char *ascii = idn_to_ascii(buf_str(domain));
+
+	/* what is folded may fall apart into labels that were not looked at */
+	if (ascii == NULL || !mailaddr_domain_ok(ascii, strlen(ascii), 0)) {
+		free(ascii);
+		return fail(scan, "the domain is no internationalized domain name");
+	}
+	buf_clear(domain);
+	buf_adds(domain, ascii);
+	free(ascii);
+	return true;
+}
+
 /* Domain = sub-domain *("." sub-domain); DOMAIN gets it in lower case. */
 static bool
 scan_domain(struct scan *scan, struct buf *domain)
 {
 	const char *start = scan->pos, *s;
+	bool ascii = true;
 
 	if (!scan_label(scan))
 		return false;
@@ -227,9 +220,11 @@ scan_domain(struct scan *scan, struct buf *domain)
 	}
 	if (scan->pos - start > MAILADDR_DOMAIN_MAX)
 		return fail(scan, "the domain is longer than 255 characters");
-	for (s = start; s < scan->pos; s++)
+	for (s = start; s < scan->pos; s++) {
+		ascii &= (*s & 0x80) == 0;
 		buf_addc(domain, *s >= 'A' && *s <= 'Z' ? (char)(*s - 'A' + 'a') : *s);
-	return true;
+	}
+	return ascii || to_ascii(scan, domain);
 }
 
 /*

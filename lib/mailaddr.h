@@ -1,8 +1,8 @@
 /*
  * The one parser of mail addresses (RFC 5321 4.1.2, with RFC 6531's UTF-8 where the caller allows it).  Syntax only:
- * pure functions over (pointer, length).  A parsed address is normalised once, here: the domain is lower case, a
- * trailing dot is an error, a quoted local part that needs no quotes loses them ("a"@b and a@b are one address),
- * the case of the local part is kept.
+ * pure functions over (pointer, length).  A parsed address is normalised once, here: the domain is lower case and ASCII
+ * (RFC 5891: a U-label becomes its A-label), a trailing dot is an error, a quoted local part that needs no quotes loses them
+ * ("a"@b and a@b are one address), the case of the local part is kept.
  */
 #ifndef LIB_MAILADDR_H
 #define LIB_MAILADDR_H
@@ -21,7 +21,7 @@
 
 struct mailaddr {
 	char *local;  /* unquoted content; "" for the null path */
-	char *domain; /* lower case; "[192.0.2.1]" or "[IPv6:...]" (ip_literal) for a literal; "" for
+	char *domain; /* lower case, ASCII; "[192.0.2.1]" or "[IPv6:...]" (ip_literal) for a literal; "" for
 		       * the null path and for <postmaster> */
 };
 

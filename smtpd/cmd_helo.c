@@ -3,7 +3,6 @@
  * way is dropped (4.1.4).  A name that is not the client's own is no reason to refuse (4.1.4); rules may ask for it.
  */
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +10,8 @@
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "smtpd/command.h"
+#include "smtpd/extension.h"
 #include "smtpd/session.h"
-#include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
 
 /* A domain or address literal.  Underscores are wrong and common, so they pass. */
@@ -31,30 +30,6 @@ name_ok(const char *name, size_t len)
 }
 
 static void
-say_features(struct session *s)
-{
-	const struct conf *conf = session_conf();
-	char line[128];
-
-	snprintf(line, sizeof(line), "250-%s", conf->host);
-	session_raw(s, line);
-	session_raw(s, "250-PIPELINING");
-	if (conf->limits[LIMIT_SIZE] == UINT64_MAX)
-		snprintf(line, sizeof(line), "250-SIZE");
-	else
-		snprintf(line, sizeof(line), "250-SIZE %" PRIu64, conf->limits[LIMIT_SIZE]);
-	session_raw(s, line);
-	session_raw(s, "250-8BITMIME");
-	session_raw(s, "250-CHUNKING");
-	session_raw(s, "250-BINARYMIME");
-	if (session_tls_offered(s))
-		session_raw(s, "250-STARTTLS");
-	if (xclient_allowed(s))
-		session_raw(s, "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT");
-	session_raw(s, "250 ENHANCEDSTATUSCODES");
-}
-
-static void
 on_judged(struct session *s, const struct door_answer *a)
 {
 	if (a->code != 0) {
@@ -66,7 +41,7 @@ on_judged(struct session *s, const struct door_answer *a)
 	} else {
 		session_state(s, STATE_READY);
 		if (s->esmtp)
-			say_features(s);
+			extensions_say(s);
 		else
 			session_reply(s, 250, NULL, "%s", session_conf()->host);
 	}

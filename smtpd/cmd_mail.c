@@ -9,82 +9,9 @@
 #include "conf/conf.h"
 #include "lib/mailaddr.h"
 #include "smtpd/command.h"
-#include "smtpd/params.h"
+#include "smtpd/mail_params.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
-
-static bool
-is(const char *word, const char *s, size_t len)
-{
-	return strlen(word) == len && strncasecmp(word, s, len) == 0;
-}
-
-/* RFC 1870: SIZE=digits, at most 20. */
-static const char *
-take_size(struct transaction *tx, const struct param *p)
-{
-	char digits[21];
-
-	if (p->value == NULL || p->value_len > 20 || strspn(p->value, "0123456789") < p->value_len)
-		return "SIZE needs a number";
-	memcpy(digits, p->value, p->value_len);
-	digits[p->value_len] = '\0';
-	tx->declared = strtoull(digits, NULL, 10);
-	return NULL;
-}
-
-/* RFC 6152, RFC 3030 */
-static const char *
-take_body(struct transaction *tx, const struct param *p)
-{
-	if (p->value != NULL && is("7BIT", p->value, p->value_len))
-		tx->env->body = BODY_7BIT;
-	else if (p->value != NULL && is("8BITMIME", p->value, p->value_len))
-		tx->env->body = BODY_8BITMIME;
-	else if (p->value != NULL && is("BINARYMIME", p->value, p->value_len))
-		tx->env->body = BODY_BINARYMIME;
-	else
-		return "BODY is 7BIT, 8BITMIME or BINARYMIME";
-	return NULL;
-}
-
-static const struct {
-	const char *keyword;
-	const char *(*take)(struct transaction *, const struct param *);
-} parameters[] = { { "SIZE", take_size }, { "BODY", take_body } };
-#define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
-
-/* False when one is refused: said. */
-static bool
-take_parameters(struct session *s, const char *text, size_t len)
-{
-	struct param params[PARAMS_MAX];
-	int n = params_parse(text, len, params), i;
-	unsigned seen = 0;
-	const char *why = NULL;
-	size_t k;
-
-	if (n < 0 || (n > 0 && !s->esmtp)) {
-		session_reply(s, n < 0 ? 501 : 555, "5.5.4", n < 0 ? "parameters are KEYWORD=VALUE with a space before each"
-		                                                   : "parameters need EHLO");
-		return false;
-	}
-	for (i = 0; i < n && why == NULL; i++) {
-		for (k = 0; k < PARAMETERS; k++)
-			if (is(parameters[k].keyword, params[i].keyword, params[i].keyword_len))
-				break;
-		if (k == PARAMETERS) {
-			session_reply(s, 555, "5.5.4", "%.*s is not offered here", (int)params[i].keyword_len,
-			    params[i].keyword);
-			return false;
-		}
-		why = seen & (1u << k) ? "a parameter is given twice" : parameters[k].take(s->tx, &params[i]);
-		seen |= 1u << k;
-	}
-	if (why != NULL)
-		session_reply(s, 501, "5.5.4", "%s", why);
-	return why == NULL;
-}
 
 /* RFC 1870 6.1: what is too big for us for good, or now. */
 static bool
@@ -126,6 +53,21 @@ on_judged(struct session *s, const struct door_answer *a)
 	session_resume(s);
 }
 
+/* RFC 6531 3.4: addresses that are not ASCII need the parameter, which stands behind them. */
+static bool
+ascii_unless_said(struct session *s, const char *path, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && !s->tx->env->utf8; i++) {
+		if ((unsigned char)path[i] > 127) {
+			session_reply(s, 553, "5.6.7", "an address that is not ASCII needs SMTPUTF8 behind it");
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 crowded(struct session *s)
 {
@@ -150,7 +92,8 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	if (len >= 5 && strncasecmp(arg, "FROM:", 5) == 0) {
 		while (skip < len && arg[skip] == ' ')
 			skip++;
-		used = mailaddr_parse_path(arg + skip, len - skip, MAILADDR_NULL, &sender, &why);
+		used = mailaddr_parse_path(
+		    arg + skip, len - skip, MAILADDR_NULL | (s->esmtp ? MAILADDR_UTF8 : 0), &sender, &why);
 	}
 	if (used == 0) {
 		session_reply(s, 501, "5.1.7", "%s", why);
@@ -162,7 +105,7 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	s->tx = transaction_new(s, text);
 	s->door.grey_waited = 0;
 	free(text);
-	if (!take_parameters(s, arg + skip + used, len - skip - used)) {
+	if (!mail_params_take(s, arg + skip + used, len - skip - used) || !ascii_unless_said(s, arg + skip, used)) {
 		drop(s);
 		session_error(s);
 		return;

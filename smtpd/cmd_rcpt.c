@@ -15,7 +15,7 @@
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "smtpd/command.h"
-#include "smtpd/params.h"
+#include "smtpd/mail_params.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -57,7 +57,7 @@ on_judged(struct session *s, const struct door_answer *a)
 		if (a->close)
 			session_finish(s, "gate");
 	} else {
-		envelope_add_recipient(s->tx->env, s->tx->recipient, NULL, s->tx->notify);
+		envelope_add_recipient(s->tx->env, s->tx->recipient, s->tx->original, s->tx->notify);
 		session_state(s, STATE_RCPT);
 		session_reply(s, 250, "2.1.5", "recipient ok");
 	}
@@ -109,19 +109,15 @@ normal_form(const struct mailaddr *a)
 	return mailaddr_format(a);
 }
 
-/* No parameters are offered for RCPT yet. */
+/* RFC 6531 3.5: refused with a status of its own, when they were not announced. */
 static bool
-parameters_ok(struct session *s, const char *text, size_t len)
+foreign_letters(const struct session *s, const char *arg, size_t len)
 {
-	struct param params[PARAMS_MAX];
-	int n = params_parse(text, len, params);
+	size_t i;
 
-	if (n == 0)
-		return true;
-	if (n < 0)
-		session_reply(s, 501, "5.5.4", "parameters are KEYWORD=VALUE with a space before each");
-	else
-		session_reply(s, 555, "5.5.4", "%.*s is not offered here", (int)params[0].keyword_len, params[0].keyword);
+	for (i = 0; i < len && !s->tx->env->utf8; i++)
+		if ((unsigned char)arg[i] > 127)
+			return true;
 	return false;
 }
 
@@ -139,14 +135,18 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 	if (len >= 3 && strncasecmp(arg, "TO:", 3) == 0) {
 		while (skip < len && arg[skip] == ' ')
 			skip++;
-		used = mailaddr_parse_path(arg + skip, len - skip, MAILADDR_POSTMASTER, &to, &why);
+		used = mailaddr_parse_path(
+		    arg + skip, len - skip, MAILADDR_POSTMASTER | (s->tx->env->utf8 ? MAILADDR_UTF8 : 0), &to, &why);
 	}
 	if (used == 0) {
-		session_reply(s, 501, "5.1.3", "%s", why);
+		if (foreign_letters(s, arg, len))
+			session_reply(s, 553, "5.6.7", "an address that is not ASCII needs SMTPUTF8 in MAIL");
+		else
+			session_reply(s, 501, "5.1.3", "%s", why);
 		session_error(s);
 		return;
 	}
-	if (!parameters_ok(s, arg + skip + used, len - skip - used)) {
+	if (!rcpt_params_take(s, arg + skip + used, len - skip - used)) {
 		mailaddr_free(&to);
 		session_error(s);
 		return;

@@ -41,6 +41,7 @@ transaction_free(struct transaction *tx)
 		evbuffer_free(tx->text);
 	free(tx->recipient);
 	free(tx->unknown);
+	free(tx->original);
 	envelope_free(tx->env);
 	free(tx);
 }
@@ -58,13 +59,15 @@ add_date(struct evbuffer *out)
 	evbuffer_add_printf(out, "%s\r\n", date);
 }
 
-/* RFC 3848.  HELO under TLS has no name of its own. */
+/* RFC 3848, RFC 6531 4.3.  HELO under TLS has no name of its own. */
 static const char *
 protocol(const struct session *s)
 {
-	static const char *const names[] = { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" };
+	static const char *const names[] = { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+				 *const utf8[] = { "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" };
+	unsigned how = (s->tls != NULL) | (s->login != NULL) << 1;
 
-	return s->esmtp ? names[(s->tls != NULL) | (s->login != NULL) << 1] : "SMTP";
+	return !s->esmtp ? "SMTP" : s->tx->env->utf8 ? utf8[how] : names[how];
 }
 
 /* RFC 5321 4.4: from what the client calls itself, with what we know of it; FOR only when there is one recipient, so that no

@@ -22,7 +22,8 @@ struct transaction {
 	uint64_t declared;         /* SIZE=, or 0 */
 	char *recipient;           /* the RCPT that is being judged, or NULL */
 	char *unknown;             /* why there is no such recipient, or NULL */
-	uint8_t notify;
+	uint8_t notify;            /* of that RCPT: enum notify, */
+	char *original;            /* and ORCPT, or NULL */
 	struct lookup_request *lookup;
 	unsigned refused;          /* recipients */
 	struct data_reader reader; /* DATA's, */

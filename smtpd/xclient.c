@@ -12,44 +12,10 @@
 #include <strings.h>
 
 #include "filters/rdns.h"
-#include "lib/buf.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
+#include "lib/xtext.h"
 #include "smtpd/xclient.h"
-
-static int
-hex(char c)
-{
-	if (isdigit((unsigned char)c))
-		return c - '0';
-	return isxdigit((unsigned char)c) ? toupper((unsigned char)c) - 'A' + 10 : -1;
-}
-
-/* xtext (RFC 3461 4): "+XX" is an octet; only printable ones may come out.  NULL: it is none. */
-static char *
-decode_xtext(const char *s, size_t len)
-{
-	struct buf b = { 0 };
-	size_t i;
-	int c;
-
-	for (i = 0; i < len; i++) {
-		c = (unsigned char)s[i];
-		if (c == '+') {
-			if (len - i < 3 || hex(s[i + 1]) < 0 || hex(s[i + 2]) < 0)
-				break;
-			c = hex(s[i + 1]) << 4 | hex(s[i + 2]);
-			i += 2;
-		}
-		if (c < 33 || c > 126)
-			break;
-		buf_addc(&b, (char)c);
-	}
-	if (i == len)
-		return buf_take(&b);
-	buf_free(&b);
-	return NULL;
-}
 
 static bool
 unavailable(const char *value)
@@ -148,8 +114,8 @@ take(struct xclient *x, const char *word, size_t len)
 			break;
 	if (i == sizeof(attributes) / sizeof(attributes[0]))
 		return false;
-	value = decode_xtext(eq + 1, len - n - 1);
-	ok = value != NULL && attributes[i].take(x, value);
+	value = xtext_decode(eq + 1, len - n - 1);
+	ok = value != NULL && strchr(value, ' ') == NULL && attributes[i].take(x, value);
 	free(value);
 	return ok;
 }

@@ -1,6 +1,7 @@
 /*
- * Fuzz target: what stands behind a path in MAIL and RCPT, and the attributes of XCLIENT.  What is
- * taken lies inside the line, in order, and holds only the octets that its syntax has.
+ * Fuzz target: what stands behind a path in MAIL and RCPT, the values there, and the attributes of
+ * XCLIENT.  What is taken lies inside the line, in order, and holds only the octets that its syntax
+ * has; what is decoded can be said again.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -8,7 +9,11 @@
 #include <string.h>
 
 #include "filters/rdns.h"
+#include "lib/buf.h"
 #include "lib/mailaddr.h"
+#include "lib/xtext.h"
+#include "queue/envelope.h"
+#include "smtpd/param_values.h"
 #include "smtpd/params.h"
 #include "smtpd/xclient.h"
 
@@ -51,6 +56,43 @@ require_printable(const char *s)
 		require(*s > ' ' && *s < 127);
 }
 
+/* Printable, and the same when it is sent on and read again. */
+static void
+check_decoded(char *text)
+{
+	struct buf again = { 0 };
+	char *decoded;
+	const char *s;
+
+	for (s = text; s != NULL && *s != '\0'; s++)
+		require(*s >= ' ' && *s < 127);
+	if (text != NULL && *text != '\0') {
+		xtext_add(&again, text);
+		decoded = xtext_decode(again.data, again.len);
+		require(decoded != NULL && strcmp(decoded, text) == 0);
+		free(decoded);
+	}
+	buf_free(&again);
+	free(text);
+}
+
+static void
+check_values(const char *s, size_t len)
+{
+	uint64_t octets;
+	int64_t time;
+	uint8_t bits;
+
+	value_size(s, len, &octets);
+	require(!value_notify(s, len, &bits) || (bits != 0 && (bits == NOTIFY_NEVER || !(bits & NOTIFY_NEVER))));
+	check_decoded(value_orcpt(s, len, false));
+	check_decoded(value_orcpt(s, len, true));
+	check_decoded(value_envid(s, len));
+	require(!value_hold_for(s, len, &time) || (time > 0 && time < 1000000000));
+	require(!value_hold_until(s, len, &time) || time >= 0);
+	require(!value_by(s, len, &time, &bits) || ((bits & BY_RETURN) != 0) != ((bits & BY_NOTIFY) != 0));
+}
+
 static void
 check_xclient(const char *s, size_t len)
 {
@@ -76,6 +118,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(line, data, size);
 	check_params(line, size);
+	check_values(line, size);
 	check_xclient(line, size);
 	free(line);
 	return 0;

@@ -44,7 +44,8 @@ def test_ehlo_names_what_is_offered(c):  # 4.1.1.1
     assert reply.code == 250
     assert reply.lines[0][4:].split()[0] == "mx.example.org"
     offered = {line[4:] for line in reply.lines[1:]}
-    assert offered == {"PIPELINING", "SIZE 102400", "8BITMIME", "CHUNKING", "BINARYMIME", "ENHANCEDSTATUSCODES"}
+    assert offered == {"PIPELINING", "SIZE 102400", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN",
+                       "LIMITS MAILMAX=1000 RCPTMAX=100", "ENHANCEDSTATUSCODES"}
 
 
 def test_helo_has_one_line(c):  # 4.1.1.1
@@ -104,7 +105,7 @@ def test_parameters_need_ehlo(c):  # 4.1.1.11
     ("<elsewhere.example!alice@example.org>", 550), ("<\"alice@elsewhere.example\"@example.org>", 550),
     ("<@example.org:alice@elsewhere.example>", 550), ("<alice@elsewhere.example@example.org>", 501),
     ("<alice@[127.0.0.1]>", 550), ("<alice@example.org.>", 501), ("<>", 501), ("alice@example.org", 501), ("<alice>", 501),
-    ("<alice@example.org> FOO", 555), ("<alice@example.org> NOTIFY=NEVER", 555),
+    ("<alice@example.org> FOO", 555), ("<alice@example.org> NOTIFY=NEVER", 250), ("<alice@example.org> NOTIFY=ALWAYS", 501),
 ])
 def test_rcpt_and_no_open_relay(c, to, code):  # 4.1.1.3, 4.5.1, 3.6; RFC 2505 2.1
     c.say("EHLO client.example")

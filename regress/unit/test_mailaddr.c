@@ -158,7 +158,13 @@ static const struct path_case {
 	{ "<\"\xc3\xa9 \"@b>", U8, "\xc3\xa9 ", "b", "\"\xc3\xa9 \"@b" },
 	{ "<\"\xc3\xa9\"@b>", 0, NULL, NULL, NULL },
 	{ "<\"\\\xc3\xa9\"@b>", U8, NULL, NULL, NULL },
-	{ "<a@\xe4\xbe\x8b.JP>", U8, "a", "\xe4\xbe\x8b.jp", "a@\xe4\xbe\x8b.jp" },
+	/* RFC 6531 3.7.1: as the DNS knows it; what is folded stays one domain, or is none */
+	{ "<a@\xe4\xbe\x8b.JP>", U8, "a", "xn--fsq.jp", "a@xn--fsq.jp" },
+	{ "<a@B\xc3\x9c" "cher.example>", U8, "a", "xn--bcher-kva.example", "a@xn--bcher-kva.example" },
+	{ "<a@\xe4\xbe\x8b\xe3\x80\x82jp>", U8, "a", "xn--fsq.jp", "a@xn--fsq.jp" }, /* an ideographic full stop */
+	{ "<a@\xe2\x84\x80.jp>", U8, NULL, NULL, NULL },			      /* folds to "a/c" */
+	{ "<a@\xe3\x80\x82.jp>", U8, NULL, NULL, NULL },
+	{ "<a@\xcc\x81" "b.jp>", U8, NULL, NULL, NULL }, /* begins with an accent */
 	{ "<a@\xe4\xbe\x8b.JP>", 0, NULL, NULL, NULL },
 	{ "<a@-\xe4\xbe\x8b>", U8, NULL, NULL, NULL },
 	{ "<\xf0\x9f\x93\xab@b>", U8, "\xf0\x9f\x93\xab", "b", "\xf0\x9f\x93\xab@b" },

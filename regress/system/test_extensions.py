@@ -1,0 +1,217 @@
+"""SMTPUTF8, DSN, FUTURERELEASE, DELIVERBY, LIMITS: RFC 6531, 3461, 4865, 2852, 9422."""
+import pytest
+
+from genkan import Client, Genkan, free_port, wait_for
+
+NAME = "田中@例え.jp"
+CONF = """
+gate { }
+limit errors 20
+limit lifetime 2d
+listen on 127.0.0.1 port $submission submission
+relay {
+	from { 127.0.0.9 }
+	route "*" to "[127.0.0.1]:9"
+}
+domain "example.org" {
+	users { "alice", "田中" }
+	deliver maildir "$$mail/%{user}"
+}
+domain "xn--r8jz45g.jp" {
+	users { "田中" }
+	deliver maildir "$$mail/%{user}"
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def mx(tmp_path_factory):
+    port = free_port()
+    conf = CONF.replace("$submission", str(port)).replace("$$", "$")
+    with Genkan(tmp_path_factory.mktemp("extensions"), conf) as server:
+        server.submission = port
+        yield server
+
+
+@pytest.fixture
+def c(mx):
+    with Client(mx.port) as client:
+        client.offered = set(client.say("EHLO client.example").text.splitlines()[1:])
+        yield client
+
+
+@pytest.fixture
+def member(mx):
+    """At the submission port, from where relaying is allowed."""
+    with Client(mx.submission, source="127.0.0.9") as client:
+        client.offered = set(client.say("EHLO client.example").text.splitlines()[1:])
+        yield client
+
+
+def words(offered):
+    return {line.split()[0] for line in offered}
+
+
+# --- what is offered ---
+
+def test_limits(c):  # RFC 9422 4
+    assert "LIMITS MAILMAX=1000 RCPTMAX=1000" in c.offered
+
+
+def test_only_submitters_may_hold(c, member):  # RFC 4865 4.2 2); RFC 2852
+    assert not words(c.offered) & {"FUTURERELEASE", "DELIVERBY"}
+    assert words(member.offered) >= {"FUTURERELEASE", "DELIVERBY"}
+    for parameter in ("HOLDFOR=60", "HOLDUNTIL=2099-01-01T00:00:00Z", "BY=60;N"):
+        assert c.say(f"MAIL FROM:<a@b.example> {parameter}").code == 555
+
+
+# --- SMTPUTF8 ---
+
+def test_unannounced_letters_are_refused(c):  # RFC 6531 3.4, 3.5
+    for line in (f"MAIL FROM:<{NAME}>", f"MAIL FROM:<a@例え.jp>"):
+        reply = c.say(line)
+        assert (reply.code, reply.text.split()[0]) == (553, "5.6.7")
+    assert c.say("MAIL FROM:<a@b.example>").code == 250
+    reply = c.say(f"RCPT TO:<{NAME}>")
+    assert (reply.code, reply.text.split()[0]) == (553, "5.6.7")
+
+
+@pytest.mark.parametrize("line, code", [
+    (f"MAIL FROM:<{NAME}> SMTPUTF8", 250), ("MAIL FROM:<a@b.example> SMTPUTF8", 250), ("MAIL FROM:<> SMTPUTF8", 250),
+    ("MAIL FROM:<a@b.example> SMTPUTF8=yes", 501), (b"MAIL FROM:<\xff@b.example> SMTPUTF8", 501),
+    (b"MAIL FROM:<\xed\xa0\x80@b.example> SMTPUTF8", 501), (b"MAIL FROM:<\xc2\x85@b.example> SMTPUTF8", 501),
+    (b"EHLO \xe4\xbe\x8b.jp", 501), (b"M\xc3\xa4IL FROM:<a@b.example>", 500), ("VRFY alice SMTPUTF8", 252),
+])
+def test_utf8_in_commands(c, line, code):
+    c.send(line if isinstance(line, bytes) else line.encode())
+    c.send(b"\r\n")
+    assert c.reply().code == code
+
+
+def test_helo_has_no_smtputf8(mx):  # 3.1
+    with Client(mx.port) as c:
+        c.say("HELO client.example")
+        assert c.say("MAIL FROM:<a@b.example> SMTPUTF8").code == 555
+
+
+def test_utf8_to_the_maildir(mx, c):
+    text = "From: 田中 <田中@例え.jp>\r\nSubject: 件名\r\n\r\n本文\r\n"
+    assert c.say(f"MAIL FROM:<{NAME}> SMTPUTF8").code == 250
+    assert c.say(f"RCPT TO:<{NAME}>").code == 250
+    assert c.say("DATA").code == 354
+    c.send(text + ".\r\n")
+    assert c.reply().code == 250
+    message, = mx.deliveries("田中", 1)
+    assert message.endswith(text.replace("\r\n", "\n").encode())
+    assert b" with UTF8SMTP id " in message  # RFC 6531 4.3
+
+
+def test_unknown_utf8_recipient(c):  # 3.7.4: replies stay ASCII
+    assert c.say("MAIL FROM:<a@b.example> SMTPUTF8").code == 250
+    assert c.say("RCPT TO:<鈴木@example.org>").code == 550
+
+
+class TestNextHop:
+    CONF = """
+gate { }
+relay {
+	from { 127.0.0.1 }
+	route "*" to "[127.0.0.1]:$next"
+}
+domain "example.org" {
+	users { "alice" }
+	deliver maildir "$$mail/%{user}"
+}
+"""
+
+    def test_goes_on_as_it_is(self, place, mx):
+        with Genkan(place, self.CONF.replace("$next", str(mx.port)).replace("$$", "$")) as first:
+            before = len(mx.messages("田中"))
+            with Client(first.port) as c:
+                c.say("EHLO client.example")
+                assert c.say("MAIL FROM:<alice@example.org> SMTPUTF8").code == 250
+                assert c.say(f"RCPT TO:<{NAME}>").code == 250
+                assert c.say("DATA").code == 354
+                c.send("Subject: 件名\r\n\r\n本文\r\n.\r\n")
+                assert c.reply().code == 250
+            message = mx.deliveries("田中", before + 1)[-1]
+            assert "Subject: 件名\n\n本文\n".encode() in message
+            assert message.count(b" with UTF8SMTP id ") == 2
+
+
+# --- DSN ---
+
+@pytest.mark.parametrize("parameter, code", [
+    ("RET=FULL", 250), ("RET=hdrs", 250), ("RET=", 501), ("RET", 501), ("RET=BODY", 501), ("ENVID=QQ+2B314159", 250),
+    ("ENVID=", 501), ("ENVID=a+0Ab", 501), ("ENVID=a+b", 501), ("ENVID=" + "x" * 100, 250), ("ENVID=" + "x" * 101, 501),
+    ("RET=FULL RET=FULL", 501), ("RET=FULL ENVID=x SIZE=10 BODY=7BIT", 250), ("NOTIFY=NEVER", 555),
+])
+def test_dsn_of_mail(c, parameter, code):  # RFC 3461 4.3 to 4.5
+    assert c.say(f"MAIL FROM:<a@b.example> {parameter}").code == code
+
+
+@pytest.mark.parametrize("parameter, code", [
+    ("NOTIFY=NEVER", 250), ("NOTIFY=success,FAILURE,Delay", 250), ("NOTIFY=NEVER,SUCCESS", 501), ("NOTIFY=", 501),
+    ("NOTIFY", 501), ("NOTIFY=SUCCESS NOTIFY=DELAY", 501), ("ORCPT=rfc822;bob+2Btag@b.example", 250), ("ORCPT=rfc822;", 501),
+    ("ORCPT=bob@b.example", 501), ("ORCPT=rfc822;a+0D+0AX", 501), ("ORCPT=x400;/S+3Dx/", 250), ("RET=FULL", 555),
+    ("ORCPT=rfc822;" + "x" * 494, 501), ("NOTIFY=DELAY ORCPT=rfc822;bob@b.example", 250),
+])
+def test_dsn_of_rcpt(c, parameter, code):  # RFC 3461 4.1, 4.2
+    c.say("MAIL FROM:<a@b.example>")
+    assert c.say(f"RCPT TO:<alice@example.org> {parameter}").code == code
+
+
+def test_one_recipients_wishes_are_not_anothers(mx, member):
+    member.say("MAIL FROM:<a@b.example> ENVID=wishes RET=HDRS")
+    assert member.say("RCPT TO:<x@next.example> NOTIFY=NEVER ORCPT=rfc822;old@b.example").code == 250
+    assert member.say("RCPT TO:<y@next.example>").code == 250
+    assert member.say("DATA").code == 354
+    member.send("Subject: x\r\n\r\n.\r\n")
+    queued = member.reply().text.split()[-1]
+    message, x, y = mx.ctl("queue", "show", queued)[:3]
+    assert message["envid"] == "wishes"
+    assert (x["original"], y.get("original")) == ("rfc822;old@b.example", None)
+    mx.ctl("queue", "remove", queued)
+
+
+# --- FUTURERELEASE ---
+
+@pytest.mark.parametrize("parameter, code", [
+    ("HOLDFOR=60", 250), ("HOLDFOR=172800", 250), ("HOLDFOR=172801", 501), ("HOLDFOR=0", 501), ("HOLDFOR=x", 501),
+    ("HOLDFOR=60 HOLDFOR=60", 501), ("HOLDFOR=60 HOLDUNTIL=2099-01-01T00:00:00Z", 501), ("HOLDUNTIL=2099-01-01T00:00:00Z", 501),
+    ("HOLDUNTIL=2001-01-01T00:00:00Z", 501), ("HOLDUNTIL=tomorrow", 501), ("HOLDFOR=600 BY=60;R", 501), ("HOLDFOR=60 BY=600;R", 250),
+])
+def test_hold(member, parameter, code):  # RFC 4865 4.2 7) to 11), 5.2.2
+    reply = member.say(f"MAIL FROM:<a@b.example> {parameter}")
+    assert reply.code == code
+    if code == 501:
+        assert reply.text.startswith("5.5.4")
+
+
+def test_held_until_its_time(place):  # RFC 4865 4.2 5)
+    port = free_port()
+    with Genkan(place, CONF.replace("$submission", str(port)).replace("$$", "$")) as mx, Client(port) as c:
+        c.say("EHLO client.example")
+        assert c.say("MAIL FROM:<a@b.example> HOLDFOR=3600").code == 250
+        c.say("RCPT TO:<alice@example.org>")
+        c.say("DATA")
+        c.send("Subject: later\r\n\r\n.\r\n")
+        queued = c.reply().text.split()[-1]
+        show = mx.ctl("queue", "show", queued)
+        assert show[0]["hold"] == "for;3600"
+        assert 3590 <= show[1]["due"] - show[0]["time"] <= 3600
+        mx.advance(3500)
+        assert c.mail("a@b.example", "alice@example.org", text="Subject: now\r\n\r\n").code == 250
+        assert b"Subject: now" in mx.deliveries("alice", 1)[0]
+        mx.advance(110)
+        assert len(mx.deliveries("alice", 2)) == 2
+        wait_for(lambda: not mx.queue(), "an empty queue")
+
+
+# --- DELIVERBY ---
+
+@pytest.mark.parametrize("parameter, code", [
+    ("BY=120;R", 250), ("BY=-120;N", 250), ("BY=0;R", 501), ("BY=-1;R", 501), ("BY=120", 501), ("BY=120;RT", 250), ("BY", 501),
+])
+def test_by(member, parameter, code):  # RFC 2852 4
+    assert member.say(f"MAIL FROM:<a@b.example> {parameter}").code == code
