@@ -72,6 +72,8 @@ struct build {
 	uint64_t limits[LIMIT_COUNT];
 	struct gate gate;
 	const struct table *relay_from;
+	struct vault_conf vault;
+	const struct table *senders;
 	struct table_draft *tables;
 	unsigned tables_n;
 	struct certificate_draft *certificates;
@@ -84,7 +86,8 @@ struct build {
 	unsigned routes_n;
 
 	/* where each was given */
-	struct place host_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at, trust_at;
+	struct place host_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at, trust_at,
+	    accounts_at;
 	struct place limit_at[LIMIT_COUNT];
 
 	unsigned questions; /* and operators, in the condition that is being read */
@@ -144,6 +147,11 @@ void build_domain_deliver(
     struct build *, struct place, enum mailbox_method, char *path, struct strings arguments);
 void build_domain_lists(struct build *, struct place);
 void build_domain_relay(struct build *, struct place, struct hops);
+/* Who may log in; a path that is NULL is the usual one. */
+void build_accounts(struct build *, struct place, enum accounts, struct place path_at, char *path);
+void build_accounts_table(struct build *, struct place, struct table *);
+/* As whom they may send besides. */
+void build_senders(struct build *, struct place, struct table *);
 void build_relay_from(struct build *, struct place, struct table *);
 void build_relay_trust(struct build *, struct place, char *path);
 void build_route(struct build *, struct place, char *pattern, struct hops);

@@ -264,6 +264,47 @@ build_domain_relay(struct build *build, struct place place, struct hops hops)
 	draft->domain.hops_n = hops.n;
 }
 
+/* --- accounts --- */
+
+void
+build_accounts(struct build *build, struct place place, enum accounts accounts, struct place path_at,
+    char *path)
+{
+	static const char *const usual[] = {
+		[ACCOUNTS_SASLDB] = "/etc/sasldb2",
+		[ACCOUNTS_SASLAUTHD] = "/run/saslauthd/mux",
+		[ACCOUNTS_DOVECOT] = NULL,
+	};
+
+	if (path != NULL)
+		build_is_path(build, path_at, path, "accounts");
+	if (!build_once(build, &build->accounts_at, place, "accounts")) {
+		free(path);
+		return;
+	}
+	build->vault.accounts = accounts;
+	build->vault.path = path != NULL ? path : xstrdup(usual[accounts]);
+}
+
+void
+build_accounts_table(struct build *build, struct place place, struct table *table)
+{
+	if (!build_once(build, &build->accounts_at, place, "accounts")) {
+		table_free_in_place(table);
+		return;
+	}
+	build->vault.accounts = ACCOUNTS_TABLE;
+	build->vault.table = table;
+}
+
+void
+build_senders(struct build *build, struct place place, struct table *table)
+{
+	(void)place;
+	table_free_in_place(build->senders); /* of a second `accounts`, which is an error */
+	build->senders = table;
+}
+
 /* --- routes --- */
 
 void
@@ -478,4 +519,7 @@ build_free_mail(struct build *build)
 	free(build->domains);
 	free(build->routes);
 	table_free_in_place(build->relay_from);
+	table_free_in_place(build->vault.table);
+	table_free_in_place(build->senders);
+	free(build->vault.path);
 }

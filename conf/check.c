@@ -186,7 +186,9 @@ check_listener(struct build *build, unsigned i)
 	if (IS_GIVEN(draft->submission) && !IS_GIVEN(draft->tls))
 		complain(&build->warnings, draft->submission,
 		    "submission without \"tls\": passwords would travel in the clear");
-	warn_unserved(build, draft->submission, "submission");
+	if (IS_GIVEN(draft->submission) && !IS_GIVEN(build->accounts_at))
+		complain(&build->warnings, draft->submission,
+		    "submission without \"accounts\": only clients of \"relay from\" could send");
 	warn_unserved(build, draft->proxy, "proxy");
 }
 

@@ -161,6 +161,14 @@ take_dns(struct conf *conf, struct build *build)
 	TAKE(conf->anchor_path, build->anchor_path);
 }
 
+static void
+take_accounts(struct conf *conf, struct build *build)
+{
+	conf->vault = build->vault;
+	build->vault = (struct vault_conf){ .accounts = ACCOUNTS_NONE };
+	TAKE(conf->lookup.senders, build->senders);
+}
+
 /* A limit as a role gets it: UINT32_MAX when it is off. */
 static uint32_t
 limit_u32(const struct conf *conf, enum limit limit)
@@ -171,7 +179,8 @@ limit_u32(const struct conf *conf, enum limit limit)
 static void
 set_roles(struct conf *conf)
 {
-	conf->lookup.host = conf->relay.host = conf->local.host = conf->queue.host = conf->host;
+	conf->lookup.host = conf->relay.host = conf->local.host = conf->queue.host = conf->vault.host =
+	    conf->host;
 	defaults_relay(&conf->relay);
 	conf->relay.trust = conf->trust_path;
 	conf->queue.retry_first = limit_u32(conf, LIMIT_RETRY_FIRST);
@@ -203,6 +212,7 @@ finish(const char *path, struct build *build)
 	take_domains(conf, build);
 	take_routes(conf, build);
 	TAKE(conf->trust_path, build->trust_path);
+	take_accounts(conf, build);
 	set_roles(conf);
 	return conf;
 }
@@ -303,6 +313,16 @@ free_mail(struct conf *conf)
 	free(conf->lookup.domains);
 	free(conf->lookup.routes);
 	table_free_in_place(conf->relay_from);
+	table_free_in_place(conf->vault.table);
+	table_free_in_place(conf->lookup.senders);
+	free(conf->vault.path);
+}
+
+void
+conf_forget_secrets(struct conf *conf)
+{
+	if (conf->vault.table != NULL)
+		table_wipe((struct table *)conf->vault.table);
 }
 
 void

@@ -17,6 +17,7 @@
 #include "lib/ip.h"
 #include "lib/log.h"
 #include "queue/submit.h"
+#include "vault/vault.h"
 
 struct buf;
 struct table;
@@ -54,6 +55,7 @@ enum limit {
 	LIMIT_ERRORS,                  /* a session: then 421 */
 	LIMIT_COMMANDS,                /* a session, those that bring no mail forward (RSET ...) */
 	LIMIT_MESSAGES,                /* a session */
+	LIMIT_ACCOUNT_RECIPIENTS,      /* an hour, of one account */
 	LIMIT_HOPS,                    /* Received headers */
 	LIMIT_IDLE,                    /* seconds for a command */
 	LIMIT_DATA_RATE,               /* octets a second that a text must bring, over LIMIT_IDLE */
@@ -93,6 +95,7 @@ struct conf {
 	const struct table *relay_from; /* who may relay besides authenticated clients, or NULL */
 	/* what the roles are started with */
 	struct lookup_conf lookup;      /* domains and routes */
+	struct vault_conf vault;        /* accounts */
 	struct relay_conf relay;
 	struct local_conf local;
 	struct queue_conf queue; /* without dir, which depends on where the role is locked up */
@@ -106,6 +109,8 @@ struct conf *conf_load(const char *path, struct buf *errors, struct buf *warning
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *errors,
     struct buf *warnings);
 void conf_free(struct conf *);
+/* In a process that has no business with passwords: forgets those that the configuration holds. */
+void conf_forget_secrets(struct conf *);
 /* The effective configuration with all defaults; parses again to the same. */
 void conf_print(struct buf *, const struct conf *);
 /* Our host's name, or a domain that is delivered here; case does not matter. */

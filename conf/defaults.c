@@ -34,6 +34,7 @@ const struct limit_spec limit_specs[LIMIT_COUNT] = {
 	[LIMIT_COMMANDS] = { "commands", UNIT_COUNT, 100,
 	    "of a session that bring no mail forward" },
 	[LIMIT_MESSAGES] = { "messages", UNIT_COUNT, 1000, "of a session" },
+	[LIMIT_ACCOUNT_RECIPIENTS] = { "account-recipients", UNIT_COUNT, 1000, "an hour, of one account" },
 	[LIMIT_HOPS] = { "hops", UNIT_COUNT, 100, "that a message has behind it; more are a loop" },
 	[LIMIT_IDLE] = { "idle", UNIT_TIME, 5 * MINUTE, "without a command" },
 	[LIMIT_DATA_RATE] = { "data-rate", UNIT_SIZE, 500,

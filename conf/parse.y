@@ -58,9 +58,9 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token <text> WORD STRING NETWORK TABLE_NAME
 %token <number> NUMBER BYTES TIME
 
-%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN RELAY
+%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN RELAY ACCOUNTS
 %token PORT ANCHOR NONE CHAIN KEY OCSP FILE ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY FROM
-%token SYSLOG STDERR JSON
+%token SYSLOG STDERR JSON SASLDB SASLAUTHD DOVECOT SENDERS
 %token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
 %token REQUIRED VERIFY LOGIN
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
@@ -72,7 +72,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token KNOWN_CORRESPONDENT LIST_MEMBER UNKNOWN_RECIPIENTS PIPELINING DKIM DMARC SIZE AUTHENTICATED
 %token PASS MISMATCH NEUTRAL FAIL SOFTFAIL POLICY TEMPERROR PERMERROR
 
-%type <text> name address single text
+%type <text> name address single text path
 %type <number> port
 %type <choice> action_with_text action_with_time mailbox_method phase
 %type <choice> dnsbl at_least fact_in fact_alone auth rdns_result auth_result s25r_rule
@@ -83,7 +83,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <strings> arguments
 %type <hops> hops servers hop_list
 %type <choice> tls_level
-%type <table> set list elements
+%type <table> set map list elements
 %type <condition> condition alternative negation question when
 %type <rule> rule action at greylist
 %type <limit> limit_value
@@ -116,6 +116,7 @@ statement:
 |	listener listen_options			{ build_listener_end(build); }
 |	LIMIT name limit_value
 		{ build_limit(build, @2, $2, $3); }
+|	accounts senders
 |	LOG SYSLOG json				{ build_log(build, @1, false, $3); }
 |	LOG STDERR json				{ build_log(build, @1, true, $3); }
 |	gate OPEN rules last_rule CLOSE
@@ -143,6 +144,24 @@ domain:
 
 relay:
 	RELAY			{ build_once(build, &build->relay_at, @1, "relay"); }
+;
+
+accounts:
+	ACCOUNTS map				{ build_accounts_table(build, @1, $2); }
+|	ACCOUNTS FILE name			{ build_accounts(build, @1, ACCOUNTS_FILE, @3, $3); }
+|	ACCOUNTS SASLDB path			{ build_accounts(build, @1, ACCOUNTS_SASLDB, @3, $3); }
+|	ACCOUNTS SASLAUTHD path			{ build_accounts(build, @1, ACCOUNTS_SASLAUTHD, @3, $3); }
+|	ACCOUNTS DOVECOT name			{ build_accounts(build, @1, ACCOUNTS_DOVECOT, @3, $3); }
+;
+
+path:
+	%empty					{ $$ = NULL; }
+|	name
+;
+
+senders:
+	%empty
+|	SENDERS map				{ build_senders(build, @2, $2); }
 ;
 
 server:
@@ -314,6 +333,11 @@ set:
 			$$ = table_new("");
 			build_element(build, @1, $$, $1, NULL);
 		}
+;
+
+map:
+	TABLE_NAME				{ $$ = build_table_used(build, @1, $1); }
+|	list
 ;
 
 	/* Without braces no bare word: it would swallow every misspelt keyword. */

@@ -116,6 +116,30 @@ print_listener(struct buf *out, const struct listener *listener)
 }
 
 static void
+print_accounts(struct buf *out, const struct conf *conf)
+{
+	static const char *const words[] = {
+		[ACCOUNTS_FILE] = "file ",
+		[ACCOUNTS_SASLDB] = "sasldb ",
+		[ACCOUNTS_SASLAUTHD] = "saslauthd ",
+		[ACCOUNTS_DOVECOT] = "dovecot ",
+	};
+
+	if (conf->vault.accounts == ACCOUNTS_NONE)
+		return;
+	buf_adds(out, "accounts ");
+	if (conf->vault.accounts == ACCOUNTS_TABLE)
+		table_print(out, conf->vault.table);
+	else
+		print_string(out, words[conf->vault.accounts], conf->vault.path, "");
+	if (conf->lookup.senders != NULL) {
+		buf_adds(out, " senders ");
+		table_print(out, conf->lookup.senders);
+	}
+	buf_addc(out, '\n');
+}
+
+static void
 print_limit(struct buf *out, const struct conf *conf, enum limit limit)
 {
 	const struct limit_spec *spec = &limit_specs[limit];
@@ -330,6 +354,7 @@ conf_print(struct buf *out, const struct conf *conf)
 	print_tables(out, conf);
 	for (i = 0; i < conf->listeners_n; i++)
 		print_listener(out, &conf->listeners[i]);
+	print_accounts(out, conf);
 	for (i = 0; i < LIMIT_COUNT; i++)
 		print_limit(out, conf, i);
 	print_gate(out, &conf->gate);

@@ -78,6 +78,7 @@ struct lookup_conf {
 	unsigned domains_n;
 	struct route *routes;
 	unsigned routes_n;
+	const struct table *senders; /* account -> what else it may send as; or NULL */
 };
 /* Before privileges and the file system go: name services, the owners of mailbox directories, what may be read. */
 void lookup_role_prepare(const struct lookup_conf *);

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "filters/ledger_login.h"
 #include "filters/ledger_purge.h"
 #include "filters/ledger_role.h"
 #include "filters/ledger_tries.h"
@@ -159,6 +160,24 @@ ask_correspondent(struct peer *peer, struct message *m)
 }
 
 static bool
+ask_login(struct peer *peer, struct message *m)
+{
+	struct login_answer a;
+	struct ip ip;
+	unsigned step = cursor_u8(&m->body);
+	const char *account;
+
+	ledger_decode_ip(&m->body, &ip);
+	account = ledger_decode_text(&m->body);
+	if (!cursor_done(&m->body) || step > LOGIN_PASSED || ip.family == 0 || account == NULL)
+		return false;
+	ledger_judge_login(&ledger, (enum login_step)step, &ip, account, clock_now(), &a);
+	ledger_encode_login(channel_begin(peer->channel, LEDGER_LOGIN, m->id), &a);
+	channel_end(peer->channel, -1);
+	return true;
+}
+
+static bool
 told_passed(struct peer *peer, struct message *m)
 {
 	uint16_t rule, line;
@@ -274,6 +293,7 @@ on_message(struct peer *peer, struct message *m)
 		{ LEDGER_ASK_CALLER, ask_caller, false },
 		{ LEDGER_ASK_GREY, ask_grey, false },
 		{ LEDGER_ASK_CORRESPONDENT, ask_correspondent, false },
+		{ LEDGER_ASK_LOGIN, ask_login, true },
 		{ LEDGER_TELL_PASSED, told_passed, true },
 		{ LEDGER_TELL_TRAP, told_trap, true },
 		{ LEDGER_TELL_LEFT, told_left, true },
@@ -309,6 +329,7 @@ ledger_role_start(const struct ledger_conf *conf)
 	evtimer_assign(&here.flush, peer_base(), on_flush, NULL);
 	peer_register(SUBJECT_LEDGER, &ops);
 	ledger_ctl_init(&ledger);
+	ledger_login_ctl_init(&ledger);
 }
 
 void

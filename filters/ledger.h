@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "filters/gate.h"
+#include "filters/lockout.h"
 #include "lib/ip.h"
 
 struct ledger_request;
@@ -92,6 +93,20 @@ struct gate_event {
 	const char *evidence; /* "rdns=mismatch s25r=1 ..." */
 };
 void ledger_record(const struct gate_event *);
+
+/* --- logging in --- */
+enum login_step {
+	LOGIN_TRY,    /* may ACCOUNT be tried from here? */
+	LOGIN_FAILED, /* the password was wrong */
+	LOGIN_PASSED
+};
+struct login_answer {
+	uint32_t left;               /* seconds that a ban still lasts; 0: there is none */
+	enum lockout_subject banned; /* whose, if there is one */
+	uint32_t delay;              /* FAILED: seconds to hold the answer back */
+};
+struct ledger_request *ledger_ask_login(enum login_step, const struct ip *, const char *account,
+    void (*)(const struct login_answer *, void *), void *arg);
 
 /* Outgoing mail teaches: one of ours wrote to this address. */
 void ledger_correspondent(const char *ours, const char *theirs);

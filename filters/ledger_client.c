@@ -26,6 +26,7 @@
 /* Octets that the ledger has not yet taken: behind so much nobody gets an answer in time. */
 #define BACKLOG_MAX (1024 * 1024)
 #define COMPLAIN_MS 60000
+#define LOGIN_DELAY 2 /* seconds, when nobody counts the failures */
 
 struct ledger_request {
 	uint64_t id;
@@ -34,6 +35,7 @@ struct ledger_request {
 		void (*caller)(const struct ledger_caller *, void *);
 		void (*grey)(const struct grey_answer *, void *);
 		void (*correspondent)(bool, void *);
+		void (*login)(const struct login_answer *, void *);
 	} done;
 	void *arg;
 	struct event timer;
@@ -95,6 +97,7 @@ answer_unknown(struct ledger_request *r)
 	struct ledger_request copy = *r;
 	struct ledger_caller caller;
 	struct grey_answer grey;
+	struct login_answer login = { .delay = LOGIN_DELAY };
 
 	request_free(r);
 	switch (copy.answer) {
@@ -107,6 +110,9 @@ answer_unknown(struct ledger_request *r)
 		memset(&grey, 0, sizeof(grey));
 		grey.state = GREY_UNKNOWN;
 		copy.done.grey(&grey, copy.arg);
+		break;
+	case LEDGER_LOGIN:
+		copy.done.login(&login, copy.arg);
 		break;
 	default:
 		copy.done.correspondent(false, copy.arg);
@@ -201,6 +207,26 @@ ledger_ask_correspondent(
 		b = channel_begin(ch, LEDGER_ASK_CORRESPONDENT, r->id);
 		buf_add_str(b, theirs);
 		buf_add_str(b, ours);
+		channel_end(ch, -1);
+	}
+	return r;
+}
+
+struct ledger_request *
+ledger_ask_login(enum login_step step, const struct ip *ip, const char *account,
+    void (*done)(const struct login_answer *, void *), void *arg)
+{
+	struct ledger_request *r;
+	struct channel *ch;
+	struct buf *b;
+
+	r = request_new(LEDGER_LOGIN, arg, &ch);
+	r->done.login = done;
+	if (ch != NULL) {
+		b = channel_begin(ch, LEDGER_ASK_LOGIN, r->id);
+		buf_add_u8(b, (uint8_t)step);
+		ledger_encode_ip(b, ip);
+		ledger_encode_text(b, account);
 		channel_end(ch, -1);
 	}
 	return r;
@@ -367,13 +393,28 @@ answered_correspondent(struct ledger_request *r, struct cursor *c)
 }
 
 static bool
+answered_login(struct ledger_request *r, struct cursor *c)
+{
+	struct ledger_request copy = *r;
+	struct login_answer a;
+
+	ledger_decode_login(c, &a);
+	if (!cursor_done(c))
+		return false;
+	request_free(r);
+	copy.done.login(&a, copy.arg);
+	return true;
+}
+
+static bool
 on_message(struct peer *peer, struct message *m)
 {
 	struct ledger_request key = { .id = m->id }, *r;
 
 	if (peer->role != ROLE_LEDGER)
 		return false;
-	if (m->type != LEDGER_CALLER && m->type != LEDGER_GREY && m->type != LEDGER_CORRESPONDENT)
+	if (m->type != LEDGER_CALLER && m->type != LEDGER_GREY && m->type != LEDGER_CORRESPONDENT &&
+	    m->type != LEDGER_LOGIN)
 		return false;
 	r = RB_FIND(request_tree, &requests, &key);
 	if (r == NULL) {
@@ -386,6 +427,8 @@ on_message(struct peer *peer, struct message *m)
 		return answered_caller(r, &m->body);
 	if (m->type == LEDGER_GREY)
 		return answered_grey(r, &m->body);
+	if (m->type == LEDGER_LOGIN)
+		return answered_login(r, &m->body);
 	return answered_correspondent(r, &m->body);
 }
 

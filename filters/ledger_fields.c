@@ -124,6 +124,21 @@ add_tries(struct record *r, const struct ledger_item *item, struct record_texts 
 }
 
 static void
+add_login(struct record *r, const struct ledger_item *item, int64_t now)
+{
+	const struct lockout *l = &item->lockout;
+
+	if (*item->account != '\0')
+		add(r, F_STR("account", item->account));
+	add(r, F_U64("failures", lockout_failures(l, now)));
+	if (lockout_left(l, now) > 0)
+		add(r, F_U64("left", lockout_left(l, now)));
+	add_time(r, "last", "last_text", l->last);
+	add_time(r, "passed", "passed_text", l->passed);
+	add_time(r, "expires", "expires_text", l->until);
+}
+
+static void
 add_operator(struct record *r, const struct operator_entry *e)
 {
 	add(r, F_STR(operator_kind_name(e->kind), e->text));
@@ -142,6 +157,7 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 	struct record r = { .n = 0 };
 	struct record_texts texts = { .whom = { 0 } };
 	struct ip_text client;
+	struct ipnet net;
 
 	add(&r, F_STR("state", ledger_item_state(item, now)));
 	switch (item->type) {
@@ -169,6 +185,14 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 		break;
 	case ITEM_TRIES:
 		add_tries(&r, item, &texts);
+		break;
+	case ITEM_LOGIN:
+		net = lockout_net(item->subject, &item->client);
+		client = ipnet_text(&net);
+		add(&r, F_STR("what", lockout_name(item->subject)));
+		if (item->client.family != 0)
+			add(&r, F_STR("client", client.s));
+		add_login(&r, item, now);
 		break;
 	case ITEM_CORRESPONDENT:
 		add(&r, F_STR("from", item->theirs));

@@ -127,6 +127,17 @@ ledger_key_event(struct buf *b, uint64_t number)
 }
 
 void
+ledger_key_login(struct buf *b, enum lockout_subject s, const struct ip *ip, const char *account)
+{
+	struct ip none = { .family = 0 };
+	struct ipnet net = lockout_net(s, ip);
+
+	buf_add_u8(b, (uint8_t)s);
+	ledger_encode_ip(b, s == LOCKOUT_ACCOUNT ? &none : &net.ip);
+	buf_add_str(b, s == LOCKOUT_ACCOUNT || s == LOCKOUT_PAIR ? account : "");
+}
+
+void
 ledger_until_encode(struct buf *b, int64_t until)
 {
 	buf_add_u8(b, UNTIL_VERSION);
@@ -272,6 +283,20 @@ decode_tries(struct cursor *key, const void *value, size_t len, struct ledger_it
 	return cursor_done(key) && kind == KEY_TRIES && tries_decode(value, len, &item->tries);
 }
 
+static bool
+decode_login(struct cursor *key, const void *value, size_t len, struct ledger_item *item)
+{
+	unsigned subject = cursor_u8(key);
+
+	item->type = ITEM_LOGIN;
+	ledger_decode_ip(key, &item->client);
+	item->account = cursor_str(key);
+	item->subject = (enum lockout_subject)subject;
+	return cursor_done(key) && subject < LOCKOUT_SUBJECTS &&
+	       (item->client.family == 0) == (subject == LOCKOUT_ACCOUNT) &&
+	       lockout_decode(value, len, &item->lockout);
+}
+
 bool
 ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, const void *value,
     size_t len, struct ledger_item *item)
@@ -296,6 +321,8 @@ ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, con
 		return decode_event(&c, value, len, item);
 	case TABLE_TRIES:
 		return decode_tries(&c, value, len, item);
+	case TABLE_LOGIN:
+		return decode_login(&c, value, len, item);
 	default:
 		return false;
 	}
@@ -329,6 +356,8 @@ ledger_item_expires(const struct ledger_item *item)
 	case ITEM_COUNTS:
 	case ITEM_WAITS:
 		return ((int64_t)item->key.hour + LEDGER_HOURS_KEPT) * 3600;
+	case ITEM_LOGIN:
+		return lockout_expires(&item->lockout);
 	default:
 		return INT64_MAX;
 	}
@@ -363,6 +392,10 @@ ledger_item_state(const struct ledger_item *item, int64_t now)
 		if (item->tries.let_in != 0)
 			return "rescued";
 		return item->tries.proposed ? "proposed" : "refused";
+	case ITEM_LOGIN:
+		return lockout_left(&item->lockout, now) > 0 ? "banned"
+		       : lockout_knows(&item->lockout, now)  ? "known"
+							     : "failed";
 	default:
 		return "counted";
 	}

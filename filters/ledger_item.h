@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "filters/grey.h"
+#include "filters/lockout.h"
 #include "filters/operator.h"
 #include "filters/report.h"
 #include "filters/tries.h"
@@ -28,6 +29,7 @@ enum ledger_table {
 	TABLE_COUNTER,
 	TABLE_EVENT, /* the last decisions, by number */
 	TABLE_TRIES, /* what was put off and came back */
+	TABLE_LOGIN, /* who failed to log in, who has */
 	TABLE_COUNT
 };
 
@@ -43,7 +45,8 @@ enum ledger_item_type {
 	ITEM_COUNTS,
 	ITEM_WAITS,
 	ITEM_EVENT,
-	ITEM_TRIES
+	ITEM_TRIES,
+	ITEM_LOGIN
 };
 
 /* Strings point into the key and value that were decoded, but for the operator's entry. */
@@ -52,13 +55,16 @@ struct ledger_item {
 	const char *identity, *sender, *recipient; /* TRIPLET, TRIES; IDENTITY: the first */
 	struct grey_record triplet;
 	struct grey_identity trust; /* IDENTITY */
-	struct ip client;	    /* PASSED, TRAP, LEFT, STAYED */
+	struct ip client;	    /* PASSED, TRAP, LEFT, STAYED, LOGIN but for an account */
 	const char *theirs, *ours;  /* CORRESPONDENT */
 	int64_t until;		    /* PASSED, TRAP, LEFT, STAYED, CORRESPONDENT */
 	struct operator_entry operator_entry;
 	struct report_key key; /* COUNTS; WAITS: the hour */
 	struct report_counts counts;
 	struct report_waits waits;
+	enum lockout_subject subject; /* LOGIN */
+	const char *account;	      /* LOGIN, or "" */
+	struct lockout lockout;
 	uint64_t number; /* EVENT */
 	struct gate_event event;
 	struct tries tries;
@@ -82,6 +88,9 @@ void ledger_key_waits(struct buf *, uint32_t hour);
 /* With what the keys of ITEM_COUNTS or ITEM_WAITS of that hour begin. */
 void ledger_key_hour(struct buf *, enum ledger_item_type, uint32_t hour);
 void ledger_key_event(struct buf *, uint64_t number);
+
+/* IP and ACCOUNT as far as SUBJECT has them. */
+void ledger_key_login(struct buf *, enum lockout_subject, const struct ip *, const char *account);
 
 /* The value of PASSED, TRAP, LEFT and CORRESPONDENT. */
 void ledger_until_encode(struct buf *, int64_t until);

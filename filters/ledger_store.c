@@ -29,7 +29,7 @@ struct ledger_store {
 };
 
 static const char *const table_names[TABLE_COUNT] = { "grey", "caller", "correspondent", "operator",
-	"counter", "event", "tries" };
+	"counter", "event", "tries", "login" };
 
 static enum kv_step
 see_event(const struct ledger_item *item, void *arg)
@@ -330,6 +330,33 @@ ledger_delete_operator(struct ledger_store *s, enum operator_kind kind, const ch
 		return -1;
 	operator_encode_key(begin(s), kind, text);
 	return kv_delete(s->tables[TABLE_OPERATOR], s->key.data, s->key.len);
+}
+
+int
+ledger_get_lockout(struct ledger_store *s, enum lockout_subject subject, const struct ip *ip,
+    const char *account, struct lockout *l)
+{
+	int rc;
+
+	memset(l, 0, sizeof(*l));
+	if (s == NULL)
+		return -1;
+	ledger_key_login(begin(s), subject, ip, account);
+	rc = find(s, TABLE_LOGIN);
+	if (rc == 1 && !lockout_decode(s->found, s->found_len, l))
+		rc = drop(s, TABLE_LOGIN);
+	return rc;
+}
+
+int
+ledger_put_lockout(struct ledger_store *s, enum lockout_subject subject, const struct ip *ip,
+    const char *account, const struct lockout *l)
+{
+	if (s == NULL)
+		return -1;
+	ledger_key_login(begin(s), subject, ip, account);
+	lockout_encode(&s->value, l);
+	return write_value(s, TABLE_LOGIN);
 }
 
 int

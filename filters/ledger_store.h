@@ -40,6 +40,11 @@ int ledger_put_correspondent(
     struct ledger_store *, const char *theirs, const char *ours, int64_t until);
 int ledger_put_operator(struct ledger_store *, const struct operator_entry *);
 int ledger_delete_operator(struct ledger_store *, enum operator_kind, const char *text);
+/* ACCOUNT in lower case; only what the subject has of IP and ACCOUNT matters. */
+int ledger_get_lockout(struct ledger_store *, enum lockout_subject, const struct ip *, const char *account,
+    struct lockout *);
+int ledger_put_lockout(struct ledger_store *, enum lockout_subject, const struct ip *, const char *account,
+    const struct lockout *);
 int ledger_get_counts(struct ledger_store *, const struct report_key *, struct report_counts *);
 int ledger_put_counts(
     struct ledger_store *, const struct report_key *, const struct report_counts *);

@@ -261,3 +261,19 @@ ledger_decode_event(struct cursor *c, struct gate_event *e)
 	e->waited = cursor_u32(c);
 	e->evidence = ledger_decode_text(c);
 }
+
+void
+ledger_encode_login(struct buf *b, const struct login_answer *a)
+{
+	buf_add_u32(b, a->left);
+	buf_add_u8(b, (uint8_t)a->banned);
+	buf_add_u32(b, a->delay);
+}
+
+void
+ledger_decode_login(struct cursor *c, struct login_answer *a)
+{
+	a->left = cursor_u32(c);
+	a->banned = decode_enum(c, LOCKOUT_PAIR);
+	a->delay = cursor_u32(c);
+}

@@ -27,7 +27,9 @@ enum ledger_type {
 	LEDGER_TELL_LEFT,				     /* ip */
 	LEDGER_TELL_STAYED,				     /* ip */
 	LEDGER_TELL_WROTE,				     /* string ours, string theirs */
-	LEDGER_TELL_HUNG_UP				     /* struct grey_question */
+	LEDGER_TELL_HUNG_UP,				     /* struct grey_question */
+	LEDGER_ASK_LOGIN,				     /* u8 enum login_step, ip, text account */
+	LEDGER_LOGIN					     /* struct login_answer */
 };
 
 /* No text of a message or of a stored event is longer; what is gets cut. */
@@ -47,6 +49,8 @@ void ledger_encode_question(struct buf *, const struct grey_question *);
 void ledger_decode_question(struct cursor *, struct grey_question *);
 void ledger_encode_answer(struct buf *, const struct grey_answer *);
 void ledger_decode_answer(struct cursor *, struct grey_answer *);
+void ledger_encode_login(struct buf *, const struct login_answer *);
+void ledger_decode_login(struct cursor *, struct login_answer *);
 void ledger_encode_event(struct buf *, const struct gate_event *);
 void ledger_decode_event(struct cursor *, struct gate_event *);
 

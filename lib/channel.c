@@ -57,6 +57,7 @@ struct channel {
 	void (*drained)(struct channel *, void *);
 	void *drained_arg;
 	bool paused, resumed, freed;
+	bool secret; /* buffers are overwritten */
 	bool mute;   /* nobody listens any more; what he said before is still read */
 	bool broken; /* no more input or output */
 	bool faulty; /* and it was us who ended it */
@@ -120,6 +121,8 @@ discard_out(struct channel *ch)
 	for (i = 0; i < ch->fds_out_n; i++)
 		close(ch->fds_out[i].fd);
 	ch->fds_out_n = 0;
+	if (ch->secret && ch->out.len > 0)
+		explicit_bzero(ch->out.data, ch->out.len);
 	buf_free(&ch->out);
 	ch->out_sent = 0;
 }
@@ -134,6 +137,8 @@ release(struct channel *ch)
 		close(ch->fds_in[i]);
 	discard_out(ch);
 	free(ch->fds_out);
+	if (ch->secret && ch->in.len > 0)
+		explicit_bzero(ch->in.data, ch->in.len);
 	buf_free(&ch->in);
 	close(ch->fd);
 	free(ch);
@@ -162,6 +167,25 @@ break_off(struct channel *ch, bool faulty)
 	event_del(&ch->readable);
 	event_del(&ch->writable);
 	at_end_of_turn(ch);
+}
+
+void
+channel_keep_secret(struct channel *ch)
+{
+	ch->secret = true;
+	buf_reserve(&ch->in, READ_FIRST); /* before there is anything: what moves leaves a copy behind */
+	buf_reserve(&ch->out, READ_FIRST);
+}
+
+/* The first USED octets of B are done with. */
+static void
+drop_front(struct channel *ch, struct buf *b, size_t used)
+{
+	b->len -= used;
+	if (b->len > 0)
+		memmove(b->data, b->data + used, b->len);
+	if (ch->secret && used > 0)
+		explicit_bzero(b->data + b->len, used);
 }
 
 /* --- sending --- */
@@ -267,9 +291,7 @@ send_all(struct channel *ch)
 	/* drop what is sent; a buffer that was large once does not stay so */
 	for (i = 0; i < ch->fds_out_n; i++)
 		ch->fds_out[i].at -= ch->out_sent;
-	ch->out.len -= ch->out_sent;
-	if (ch->out.len > 0)
-		memmove(ch->out.data, ch->out.data + ch->out_sent, ch->out.len);
+	drop_front(ch, &ch->out, ch->out_sent);
 	ch->out_sent = 0;
 	if (ch->out.len == 0 && ch->out.cap > KEEP_MAX)
 		buf_free(&ch->out);
@@ -433,9 +455,7 @@ handle_one(struct channel *ch)
 static void
 forget_handled(struct channel *ch)
 {
-	ch->in.len -= ch->in_used;
-	if (ch->in.len > 0)
-		memmove(ch->in.data, ch->in.data + ch->in_used, ch->in.len);
+	drop_front(ch, &ch->in, ch->in_used);
 	ch->in_used = 0;
 	if (ch->in.len == 0 && ch->in.cap > KEEP_MAX)
 		buf_free(&ch->in);

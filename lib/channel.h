@@ -62,6 +62,8 @@ void channel_send(struct channel *, uint16_t type, uint64_t id);
 size_t channel_backlog(const struct channel *);
 /* DRAINED is called once, from the loop, when the backlog is below 64 KiB, be it that it is already. */
 void channel_on_drained(struct channel *, void (*drained)(struct channel *, void *), void *arg);
+/* What goes over it is secret: its buffers are overwritten as soon as it was sent or handled. */
+void channel_keep_secret(struct channel *);
 /* Pauses and resumes reading: what is not read holds the other side back. */
 void channel_pause(struct channel *, bool paused);
 /* For programs without a loop (smtpctl): sends what waits, blocking. */

@@ -25,6 +25,7 @@ enum role {
 	ROLE_RELAY,
 	ROLE_LOCAL,
 	ROLE_CONTROL,
+	ROLE_VAULT,
 	ROLE_COUNT
 };
 
@@ -37,6 +38,7 @@ enum subject {
 	SUBJECT_DELIVERY,     /* deliver/delivery.h */
 	SUBJECT_CONTROL,      /* lib/ctl.h */
 	SUBJECT_KEYS,         /* smtpd/keys.h */
+	SUBJECT_VAULT,        /* vault/vault.h */
 	SUBJECT_COUNT
 };
 #define MESSAGE_TYPE(subject, n) ((uint16_t)((subject) << 8 | (n)))

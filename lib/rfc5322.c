@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "lib/base64.h"
 #include "lib/buf.h"
 #include "lib/rfc5322.h"
 
@@ -355,25 +356,6 @@ is_atom_text(char c)
 	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~ ", c) != NULL);
 }
 
-static void
-add_base64(struct buf *b, const unsigned char *p, size_t len)
-{
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint32_t three;
-	size_t i;
-
-	for (i = 0; i < len; i += 3) {
-		three = (uint32_t)p[i] << 16;
-		three |= i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0;
-		three |= i + 2 < len ? p[i + 2] : 0;
-		buf_addc(b, digits[three >> 18]);
-		buf_addc(b, digits[three >> 12 & 63]);
-		buf_addc(b, i + 1 < len ? digits[three >> 6 & 63] : '=');
-		buf_addc(b, i + 2 < len ? digits[three & 63] : '=');
-	}
-}
-
 /* Encoded words of at most 75 characters, no character of UTF-8 cut in two (RFC 2047 2, 5). */
 #define ENCODED_OCTETS 45
 
@@ -387,7 +369,7 @@ add_encoded(struct buf *b, const char *s)
 		while (n < left && n > ENCODED_OCTETS - 4 && ((unsigned char)s[n] & 0xc0) == 0x80)
 			n--;
 		buf_adds(b, "=?UTF-8?B?");
-		add_base64(b, (const unsigned char *)s, n);
+		base64_encode(b, s, n);
 		buf_adds(b, n < left ? "?=\r\n " : "?=");
 	}
 }

@@ -30,7 +30,7 @@ static const struct role_spec *self;
 static const char *const names[ROLE_COUNT] = {
 	[ROLE_MASTER] = "master", [ROLE_SESSION] = "session", [ROLE_RESOLVER] = "resolver", [ROLE_LEDGER] = "ledger",
 	[ROLE_LOOKUP] = "lookup", [ROLE_QUEUE] = "queue", [ROLE_RELAY] = "relay", [ROLE_LOCAL] = "local",
-	[ROLE_CONTROL] = "control",
+	[ROLE_CONTROL] = "control", [ROLE_VAULT] = "vault",
 };
 
 const char *

@@ -232,11 +232,18 @@ fork_process(struct role_process *p)
 	return -1;
 }
 
+static const char *
+account_of(const struct role_spec *spec)
+{
+	return spec->user == USER_SMTPQ ? master.m->queue_user : master.m->run_user;
+}
+
 static void
 start_child(struct child *c)
 {
 	struct role_process p = { .spec = c->spec, .instance = c->instance, .uid = master.uid[c->spec->user],
-		.gid = master.gid[c->spec->user], .conf = master.m->conf };
+		.gid = master.gid[c->spec->user], .conf = master.m->conf,
+		.account = (c->spec->may & MAY_GROUPS) ? account_of(c->spec) : NULL };
 	pid_t pid;
 
 	if (master.root && c->spec->chroot != NULL)

@@ -15,6 +15,7 @@ enum sandbox_may {
 	MAY_READ = 1 << 3,    /* open files: below the paths allowed, no others */
 	MAY_WRITE = 1 << 4,   /* create, write, rename, remove files: below the paths allowed for writing */
 	MAY_THREAD = 1 << 5,  /* threads of its own */
+	MAY_GROUPS = 1 << 7,  /* keep the other groups of its account, and open what they may */
 	MAY_EXEC = 1 << 6     /* fork and run programs, which may then make any call but those of an intruder */
 };
 

@@ -172,6 +172,18 @@ content_free(struct content *content)
 	*content = (struct content){ 0 };
 }
 
+void
+table_wipe(struct table *table)
+{
+	size_t i;
+
+	for (i = 0; i < table->content.n; i++) {
+		explicit_bzero(table->content.order[i]->key, strlen(table->content.order[i]->key));
+		explicit_bzero(table->content.order[i]->value, strlen(table->content.order[i]->value));
+	}
+	content_free(&table->content);
+}
+
 struct table *
 table_new(const char *name)
 {

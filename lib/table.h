@@ -25,6 +25,9 @@ const char *table_name(const struct table *);
 /* The file it comes from, or NULL. */
 const char *table_path(const struct table *);
 
+/* Overwrites keys and values, and is empty then. */
+void table_wipe(struct table *);
+
 /* VALUE may be NULL.  False: KEY is there already. */
 bool table_add(struct table *, const char *key, const char *value);
 /* Reads FILE now; NULL, or what is wrong: "/etc/x:12: ..." (caller frees). */

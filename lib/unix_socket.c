@@ -63,9 +63,9 @@ place_open(const char *path, struct place *p)
 }
 
 static int
-connect_place(const struct place *p)
+connect_place(const struct place *p, int flags)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), saved;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), saved;
 
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)&p->address, sizeof(p->address)) < 0) {
 		saved = errno;
@@ -76,24 +76,36 @@ connect_place(const struct place *p)
 	return fd;
 }
 
-int
-unix_socket_connect(const char *path)
+static int
+connect_path(const char *path, int flags)
 {
 	struct place p;
 	int fd;
 
 	if (place_open(path, &p) < 0)
 		return -1;
-	fd = connect_place(&p);
+	fd = connect_place(&p, flags);
 	place_close(&p);
 	return fd;
+}
+
+int
+unix_socket_connect(const char *path)
+{
+	return connect_path(path, 0);
+}
+
+int
+unix_socket_connect_now(const char *path)
+{
+	return connect_path(path, SOCK_NONBLOCK);
 }
 
 /* True when somebody listens there; a socket that nobody answers at is removed. */
 static bool
 is_taken(const struct place *p)
 {
-	int fd = connect_place(p);
+	int fd = connect_place(p, 0);
 	struct stat st;
 
 	if (fd >= 0) {

@@ -11,5 +11,7 @@
 int unix_socket_listen(const char *path, mode_t mode, char **why);
 /* Connected, blocking; -1 with errno. */
 int unix_socket_connect(const char *path);
+/* The same for event loops: non-blocking, and -1 with EAGAIN where one would have to wait. */
+int unix_socket_connect_now(const char *path);
 
 #endif

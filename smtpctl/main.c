@@ -60,6 +60,8 @@ static const struct command {
 	{ "grey", "import", grey_import, 2, -1, "postgrey | targrey [-n] DIR | FILE ...",
 	    "take over what another greylist has learnt" },
 	{ "grey", "export", grey_export, 2, 2, "postgrey DIR", "write it as another greylist has it" },
+	{ "auth", "list", grey_ask, 0, -1, "[client=] [account=] [state=]", "who failed to log in, who is banned, who is known where" },
+	{ "auth", "forget", grey_ask, 1, -1, "[-n] client= account= state= | all", "as if they had never tried" },
 	{ "s25r", NULL, s25r_names, 1, -1, "NAME ... | -", "which S25R rule a host name matches" },
 	{ "spf", NULL, spf_show, 1, 3, "ip=IP helo=NAME from=ADDRESS | -", "may this client send for that domain" },
 	{ "address", NULL, address_show, 1, 1, "ADDRESS", "where mail for it goes" },

@@ -33,6 +33,7 @@
 #include "smtpd/roles.h"
 #include "smtpd/session.h"
 #include "smtpd/session_tls.h"
+#include "vault/vault.h"
 
 #define LOCAL_MOST 4096 /* numbers of local processes: an upper bound for the queue's own limit */
 
@@ -89,6 +90,7 @@ session_start(const void *unused, unsigned instance)
 	ledger_client_init();
 	lookup_client_init();
 	submit_client_init();
+	vault_client_init();
 	session_init(conf);
 	session_tls_init();
 	keys_serve();
@@ -241,6 +243,22 @@ relay_start(const void *unused, unsigned instance)
 }
 
 static void
+vault_prepare(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	vault_role_prepare(&conf->vault);
+}
+
+static void
+vault_start(const void *unused, unsigned instance)
+{
+	(void)unused;
+	(void)instance;
+	vault_role_start(&conf->vault);
+}
+
+static void
 control_prepare(const void *unused, unsigned instance)
 {
 	(void)unused;
@@ -294,12 +312,16 @@ const struct role_spec role_table[] = {
 	{ .role = ROLE_QUEUE, .user = USER_SMTPQ, .chroot = "queue", .may = MAY_READ | MAY_WRITE | MAY_THREAD,
 	    .many = ROLE_ALONE, .peers = ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_RELAY),
 	    .prepare = queue_prepare, .start = queue_start, .stop = queue_role_stop },
+	{ .role = ROLE_VAULT, .user = USER_SMTPD, .chroot = ROLE_NO_CHROOT,
+	    .may = MAY_READ | MAY_UNIX | MAY_THREAD | MAY_GROUPS, .peers = ROLE_BIT(ROLE_LEDGER),
+	    .prepare = vault_prepare, .start = vault_start },
 	{ .role = ROLE_SESSION, .user = USER_SMTPD, .chroot = ROLE_EMPTY, .may = MAY_ACCEPT, .many = ROLE_PER_CORE,
-	    .peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE),
+	    .peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE) |
+	        ROLE_BIT(ROLE_VAULT),
 	    .start = session_start, .stop = session_stop, .retire = session_retire },
 	{ .role = ROLE_CONTROL, .user = USER_SMTPD, .chroot = ROLE_NO_CHROOT, .may = MAY_ACCEPT | MAY_READ,
 	    .peers = ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER) |
-	        ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY),
+	        ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_RELAY) | ROLE_BIT(ROLE_VAULT),
 	    .prepare = control_prepare, .start = control_start, .stop = control_role_stop,
 	    .retire = control_role_retire },
 };
@@ -500,6 +522,8 @@ void
 roles_forked(const struct role_spec *spec)
 {
 	ctl_forget();
+	if (spec->role != ROLE_VAULT)
+		conf_forget_secrets((struct conf *)(uintptr_t)conf);
 	if (spec->role != ROLE_SESSION) {
 		listen_close();
 		keys_forget();

@@ -1,6 +1,6 @@
 # Prints every include that points up, from a folder to one above it, and every circle of headers.
 BEGIN {
-	n = split("lib filters deliver queue conf smtpd", order, " ")
+	n = split("lib filters vault deliver queue conf smtpd", order, " ")
 	for (i = 1; i <= n; i++)
 		rank[order[i]] = i
 	rank["smtpctl"] = rank["smtpd"]

@@ -401,7 +401,7 @@ other_calls(void)
 /* --- what must come of them --- */
 
 static const enum role columns[] = { ROLE_RESOLVER, ROLE_LEDGER, ROLE_LOOKUP, ROLE_RELAY, ROLE_QUEUE, ROLE_SESSION,
-	ROLE_CONTROL, ROLE_LOCAL };
+	ROLE_VAULT, ROLE_CONTROL, ROLE_LOCAL };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
 /*
@@ -411,8 +411,9 @@ static const enum role columns[] = { ROLE_RESOLVER, ROLE_LEDGER, ROLE_LOOKUP, RO
  *                                              |||relay                     |||relay
  *                                              ||||queue                    ||||queue
  *                                              |||||session                 |||||session
- *                                              ||||||control                ||||||control
- *                                              |||||||local                 |||||||local
+ *                                              ||||||vault                  ||||||vault
+ *                                              |||||||control               |||||||control
+ *                                              ||||||||local                ||||||||local
  */
 static const struct attempt {
 	const char *what;
@@ -420,48 +421,48 @@ static const struct attempt {
 	const char *as_root;
 	const char *as_user;
 } attempts[] = {
-	{ "read a file of its own", read_inside,           "-yy-y--y",                  "-yy-y--y" },
-	{ "create one", create_inside,                     "-y--y--y",                  "-y--y--y" },
-	{ "remove one", remove_inside,                     "-y--y--y",                  "-y--y--y" },
-	{ "read another's", read_outside,                  "--y-----",                  "--y-----" },
-	{ "write to it", write_outside,                    "--------",                  "--------" },
-	{ "truncate it", truncate_outside,                 "--------",                  "--------" },
-	{ "create one elsewhere", create_outside,          "--------",                  "--------" },
-	{ "remove another's", remove_outside,              "--------",                  "--------" },
-	{ "rename from or to there", rename_outside,       "--------",                  "--------" },
-	{ "link from or to there", link_outside,           "--------",                  "--------" },
-	{ "change its mode, times, owner", change_outside, "--------",                  "--------" },
-	{ "read /etc/passwd", read_passwd,                 "--y---y-",                  "--y---y-" },
-	{ "write /etc/passwd", write_passwd,               "--------",                  "--------" },
-	{ "read the master's memory", read_parent_memory,  "--------",                  "--------" },
-	{ "write its own by /proc", write_own_memory,      "--------",                  "--------" },
-	{ "leave the chroot", leave_chroot,                "--------",                  "--------" },
-	{ "make an internet socket", socket_inet,          "y--y----",                  "y--y----" },
-	{ "make a unix socket", socket_unix,               "--y-----",                  "--y-----" },
-	{ "make another kind", socket_other,               "--------",                  "--------" },
-	{ "connect by internet", connect_inet,             "y-yy----",                  "y-yy----" },
-	{ "connect by unix", connect_unix,                 "--y-----",                  "y-yy----" },
-	{ "bind", bind_inet,                               "y--y----",                  "y--y----" },
-	{ "listen", listens,                               "--------",                  "--------" },
-	{ "accept", accepts,                               "-----yy-",                  "-----yy-" },
-	{ "run a program", runs_program,                   "KKKKKKKK",                  "KKKKKKKK" },
-	{ "run one by descriptor", runs_program_by_descriptor, "KKKKKKKK",              "KKKKKKKK" },
-	{ "fork", forks,                                   "--------",                  "--------" },
-	{ "make a thread", makes_thread,                   "-y--y---",                  "-y--y---" },
-	{ "trace the master", traces,                      "KKKKKKKK",                  "KKKKKKKK" },
-	{ "read memory of others", reads_other_memory,     "KKKKKKKK",                  "KKKKKKKK" },
-	{ "signal the master", signals_parent,             "--------",                  "--------" },
-	{ "signal by a descriptor", signals_by_descriptor, "--------",                  "--------" },
-	{ "mount", mounts,                                 "KKKKKKKK",                  "KKKKKKKK" },
-	{ "make a namespace", unshares,                    "KKKKKKKK",                  "KKKKKKKK" },
-	{ "map memory to execute", maps_program,           "--------",                  "--------" },
-	{ "make data executable", makes_data_program,      "--------",                  "--------" },
-	{ "become root", becomes_root,                     "--------",                  "--------" },
-	{ "join root's group", joins_group,                "--------",                  "--------" },
-	{ "set limits", sets_limits,                       "--------",                  "--------" },
-	{ "leave a core", is_dumpable,                     "--------",                  "--------" },
-	{ "ask a device", asks_interfaces,                 "--------",                  "--------" },
-	{ "call what no role needs", other_calls,          "--------",                  "--------" },
+	{ "read a file of its own", read_inside,           "-yy-y---y",          "-yy-y---y" },
+	{ "create one", create_inside,                     "-y--y---y",          "-y--y---y" },
+	{ "remove one", remove_inside,                     "-y--y---y",          "-y--y---y" },
+	{ "read another's", read_outside,                  "--y------",          "--y------" },
+	{ "write to it", write_outside,                    "---------",          "---------" },
+	{ "truncate it", truncate_outside,                 "---------",          "---------" },
+	{ "create one elsewhere", create_outside,          "---------",          "---------" },
+	{ "remove another's", remove_outside,              "---------",          "---------" },
+	{ "rename from or to there", rename_outside,       "---------",          "---------" },
+	{ "link from or to there", link_outside,           "---------",          "---------" },
+	{ "change its mode, times, owner", change_outside, "---------",          "---------" },
+	{ "read /etc/passwd", read_passwd,                 "--y----y-",          "--y----y-" },
+	{ "write /etc/passwd", write_passwd,               "---------",          "---------" },
+	{ "read the master's memory", read_parent_memory,  "---------",          "---------" },
+	{ "write its own by /proc", write_own_memory,      "---------",          "---------" },
+	{ "leave the chroot", leave_chroot,                "---------",          "---------" },
+	{ "make an internet socket", socket_inet,          "y--y-----",          "y--y-----" },
+	{ "make a unix socket", socket_unix,               "--y---y--",          "--y---y--" },
+	{ "make another kind", socket_other,               "---------",          "---------" },
+	{ "connect by internet", connect_inet,             "y-yy--y--",          "y-yy--y--" },
+	{ "connect by unix", connect_unix,                 "--y---y--",          "y-yy--y--" },
+	{ "bind", bind_inet,                               "y--y-----",          "y--y-----" },
+	{ "listen", listens,                               "---------",          "---------" },
+	{ "accept", accepts,                               "-----y-y-",          "-----y-y-" },
+	{ "run a program", runs_program,                   "KKKKKKKKK",          "KKKKKKKKK" },
+	{ "run one by descriptor", runs_program_by_descriptor, "KKKKKKKKK",      "KKKKKKKKK" },
+	{ "fork", forks,                                   "---------",          "---------" },
+	{ "make a thread", makes_thread,                   "-y--y-y--",          "-y--y-y--" },
+	{ "trace the master", traces,                      "KKKKKKKKK",          "KKKKKKKKK" },
+	{ "read memory of others", reads_other_memory,     "KKKKKKKKK",          "KKKKKKKKK" },
+	{ "signal the master", signals_parent,             "---------",          "---------" },
+	{ "signal by a descriptor", signals_by_descriptor, "---------",          "---------" },
+	{ "mount", mounts,                                 "KKKKKKKKK",          "KKKKKKKKK" },
+	{ "make a namespace", unshares,                    "KKKKKKKKK",          "KKKKKKKKK" },
+	{ "map memory to execute", maps_program,           "---------",          "---------" },
+	{ "make data executable", makes_data_program,      "---------",          "---------" },
+	{ "become root", becomes_root,                     "---------",          "---------" },
+	{ "join root's group", joins_group,                "---------",          "---------" },
+	{ "set limits", sets_limits,                       "---------",          "---------" },
+	{ "leave a core", is_dumpable,                     "---------",          "---------" },
+	{ "ask a device", asks_interfaces,                 "---------",          "---------" },
+	{ "call what no role needs", other_calls,          "---------",          "---------" },
 };
 #define ATTEMPTS (sizeof(attempts) / sizeof(attempts[0]))
 
