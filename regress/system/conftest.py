@@ -1,9 +1,12 @@
 """Fixtures: a name server for all tests of a file, and directories that the unprivileged server can reach."""
 import pathlib
 import shutil
+import sys
 import tempfile
 
 import pytest
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "crash"))
 
 from dnsserver import DnsServer
 from genkan import own

@@ -1,30 +1,15 @@
 """Whatever dies, no acknowledged message is lost and none is delivered to the wrong place."""
-import collections
 import os
 import random
-import re
 import signal
-import threading
 import time
 
 import pytest
 
+import load
 from genkan import Client, Genkan, wait_for
+from load import USERS, check, found, load_on, settle
 
-USERS = [f"u{n}" for n in range(6)]
-CONF = """
-gate { }
-limit retry-first 1s
-limit connections-per-address off
-relay {
-	from { 127.0.0.0/8 }
-	route "*" to "[127.0.0.1]:%d"
-}
-domain "example.org" {
-	users { %s }
-	deliver maildir "$mail/%%{user}"
-}
-"""
 BEHIND = """
 gate { }
 relay { from { 127.0.0.0/8 } }
@@ -36,79 +21,9 @@ domain "behind.example" {
 """ % ", ".join(f'"{u}"' for u in USERS)
 
 
-class Load(threading.Thread):
-    """Sends numbered messages, one after the other, and remembers which were acknowledged, to whom."""
-
-    def __init__(self, port, number, domains):
-        super().__init__(daemon=True)
-        self.port, self.number, self.domains = port, number, domains
-        self.acknowledged, self.attempts, self.stopping = {}, 0, False
-
-    def run(self):
-        chance = random.Random(self.number)
-        while not self.stopping:
-            self.attempts += 1
-            token = f"token-{self.number}-{self.attempts}"
-            to = {f"{u}@{d}" for d in self.domains for u in chance.sample(USERS, 2)}
-            try:
-                with Client(self.port, timeout=20) as c:
-                    if c.greeting.code != 220:
-                        continue
-                    size = chance.choice([10, 4000, 300000 if self.attempts % 20 == 0 else 1000])
-                    reply = c.mail("load@example.org", sorted(to), f"Subject: {token}\r\n\r\n" + "x" * 70 + "\r\n" * 1 +
-                                   ("y" * 70 + "\r\n") * (size // 72))
-                    if reply.code == 250:
-                        self.acknowledged[token] = to
-            except OSError:
-                time.sleep(0.05)
-
-
-def found(server, domain):
-    """{token: [address, ...]} of what is in the Maildirs."""
-    tokens = collections.defaultdict(list)
-    for user in USERS:
-        for content in server.messages(user):
-            token = re.search(rb"^Subject: (\S+)$", content, re.M)
-            assert token, "a delivered message without its subject: " + repr(content[:300])
-            tokens[token.group(1).decode()].append(f"{user}@{domain}")
-    return tokens
-
-
-def load_on(mx, domains, during):
-    loads = [Load(mx.port, n, domains) for n in range(4)]
-    for load in loads:
-        load.start()
-    during()
-    for load in loads:
-        load.stopping = True
-    for load in loads:
-        load.join(60)
-    acknowledged = {token: to for load in loads for token, to in load.acknowledged.items()}
-    assert len(acknowledged) > 20, "the load did not get through: " + mx.log_text()[-3000:]
-    return acknowledged
-
-
-def settle(*servers):
-    """Deferred recipients are due by the clock; let it run, not so far that anything expires, until nothing waits."""
-    def empty():
-        for server in servers:
-            server.advance(2)
-        return not any(server.queue() for server in servers)
-    wait_for(empty, "empty queues", 60)
-
-
-def check(acknowledged, tokens):
-    for token, to in acknowledged.items():
-        got = tokens.get(token, [])
-        assert set(got) == to, f"{token}: acknowledged for {sorted(to)}, found in {sorted(got)}"
-    duplicates = sum(len(got) - len(set(got)) for got in tokens.values())
-    print(f"{len(acknowledged)} acknowledged, {duplicates} delivered twice")
-    return duplicates
-
-
 @pytest.mark.parametrize("role", ["session", "queue", "lookup", "ledger", "resolver", "local", "control"])
 def test_a_role_dies_under_load(place, role):
-    conf = CONF % (9, ", ".join(f'"{u}"' for u in USERS))
+    conf = load.conf()
 
     def murder():
         kills = 0
@@ -132,7 +47,7 @@ def test_a_role_dies_under_load(place, role):
 
 def test_relay_dies_under_load(place):
     with Genkan(place / "behind", BEHIND, host="mx.behind.example") as behind:
-        conf = CONF % (behind.port, ", ".join(f'"{u}"' for u in USERS))
+        conf = load.conf(behind.port)
         with Genkan(place / "front", conf) as mx:
             def murder():
                 for _ in range(6):
@@ -146,7 +61,7 @@ def test_relay_dies_under_load(place):
 
 def test_all_die_at_once(place):
     """kill -9 of everything, several times; the journal is what remains."""
-    conf = CONF % (9, ", ".join(f'"{u}"' for u in USERS))
+    conf = load.conf()
     mx = Genkan(place, conf).start()
     try:
         acknowledged = {}
@@ -160,16 +75,10 @@ def test_all_die_at_once(place):
 
 
 def load_on_until_killed(mx, number):
-    loads = [Load(mx.port, 100 * (number + 1) + n, ["example.org"]) for n in range(4)]
-    for load in loads:
-        load.start()
+    loads = load.begin(mx, ["example.org"], 100 * (number + 1))
     time.sleep(random.uniform(0.3, 1.0))
     mx.kill()
-    for load in loads:
-        load.stopping = True
-    for load in loads:
-        load.join(30)
-    return {token: to for load in loads for token, to in load.acknowledged.items()}
+    return load.end(loads)
 
 
 def test_restart_keeps_queue_and_greylist(place, dns):
