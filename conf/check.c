@@ -189,7 +189,6 @@ check_listener(struct build *build, unsigned i)
 	if (IS_GIVEN(draft->submission) && !IS_GIVEN(build->accounts_at))
 		complain(&build->warnings, draft->submission,
 		    "submission without \"accounts\": only clients of \"relay from\" could send");
-	warn_unserved(build, draft->proxy, "proxy");
 }
 
 /* --- domains --- */

@@ -29,6 +29,7 @@
 #include "smtpd/patience.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/session_proxy.h"
 #include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
 #include "smtpd/wire.h"
@@ -68,6 +69,7 @@ static const struct {
 	const char *name;
 	unsigned next; /* STATE_BIT()s */
 } states[] = {
+	[STATE_PROXY] = { "proxy", STATE_BIT(STATE_DOOR) | STATE_BIT(STATE_CLOSING) },
 	[STATE_DOOR] = { "door", STATE_BIT(STATE_HELLO) | STATE_BIT(STATE_REFUSED) | STATE_BIT(STATE_CLOSING) },
 	[STATE_HELLO] = { "hello", STATE_BIT(STATE_READY) | STATE_BIT(STATE_DOOR) | STATE_BIT(STATE_CLOSING) },
 	[STATE_READY] = { "ready", STATE_BIT(STATE_HELLO) | STATE_BIT(STATE_READY) | STATE_BIT(STATE_MAIL) | STATE_BIT(STATE_DOOR) |
@@ -242,6 +244,18 @@ at_the_door(struct session *s)
 }
 
 void
+session_admit(struct session *s)
+{
+	session_state(s, STATE_DOOR);
+	if (refuse_crowd(s))
+		return;
+	if (s->listener->implicit_tls)
+		session_tls_begin(s);
+	else
+		at_the_door(s);
+}
+
+void
 session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *listener)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
@@ -258,12 +272,8 @@ session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *l
 	s->door.since_ms = clock_ms();
 	event_add(&s->event, NULL);
 	log_debug("session.opened", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(ip).s));
-	if (refuse_crowd(s))
-		return;
-	if (listener->implicit_tls)
-		session_tls_begin(s);
-	else
-		at_the_door(s);
+	if (!session_proxy_begin(s))
+		session_admit(s);
 }
 
 void
@@ -693,6 +703,8 @@ timed_out(struct session *s)
 	s->deadline_ms = 0;
 	if (s->state == STATE_CLOSING) {
 		end(s, s->why);
+	} else if (s->state == STATE_PROXY) {
+		session_proxy_timeout(s);
 	} else if (s->handshaking) {
 		session_tls_timeout(s);
 	} else if (s->state == STATE_DOOR || s->door.waiting) {
@@ -709,7 +721,9 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	struct session *s = arg;
 
 	(void)fd;
-	if ((what & EV_READ) && s->handshaking)
+	if ((what & EV_READ) && s->state == STATE_PROXY)
+		session_proxy_read(s);
+	else if ((what & EV_READ) && s->handshaking)
 		session_tls_ready(s);
 	else if (what & EV_READ)
 		read_some(s);

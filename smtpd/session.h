@@ -28,6 +28,7 @@ struct listener;
 struct transaction;
 
 enum session_state {
+	STATE_PROXY,   /* a proxy's header comes first */
 	STATE_DOOR,    /* no banner yet */
 	STATE_HELLO,   /* banner sent; no HELO yet */
 	STATE_READY,   /* no transaction */
@@ -110,6 +111,8 @@ void session_drop(struct session *, const char *why);
 void session_set_timer(struct session *, uint64_t ms);
 /* The doorman lets the banner be sent, or refuses it with CODE (0: 220). */
 void session_greet(struct session *, int code, const char *status, const char *text);
+/* We know who calls: counts him, and leads him to TLS or to the door. */
+void session_admit(struct session *);
 /* After XCLIENT: another client stands at the door, and is counted instead of the peer.  RDNS: enum rdns_status when its name was told
  * too, -1: ask. */
 void session_restart(struct session *, const struct ip *, int rdns, const char *name);
