@@ -177,12 +177,43 @@ limit_u32(const struct conf *conf, enum limit limit)
 }
 
 static void
+add_logins(struct relay_conf *relay, const struct hop *hops, unsigned n)
+{
+	unsigned i, k;
+
+	for (i = 0; i < n; i++) {
+		for (k = 0; k < relay->logins_n && hops[i].login != NULL; k++) {
+			if (strcmp(relay->logins[k], hops[i].login) == 0)
+				break;
+		}
+		if (hops[i].login == NULL || k < relay->logins_n)
+			continue;
+		relay->logins =
+		    xreallocarray(relay->logins, relay->logins_n + 1, sizeof(relay->logins[0]));
+		relay->logins[relay->logins_n++] = hops[i].login;
+	}
+}
+
+static void
+set_relay(struct conf *conf)
+{
+	const struct lookup_conf *lookup = &conf->lookup;
+	unsigned i;
+
+	defaults_relay(&conf->relay);
+	conf->relay.trust = conf->trust_path;
+	for (i = 0; i < lookup->domains_n; i++)
+		add_logins(&conf->relay, lookup->domains[i].hops, lookup->domains[i].hops_n);
+	for (i = 0; i < lookup->routes_n; i++)
+		add_logins(&conf->relay, lookup->routes[i].hops, lookup->routes[i].hops_n);
+}
+
+static void
 set_roles(struct conf *conf)
 {
 	conf->lookup.host = conf->relay.host = conf->local.host = conf->queue.host = conf->vault.host =
 	    conf->host;
-	defaults_relay(&conf->relay);
-	conf->relay.trust = conf->trust_path;
+	set_relay(conf);
 	conf->queue.retry_first = limit_u32(conf, LIMIT_RETRY_FIRST);
 	conf->queue.retry_most = limit_u32(conf, LIMIT_RETRY_MOST);
 	conf->queue.lifetime = limit_u32(conf, LIMIT_LIFETIME);
@@ -312,6 +343,7 @@ free_mail(struct conf *conf)
 	free(conf->listeners);
 	free(conf->lookup.domains);
 	free(conf->lookup.routes);
+	free(conf->relay.logins);
 	table_free_in_place(conf->relay_from);
 	table_free_in_place(conf->vault.table);
 	table_free_in_place(conf->lookup.senders);

@@ -91,13 +91,17 @@ bool delivery_read_expansion(struct message *, struct delivery_expansion *);
 struct relay_conf {
 	const char *host;       /* our name in EHLO */
 	const char *trust;      /* file of the authorities that we believe; NULL: the system's */
+	const char **logins;    /* files with our accounts elsewhere (login.h), each once */
+	unsigned logins_n;
 	uint32_t connect_timeout; /* seconds; others are RFC 5321 4.5.3.2's */
 	uint32_t idle_timeout;  /* a finished connection is kept so long for the next message */
 	uint32_t per_connection; /* messages on one connection; 0: no limit */
 };
-/* Before the sandbox: the addresses that we take mail at on port 25, by which we know ourselves in an MX list;
- * unspecified ones stand for all of the host's. */
-void relay_role_prepare(const struct ip *listening, unsigned n);
+/* In the master: can the files be used that the role will read?  0, or -1 with *WHY (caller frees). */
+int relay_check(const struct relay_conf *, char **why);
+/* Before the sandbox: reads them; the addresses are those that we take mail at on port 25, by which we know ourselves in
+ * an MX list; unspecified ones stand for all of the host's. */
+void relay_role_prepare(const struct relay_conf *, const struct ip *listening, unsigned n);
 void relay_role_start(const struct relay_conf *);
 /* Ends when the jobs that it has are done. */
 void relay_role_retire(void);

@@ -1,9 +1,9 @@
 /*
  * The way to the next server: MX records, then addresses (mx.h).
  *
- * The relay role asks for every job that has no connection waiting.  First the MX of the domain, if
- * the destination says so, then both kinds of addresses of all hosts at once; what is known when
- * the last answer is in decides.  What DNS cannot tell now is a reason to wait; a domain that does
+ * The relay role asks for every destination, and keeps the answer for a while.  First the MX of the
+ * domain, if the destination says so, then both kinds of addresses of all hosts at once, then the
+ * TLSA records of those that DNSSEC vouches for; what is known when the last answer is in decides.  What DNS cannot tell now is a reason to wait; a domain that does
  * not exist, takes no mail, or has servers without any address is one to give up.  A smarthost
  * without an address is a mistake in the configuration, and that mail waits.
  *
@@ -19,56 +19,14 @@
 #include <strings.h>
 
 #include <event2/event.h>
-#include <event2/event_struct.h>
 
 #include "deliver/destination.h"
 #include "deliver/lookup.h"
-#include "deliver/mx.h"
+#include "deliver/mx_inside.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
-#include "lib/resolver.h"
 
-#define IPS_MAX 8 /* of one host and family */
-
-/* RFC 3974 3, RFC 6724: the newer first. */
-enum family { FAMILY_V6, FAMILY_V4, FAMILIES };
 static const uint16_t types[FAMILIES] = { DNS_AAAA, DNS_A };
-
-struct mx_question {
-	struct resolver_query *asked;
-	struct ip ips[IPS_MAX];
-	unsigned ips_n;
-};
-
-struct mx_host {
-	struct mx_query *query;
-	char *name;
-	unsigned rank;
-	uint16_t port;
-	bool by_mx; /* else the configuration named it */
-	bool is_address;
-	bool is_self;
-	bool temporary; /* a question had no answer */
-	struct mx_question questions[FAMILIES];
-};
-
-struct mx_query {
-	const struct mx_self *self;
-	void (*callback)(const struct mx_answer *, void *);
-	void *arg;
-	struct event turn;
-	struct hop *hops;
-	unsigned hops_n;
-	char *domain; /* of an mx, or NULL */
-	struct resolver_query *mx;
-	bool implicit; /* no MX: the domain's own address */
-	bool dropped;  /* some hosts went, since we are one */
-	struct mx_host *hosts;
-	unsigned hosts_n;
-	unsigned open; /* questions */
-	enum mx_status status;
-	char *why;
-};
 
 /* --- the end --- */
 
@@ -85,6 +43,7 @@ release(struct mx_query *q)
 			if (q->hosts[i].questions[k].asked != NULL)
 				resolver_cancel(q->hosts[i].questions[k].asked);
 		}
+		mx_dane_release(&q->hosts[i]);
 		free(q->hosts[i].name);
 	}
 	free(q->hosts);
@@ -113,47 +72,20 @@ settle(struct mx_query *q, enum mx_status status, const char *fmt, ...)
 	va_end(ap);
 }
 
-static unsigned
-gather_host(const struct mx_host *host, struct mx_address *out, unsigned n)
+void
+mx_note_ttl(struct mx_query *q, const struct dns_answer *answer)
 {
-	const struct mx_question *question;
-	unsigned i, k;
-
-	for (i = 0; i < FAMILIES; i++) {
-		question = &host->questions[i];
-		for (k = 0; k < question->ips_n && n < MX_ADDRESSES_MAX; k++)
-			out[n++] = (struct mx_address){ host->name, question->ips[k], host->port,
-				host->rank };
-	}
-	return n;
-}
-
-/* In the order of ranks, which is that of the hosts; returns how many. */
-static unsigned
-gather(const struct mx_query *q, struct mx_address *out)
-{
-	unsigned n = 0, i;
-
-	for (i = 0; i < q->hosts_n; i++) {
-		if (!q->hosts[i].is_self)
-			n = gather_host(&q->hosts[i], out, n);
-	}
-	return n;
+	if (answer->ttl < q->ttl)
+		q->ttl = answer->ttl;
 }
 
 static void
 finish(struct mx_query *q)
 {
-	struct mx_address addresses[MX_ADDRESSES_MAX];
-	struct mx_answer answer = {
-		.status = q->status, .why = q->why, .by_mx = q->domain != NULL
-	};
+	struct mx_answer *answer = mx_answer_new(q);
 
-	if (q->why == NULL) {
-		answer.addresses_n = gather(q, addresses);
-		answer.addresses = addresses;
-	}
-	q->callback(&answer, q->arg);
+	q->callback(answer, q->arg);
+	mx_answer_drop(answer);
 	release(q);
 }
 
@@ -238,12 +170,13 @@ first_configured(const struct mx_query *q)
 static void
 decide(struct mx_query *q)
 {
-	struct mx_address addresses[MX_ADDRESSES_MAX];
 	const struct mx_host *host;
 
 	drop_self(q);
-	if (gather(q, addresses) > 0)
+	if (mx_count_addresses(q) > 0) {
+		mx_dane_ask(q);
 		return;
+	}
 	if ((host = first_unknown(q)) != NULL)
 		settle(q, MX_TEMP, "451 4.4.3 DNS gives no answer for the address of %s now",
 		    host->name);
@@ -268,13 +201,23 @@ answered(struct mx_host *host, enum family family, const struct dns_answer *answ
 	unsigned i;
 
 	question->asked = NULL;
+	mx_note_ttl(q, answer);
+	mx_dane_note(host, answer);
 	host->temporary |= answer->status == DNS_TEMP;
 	for (i = 0; i < answer->records_n && question->ips_n < IPS_MAX; i++)
 		question->ips[question->ips_n++] = answer->records[i].ip;
 	if (--q->open > 0)
 		return;
 	decide(q);
-	finish(q);
+	if (q->open == 0)
+		finish(q);
+}
+
+void
+mx_dane_answered(struct mx_query *q)
+{
+	if (--q->open == 0)
+		finish(q);
 }
 
 static void
@@ -306,20 +249,25 @@ ask_addresses(struct mx_query *q)
 	}
 	if (q->open == 0) {
 		decide(q);
-		event_active(&q->turn, 0, 0);
+		if (q->open == 0)
+			event_active(&q->turn, 0, 0);
 	}
 }
 
 /* --- hosts --- */
 
 static struct mx_host *
-add_host(struct mx_query *q, const char *name, unsigned rank, uint16_t port)
+add_host(struct mx_query *q, const struct hop *hop, const char *name, unsigned rank)
 {
 	struct mx_host *host;
 
 	q->hosts = xreallocarray(q->hosts, q->hosts_n + 1, sizeof(*q->hosts));
 	host = &q->hosts[q->hosts_n++];
-	*host = (struct mx_host){ .name = xstrdup(name), .rank = rank, .port = port };
+	*host = (struct mx_host){ .hop = hop,
+		.name = xstrdup(name),
+		.rank = rank,
+		.port = hop->port,
+		.by_mx = hop->mx };
 	return host;
 }
 
@@ -348,7 +296,8 @@ shuffle(const struct dns_record **records, unsigned n)
 /* Best first, equals in random order.  The first of ours by name, and what is not better, is no use
  * in the list. */
 static void
-add_mx_hosts(struct mx_query *q, const struct dns_answer *answer, unsigned rank)
+add_mx_hosts(struct mx_query *q, const struct hop *hop, const struct dns_answer *answer,
+    unsigned rank)
 {
 	const struct dns_record **sorted = xcalloc(answer->records_n, sizeof(*sorted));
 	unsigned i, n = 0;
@@ -360,7 +309,7 @@ add_mx_hosts(struct mx_query *q, const struct dns_answer *answer, unsigned rank)
 	shuffle(sorted, n);
 	qsort(sorted, n, sizeof(*sorted), by_preference);
 	for (i = 0; i < n && i < MX_HOSTS_MAX; i++)
-		add_host(q, sorted[i]->name, rank + sorted[i]->preference, SMTP_PORT)->by_mx = true;
+		add_host(q, hop, sorted[i]->name, rank + sorted[i]->preference);
 	free(sorted);
 }
 
@@ -383,11 +332,11 @@ add_hosts(struct mx_query *q, const struct dns_answer *answer)
 		const struct hop *hop = &q->hops[i];
 
 		if (hop->mx && q->implicit) {
-			add_host(q, q->domain, rank, SMTP_PORT)->by_mx = true;
+			add_host(q, hop, q->domain, rank);
 		} else if (hop->mx && answer != NULL) {
-			add_mx_hosts(q, answer, rank);
+			add_mx_hosts(q, hop, answer, rank);
 		} else if (!hop->mx) {
-			host = add_host(q, hop->host, rank, hop->port);
+			host = add_host(q, hop, hop->host, rank);
 			host->is_address = hop->ip.family != 0;
 			if (host->is_address)
 				host->questions[0].ips[host->questions[0].ips_n++] = hop->ip;
@@ -401,6 +350,8 @@ on_mx(const struct dns_answer *answer, void *arg)
 	struct mx_query *q = arg;
 
 	q->mx = NULL;
+	q->secure = answer->secure;
+	mx_note_ttl(q, answer);
 	switch (answer->status) {
 	case DNS_OK:
 		if (is_null_mx(answer))
@@ -444,6 +395,7 @@ mx_find(const char *destination, const struct mx_self *self,
 	q->self = self;
 	q->callback = callback;
 	q->arg = arg;
+	q->ttl = UINT32_MAX;
 	event_assign(&q->turn, peer_base(), -1, 0, on_turn, q);
 	if (destination_parse(destination, &q->hops, &q->hops_n, &q->domain) < 0) {
 		settle(q, MX_TEMP, "451 4.3.5 \"%s\" is no destination", destination);

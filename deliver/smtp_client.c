@@ -26,6 +26,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
 #include "deliver/smtp_inside.h"
@@ -115,13 +116,17 @@ release(struct smtp_client *c)
 {
 	event_del(&c->timer);
 	event_del(&c->turn);
+	if (c->secure)
+		tls_goodbye(c->ssl);
 	if (c->bev != NULL)
 		bufferevent_free(c->bev);
+	smtp_login_free(c);
 	smtp_reply_free(&c->reply);
 	free(c->awaited);
 	free(c->steps);
 	free(c->end_text);
 	free(c->refusal);
+	free(c->mechanisms);
 	free(c);
 }
 
@@ -156,6 +161,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (present_step(c) == STEP_CONNECT)
 		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: no answer");
+	else if (present_step(c) == STEP_HANDSHAKE)
+		smtp_tls_failed(c, "time-out");
 	else if (present_step(c) == STEP_IDLE && c->ops != NULL) {
 		const struct smtp_client_ops *ops = c->ops;
 
@@ -218,6 +225,9 @@ static const struct step_row steps[STEP_COUNT] = {
 	[STEP_BANNER] = { "the greeting", 300, smtp_on_banner },
 	[STEP_EHLO] = { "the reply to EHLO", 300, smtp_on_ehlo },
 	[STEP_HELO] = { "the reply to HELO", 300, smtp_on_helo },
+	[STEP_STARTTLS] = { "the reply to STARTTLS", 120, smtp_on_starttls },
+	[STEP_HANDSHAKE] = { "the TLS handshake", 60, NULL },
+	[STEP_AUTH] = { "the reply to AUTH", 180, smtp_on_auth },
 	[STEP_MAIL] = { "the reply to MAIL", 300, smtp_on_mail },
 	[STEP_RCPT] = { "the reply to RCPT", 300, smtp_on_rcpt },
 	[STEP_DATA] = { "the reply to DATA", 120, smtp_on_data },
@@ -265,7 +275,8 @@ on_readable(struct bufferevent *bev, void *arg)
 	struct evbuffer_iovec piece;
 	size_t used;
 
-	while (!c->over && evbuffer_peek(in, -1, NULL, &piece, 1) > 0) {
+	/* what STARTTLS replaced has nothing more to say */
+	while (!c->over && bev == c->bev && evbuffer_peek(in, -1, NULL, &piece, 1) > 0) {
 		status = smtp_reply_feed(&c->reply, piece.iov_base, piece.iov_len, &used);
 		evbuffer_drain(in, used);
 		if (status == SMTP_REPLY_BAD)
@@ -288,6 +299,18 @@ on_written(struct bufferevent *bev, void *arg)
 		smtp_send_content(c);
 }
 
+/* Over a connection that is there. */
+static void
+begin(struct smtp_client *c)
+{
+	if (c->security.implicit && c->security.tls.need != TLS_NONE) {
+		smtp_tls_begin(c);
+		return;
+	}
+	smtp_await(c, STEP_BANNER, 0);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
 static void
 on_connected(struct smtp_client *c)
 {
@@ -295,8 +318,7 @@ on_connected(struct smtp_client *c)
 
 	setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)take_awaited(c);
-	smtp_await(c, STEP_BANNER, 0);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	begin(c);
 }
 
 static void
@@ -304,18 +326,26 @@ on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct smtp_client *c = arg;
 	int error = EVUTIL_SOCKET_ERROR();
+	char *why;
 
-	(void)bev;
-	if (c->over)
+	if (c->over || bev != c->bev)
 		return;
-	if (what & BEV_EVENT_CONNECTED)
+	if (what & BEV_EVENT_CONNECTED && c->ssl != NULL) {
+		(void)take_awaited(c);
+		smtp_tls_done(c);
+	} else if (what & BEV_EVENT_CONNECTED) {
 		on_connected(c);
-	else if (present_step(c) == STEP_CONNECT)
+	} else if (present_step(c) == STEP_HANDSHAKE) {
+		why = tls_client_why(c->ssl, bufferevent_get_openssl_error(bev));
+		smtp_tls_failed(c, why);
+		free(why);
+	} else if (present_step(c) == STEP_CONNECT)
 		smtp_end(
 		    c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(error));
 	else
-		end_by_loss(c,
-		    what & BEV_EVENT_ERROR ? strerror(error) : "the server closed the connection");
+		end_by_loss(c, what & BEV_EVENT_ERROR && c->ssl == NULL
+				   ? strerror(error)
+				   : "the server closed the connection");
 }
 
 static void
@@ -357,15 +387,27 @@ smtp_client_new(struct event_base *base, const struct smtp_client_conf *conf,
 	return c;
 }
 
+void
+smtp_attach(struct smtp_client *c, struct bufferevent *bev)
+{
+	if (bev == NULL)
+		fatal("smtp client: no memory for a connection");
+	c->bev = bev;
+	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_LOW, 0);
+}
+
 static void
 attach(struct smtp_client *c, int fd)
 {
-	c->bev =
-	    bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-	if (c->bev == NULL)
-		fatal("smtp client: no memory for a connection");
-	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_LOW, 0);
+	smtp_attach(c,
+	    bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS));
+}
+
+void
+smtp_client_secure(struct smtp_client *c, const struct smtp_client_security *security)
+{
+	c->security = *security;
 }
 
 void
@@ -386,8 +428,7 @@ smtp_client_use(struct smtp_client *c, int fd)
 {
 	evutil_make_socket_nonblocking(fd);
 	attach(c, fd);
-	smtp_await(c, STEP_BANNER, 0);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	begin(c);
 }
 
 void

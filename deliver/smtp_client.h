@@ -1,6 +1,6 @@
 /*
- * One SMTP connection to another server (RFC 5321, 2920, 1870, 6152, 6531, 3461): greeting, any
- * number of messages one after the other, QUIT.  It knows nothing of queues, MX or pools; the relay
+ * One SMTP connection to another server (RFC 5321, 2920, 1870, 3207, 4954, 6152, 6531, 3461, 8689):
+ * greeting, TLS, login, any number of messages one after the other, QUIT.  It knows nothing of queues, MX or pools; the relay
  * role does.
  */
 #ifndef DELIVER_SMTP_CLIENT_H
@@ -10,9 +10,11 @@
 #include <stdint.h>
 
 #include "deliver/delivery.h"
+#include "deliver/tls_client.h"
 #include "lib/ip.h"
 
 struct event_base;
+struct login;
 struct smtp_client;
 
 struct smtp_client_conf {
@@ -22,6 +24,15 @@ struct smtp_client_conf {
 	bool refuse_self;	  /* a server that gives our own name is ourselves: a loop */
 };
 
+/* What the connection must be before a message goes over it. */
+struct smtp_client_security {
+	struct tls_target tls;	   /* strings and records stay the caller's */
+	bool implicit;		   /* TLS from the first octet */
+	const char *policy;	   /* who wants it, for texts: as in struct tls_choice */
+	bool for_good;		   /* what it cannot be is a failure for good (RFC 8689 4.2.1) */
+	const struct login *login; /* our account there (login.h), or NULL */
+};
+
 /* What is sent; all of it stays where it is until READY or ENDED. */
 struct smtp_client_message {
 	const char *sender;
@@ -29,6 +40,8 @@ struct smtp_client_message {
 	uint8_t body;	   /* enum body_type */
 	uint8_t ret;	   /* RFC 3461: 0, 1 FULL, 2 HDRS */
 	bool utf8;
+	bool requiretls; /* says so to a server that offers it; whether others get it is the caller's
+			    matter */
 	uint64_t size;
 	unsigned recipients_n; /* at least 1 */
 	const struct job_recipient *recipients;
@@ -43,6 +56,8 @@ struct smtp_client_end {
 			       accepted here */
 	bool answered; /* the server replied to something of the message before; if not, it may just
 			* have closed a connection that it thought idle */
+	bool no_tls; /* it ended because TLS did not come about, and need not: the same server may be
+		      * asked in the clear, over a new connection */
 	const char *text; /* "451 4.4.2 ..." or the server's words */
 };
 
@@ -57,14 +72,25 @@ struct smtp_client_ops {
 	void (*ended)(struct smtp_client *, const struct smtp_client_end *, void *arg);
 };
 
+/* Needs files, none later: before the sandbox, for who has logins.  0, or -1 with *WHY (caller
+ * frees). */
+int smtp_login_prepare(char **why);
+
 /* CONF and OPS stay the caller's. Callbacks come from the loop, never from inside these calls. */
 struct smtp_client *smtp_client_new(struct event_base *, const struct smtp_client_conf *,
     const struct smtp_client_ops *, void *arg);
+/* Before that; without it everything goes in the clear. */
+void smtp_client_secure(struct smtp_client *, const struct smtp_client_security *);
 /* One of the two, once: connects; or takes over a connected socket. */
 void smtp_client_connect(struct smtp_client *, const struct ip *, uint16_t port);
 void smtp_client_use(struct smtp_client *, int fd);
 /* Only when ready. */
 void smtp_client_send(struct smtp_client *, const struct smtp_client_message *);
+/* When ready: "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" in the clear; whether the certificate was
+ * the server's (tls_client_verified); whether it takes messages that require TLS (RFC 8689). */
+const char *smtp_client_tls(const struct smtp_client *);
+bool smtp_client_is_verified(const struct smtp_client *);
+bool smtp_client_takes_requiretls(const struct smtp_client *);
 /* True while the last of the data is sent and its reply is awaited: the message may be there
  * already. */
 bool smtp_client_is_committed(const struct smtp_client *);

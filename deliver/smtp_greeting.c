@@ -12,13 +12,24 @@
 #include <event2/event.h>
 
 #include "deliver/smtp_inside.h"
+#include "lib/mem.h"
+
+void
+smtp_say_ehlo(struct smtp_client *c)
+{
+	c->offers = 0;
+	c->size_most = 0;
+	free(c->mechanisms);
+	c->mechanisms = NULL;
+	smtp_command(c, STEP_EHLO, 0, "EHLO %s", c->conf->host);
+}
 
 void
 smtp_on_banner(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
 {
 	(void)recipient;
 	if (reply->code < 300)
-		smtp_command(c, STEP_EHLO, 0, "EHLO %s", c->conf->host);
+		smtp_say_ehlo(c);
 	else
 		smtp_end_by_reply(c, reply, true);
 }
@@ -35,6 +46,9 @@ take_offer(struct smtp_client *c, const char *line, size_t len)
 		{ "8BITMIME", OFFER_8BITMIME },
 		{ "SMTPUTF8", OFFER_SMTPUTF8 },
 		{ "DSN", OFFER_DSN },
+		{ "STARTTLS", OFFER_STARTTLS },
+		{ "REQUIRETLS", OFFER_REQUIRETLS },
+		{ "AUTH", OFFER_AUTH },
 	};
 	size_t i, word = 0;
 
@@ -47,6 +61,8 @@ take_offer(struct smtp_client *c, const char *line, size_t len)
 		c->offers |= known[i].offer;
 		if (known[i].offer == OFFER_SIZE && word < len)
 			c->size_most = strtoull(line + word + 1, NULL, 10);
+		if (known[i].offer == OFFER_AUTH && word < len && c->mechanisms == NULL)
+			c->mechanisms = xstrndup(line + word + 1, len - word - 1);
 	}
 }
 
@@ -73,6 +89,15 @@ is_self(const struct smtp_client *c, const struct smtp_reply *reply)
 	       strncasecmp(name, c->conf->host, len) == 0;
 }
 
+void
+smtp_greeted(struct smtp_client *c)
+{
+	if (smtp_tls_wanted(c) || smtp_login_wanted(c))
+		return;
+	c->finished = true;
+	event_active(&c->turn, 0, 0);
+}
+
 static void
 greeted(struct smtp_client *c, const struct smtp_reply *reply)
 {
@@ -81,8 +106,7 @@ greeted(struct smtp_client *c, const struct smtp_reply *reply)
 		    "554 5.4.6 the mail loops: that server is this one, %s", c->conf->host);
 		return;
 	}
-	c->finished = true;
-	event_active(&c->turn, 0, 0);
+	smtp_greeted(c);
 }
 
 void

@@ -1,7 +1,7 @@
 /*
- * The inside of the SMTP client, shared by its three files: the connection (smtp_client.c), the
- * greeting (smtp_greeting.c), messages and transactions (smtp_transaction.c).  Nobody else includes
- * this.
+ * The inside of the SMTP client, shared by its files: the connection (smtp_client.c), the greeting
+ * (smtp_greeting.c), TLS (smtp_tls.c), login (smtp_login.c), messages and transactions
+ * (smtp_transaction.c).  Nobody else includes this.
  */
 #ifndef DELIVER_SMTP_INSIDE_H
 #define DELIVER_SMTP_INSIDE_H
@@ -11,8 +11,11 @@
 #include "deliver/smtp_client.h"
 #include "deliver/smtp_content.h"
 #include "deliver/smtp_reply.h"
+#include "lib/tls.h"
 
 struct bufferevent;
+struct smtp_login;
+struct ssl_st;
 
 /* RFC 5321 4.5.3.1.8: what every server takes in one transaction. */
 #define TRANSACTION_MAX 100
@@ -22,6 +25,9 @@ enum step {
 	STEP_BANNER,
 	STEP_EHLO,
 	STEP_HELO,
+	STEP_STARTTLS,
+	STEP_HANDSHAKE,
+	STEP_AUTH,
 	STEP_MAIL,
 	STEP_RCPT,
 	STEP_DATA,
@@ -38,7 +44,10 @@ enum offer {
 	OFFER_SIZE = 2,
 	OFFER_8BITMIME = 4,
 	OFFER_SMTPUTF8 = 8,
-	OFFER_DSN = 16
+	OFFER_DSN = 16,
+	OFFER_STARTTLS = 32,
+	OFFER_REQUIRETLS = 64,
+	OFFER_AUTH = 128
 };
 
 enum recipient_step {
@@ -60,6 +69,11 @@ struct smtp_client {
 	const struct smtp_client_ops *ops; /* NULL: nobody listens any more */
 	void *arg;
 	struct bufferevent *bev;
+	struct smtp_client_security security;
+	struct ssl_st *ssl;	/* BEV's; set from the beginning of the handshake */
+	bool secure;		/* and the handshake is done */
+	bool in_clear;		/* the server was asked for TLS, and goes on without */
+	struct tls_text tls;
 	struct event timer, turn;
 	bool over;     /* nothing is read or sent any more */
 	bool finished; /* the message is done, and READY to be called */
@@ -70,6 +84,10 @@ struct smtp_client {
 	struct smtp_reply reply;
 	unsigned offers;
 	uint64_t size_most; /* 0: not said */
+	char *mechanisms;   /* behind AUTH */
+	/* login */
+	struct smtp_login *login; /* under way */
+	bool logged_in;
 	/* replies to come */
 	struct awaited *awaited;
 	unsigned awaited_n, awaited_cap;
@@ -102,7 +120,29 @@ void smtp_await(struct smtp_client *, enum step, unsigned recipient);
 /* Sets the time-out of the present step anew. */
 void smtp_arm(struct smtp_client *);
 
+/* The connection goes on over BEV from now on. */
+void smtp_attach(struct smtp_client *, struct bufferevent *);
+/* Forgets all that the server said (RFC 3207 4.2), and greets it. */
+void smtp_say_ehlo(struct smtp_client *);
+
+/* --- smtp_tls.c --- */
+/* Begins TLS over the connection that is there: awaits the handshake. */
+void smtp_tls_begin(struct smtp_client *);
+void smtp_tls_done(struct smtp_client *);
+/* TLS did not come about: ends the connection. */
+void smtp_tls_failed(struct smtp_client *, const char *why);
+/* After EHLO or HELO: true when STARTTLS is out, or the connection was ended for lack of it. */
+bool smtp_tls_wanted(struct smtp_client *);
+void smtp_on_starttls(struct smtp_client *, const struct smtp_reply *, unsigned);
+
+/* --- smtp_login.c --- */
+/* After EHLO: true when AUTH is out, or the connection was ended for lack of it. */
+bool smtp_login_wanted(struct smtp_client *);
+void smtp_on_auth(struct smtp_client *, const struct smtp_reply *, unsigned);
+void smtp_login_free(struct smtp_client *);
+
 /* --- smtp_greeting.c: replies --- */
+void smtp_greeted(struct smtp_client *);
 void smtp_on_banner(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_ehlo(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_helo(struct smtp_client *, const struct smtp_reply *, unsigned);

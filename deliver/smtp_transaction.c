@@ -109,6 +109,8 @@ send_mail(struct smtp_client *c)
 		buf_adds(&params, " BODY=8BITMIME");
 	if (needs_utf8(m))
 		buf_adds(&params, " SMTPUTF8");
+	if (m->requiretls && (c->offers & OFFER_REQUIRETLS))
+		buf_adds(&params, " REQUIRETLS");
 	if ((c->offers & OFFER_DSN) && m->ret != 0)
 		buf_adds(&params, m->ret == 1 ? " RET=FULL" : " RET=HDRS");
 	if ((c->offers & OFFER_DSN) && m->envid != NULL) {

@@ -229,7 +229,7 @@ relay_prepare(const void *unused, unsigned instance)
 	for (i = 0; i < conf->listeners_n; i++)
 		if (conf->listeners[i].port == 25)
 			own[n++] = conf->listeners[i].ip;
-	relay_role_prepare(own, n);
+	relay_role_prepare(&conf->relay, own, n);
 	free(own);
 }
 
@@ -495,7 +495,9 @@ roles_prepare(const struct conf *c, char **why)
 	tzset(); /* for the gate's `time`: a confined role reads no time zone */
 	census_init(ROLE_LINKS_MAX);
 	meters_init(&c->gate, role_cores());
-	r = listen_bind(c, why);
+	r = relay_check(&c->relay, why);
+	if (r == 0)
+		r = listen_bind(c, why);
 	if (r == 0) {
 		control_fd = control_listen(path, why);
 		r = control_fd < 0 ? -1 : 0;
@@ -509,7 +511,7 @@ roles_renew(const struct conf *c, char **why)
 {
 	struct peer *queue = peer_find(ROLE_QUEUE, 0);
 
-	if (listen_rebind(c, why) < 0)
+	if (relay_check(&c->relay, why) < 0 || listen_rebind(c, why) < 0)
 		return -1;
 	meters_init(&c->gate, role_cores());
 	conf = c;

@@ -195,14 +195,14 @@ perform(const struct scene *scene, bool octets)
 #define STUFFED "A: 1\r\n\r\n..body\r\n.\r\n"
 
 static const struct job_recipient three[] = {
-	{ 0, "a@them.example", NULL, 0, NULL, 0 },
-	{ 1, "b@them.example", NULL, 0, NULL, 0 },
-	{ 2, "c@them.example", NULL, 0, NULL, 0 },
+	{ 0, "a@them.example", NULL, 0, NULL, 0, false },
+	{ 1, "b@them.example", NULL, 0, NULL, 0, false },
+	{ 2, "c@them.example", NULL, 0, NULL, 0, false },
 };
-static const struct job_recipient odd[] = { { 0, "a\r\nRSET@them.example", NULL, 0, NULL, 0 } };
+static const struct job_recipient odd[] = { { 0, "a\r\nRSET@them.example", NULL, 0, NULL, 0, false } };
 static const struct job_recipient told[] = {
-	{ 0, "a@them.example", "rfc822;a+b@us.example", 1, NULL, 0 },
-	{ 1, "\\b@them.example", "b=c@us.example", 6 | 8, NULL, 0 },
+	{ 0, "a@them.example", "rfc822;a+b@us.example", 1, NULL, 0, false },
+	{ 1, "\\b@them.example", "b=c@us.example", 6 | 8, NULL, 0, false },
 };
 
 #define MESSAGE(text, to, n) \
