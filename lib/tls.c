@@ -4,7 +4,9 @@
  * OpenSSL keeps its errors in a queue of the thread.  Each step here begins with an empty queue, and who gets TLS_FAILED asks
  * tls_why() before anything else is done with OpenSSL; so no error is ever taken for another connection's.
  */
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -23,6 +25,50 @@
 #define CIPHERS_13 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
 /* No finite fields: one exponentiation costs us more than the client's whole attack. */
 #define GROUPS "X25519:P-256:P-384:P-521"
+
+/* --- memory --- */
+
+static void *
+allocate(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(size);
+}
+
+static void
+wipe_and_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p != NULL)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+/* Never in place by realloc(3), which would leave the old block as it was. */
+static void *
+reallocate(void *p, size_t size, const char *file, int line)
+{
+	size_t had = p != NULL ? malloc_usable_size(p) : 0;
+	void *new;
+
+	if (size > 0 && size <= had)
+		return p;
+	new = size > 0 ? malloc(size) : NULL;
+	if (new != NULL && p != NULL)
+		memcpy(new, p, had);
+	if (new != NULL || size == 0)
+		wipe_and_free(p, file, line);
+	return new;
+}
+
+void
+tls_wipe_freed(void)
+{
+	if (CRYPTO_set_mem_functions(allocate, reallocate, wipe_and_free) != 1)
+		fatal("tls: OpenSSL is in use already");
+}
 
 void
 tls_policy(SSL_CTX *ctx)

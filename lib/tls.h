@@ -11,6 +11,10 @@
 
 #include <openssl/ssl.h>
 
+/* Before anything else is done with OpenSSL: whatever it gives back to the heap is wiped, so that of a key that was parsed and
+ * freed nothing is left for a child to be born with, and nothing of a session's keys for the next one. */
+void tls_wipe_freed(void);
+
 /* TLS 1.2 and later; only key exchange with forward secrecy, ciphers with AES or ChaCha20; no compression, no renegotiation,
  * no cache of sessions; an idle connection gives its buffers back.  Mail is rather sent under a mode of yesterday (CBC, last in
  * the list) than in the clear: servers of ten years ago have no other with an RSA certificate. */

@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/role_master.h"
+#include "lib/tls.h"
 #include "smtpd/keys.h"
 #include "smtpd/reload.h"
 #include "smtpd/roles.h"
@@ -178,6 +179,7 @@ main(int argc, char **argv)
 	struct conf *conf;
 	int c;
 
+	tls_wipe_freed();
 	upgrade_remember(argc, argv);
 	setproctitle_init(argc, argv, environ);
 	while ((c = getopt(argc, argv, "dnvf:")) != -1) {

@@ -239,7 +239,6 @@ static void
 at_the_door(struct session *s)
 {
 	s->relay_client = conf->relay_from != NULL && table_match_client(conf->relay_from, &s->ip, NULL);
-	s->idle = (uint32_t)conf->limits[LIMIT_IDLE];
 	door_open(s);
 }
 
@@ -265,6 +264,7 @@ session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *l
 	s->ip = s->peer = *ip;
 	s->port = port;
 	s->listener = listener;
+	s->idle = (uint32_t)conf->limits[LIMIT_IDLE];
 	s->reading = true;
 	event_assign(&s->event, peer_base(), fd, EV_READ | EV_PERSIST, on_event, s);
 	TAILQ_INSERT_TAIL(&sessions, s, entry);

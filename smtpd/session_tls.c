@@ -21,8 +21,8 @@
 #include "smtpd/session.h"
 #include "smtpd/session_tls.h"
 
-#define AT_ONCE 4           /* steps of handshakes in a turn of the loop */
-#define HANDSHAKE_MS 30000  /* for all of it */
+#define AT_ONCE 4            /* steps of handshakes in a turn of the loop */
+#define HANDSHAKE_SECONDS 30 /* for all of it, or `limit idle` if that is less */
 
 static TAILQ_HEAD(, session) line = TAILQ_HEAD_INITIALIZER(line);
 static struct event *turn;
@@ -137,7 +137,7 @@ session_tls_begin(struct session *s)
 		return;
 	}
 	s->handshaking = true;
-	session_set_timer(s, HANDSHAKE_MS);
+	session_set_timer(s, (s->idle < HANDSHAKE_SECONDS ? s->idle : HANDSHAKE_SECONDS) * UINT64_C(1000));
 	session_await(s, TLS_WANT_READ);
 }
 
