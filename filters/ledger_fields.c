@@ -106,7 +106,7 @@ add_tries(struct record *r, const struct ledger_item *item, struct record_texts 
 	add(r, F_U64("tries", t->total));
 	add_time(r, "first", "first_text", t->made[0].time);
 	if (t->let_in != 0)
-		add_time(r, "let_in", "let_in_text", t->let_in);
+		add_time(r, "passed", "passed_text", t->let_in);
 	else
 		add_time(r, "last", "last_text", t->last);
 	add(r, F_U64("waited", tries_waited(t)));

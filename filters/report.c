@@ -54,6 +54,67 @@ report_unreturned(
 	*stopped = now <= end ? 0 : left;
 }
 
+static uint64_t
+more(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Nobody knows what would have become of mail that a rule did not really put off. */
+static void
+would_have(const struct report_key *key, uint64_t decisions, struct report_effect *e)
+{
+	switch (key->action) {
+	case ACTION_REJECT:
+	case ACTION_DROP:
+		e->stopped = decisions;
+		break;
+	case ACTION_TRUST:
+	case ACTION_PASS:
+		e->let_in = decisions;
+		break;
+	case ACTION_MARK:
+	case ACTION_TRAP:
+		break;
+	default:
+		e->delayed = decisions;
+		break;
+	}
+}
+
+void
+report_effect(const struct report_key *key, const struct report_counts *c, int64_t now, struct report_effect *e)
+{
+	uint64_t decisions = more(c->recipients, c->sessions);
+
+	memset(e, 0, sizeof(*e));
+	if (key->observe) {
+		would_have(key, decisions, e);
+		return;
+	}
+	switch (key->action) {
+	case ACTION_GREYLIST:
+	case ACTION_TEMPFAIL:
+		report_unreturned(c, key->hour, now, &e->waiting, &e->stopped);
+		e->delayed = c->returned;
+		/* at a phase that knows no recipient, a tempfail is a refusal like others */
+		if (c->triplets == 0 && c->recipients == 0)
+			e->stopped = c->sessions;
+		break;
+	case ACTION_PAUSE:
+	case ACTION_TARPIT:
+		e->stopped = c->left;
+		e->delayed = c->stayed;
+		break;
+	case ACTION_COUNT:
+		e->let_in = c->recipients;
+		break;
+	default:
+		would_have(key, decisions, e);
+		break;
+	}
+}
+
 void
 report_key_encode(uint8_t out[REPORT_KEY_LEN], const struct report_key *k)
 {
@@ -152,9 +213,8 @@ bucket_of(uint32_t seconds)
 	       (seconds >> (doubling - 4)) % PER_DOUBLING;
 }
 
-/* The largest wait that falls into it. */
-static uint32_t
-bucket_end(unsigned bucket)
+uint32_t
+report_bucket_end(unsigned bucket)
 {
 	unsigned shift;
 
@@ -203,7 +263,7 @@ report_waits_percentile(const struct report_waits *w, unsigned percent)
 		if (seen >= rank && seen > 0)
 			break;
 	}
-	return bucket_end(i) < w->max ? bucket_end(i) : w->max;
+	return report_bucket_end(i) < w->max ? report_bucket_end(i) : w->max;
 }
 
 void

@@ -39,6 +39,18 @@ void report_counts_add(struct report_counts *, const struct report_counts *);
 void report_unreturned(
     const struct report_counts *, uint32_t hour, int64_t now, uint64_t *waiting, uint64_t *stopped);
 
+/*
+ * What a rule did with what it decided about, in one unit a rule: mail (sender and recipient) where the ledger knows it again, else
+ * recipients, else sessions.  Of an `observe` rule it is what it would have done.
+ */
+struct report_effect {
+	uint64_t stopped; /* never let in */
+	uint64_t delayed; /* let in later, or kept waiting and let go on */
+	uint64_t waiting; /* put off, and may still come back */
+	uint64_t let_in;  /* by a rule that lets in */
+};
+void report_effect(const struct report_key *, const struct report_counts *, int64_t now, struct report_effect *);
+
 /* Keys sort by hour. */
 #define REPORT_KEY_LEN 10
 void report_key_encode(uint8_t out[REPORT_KEY_LEN], const struct report_key *);
@@ -60,6 +72,8 @@ struct report_waits {
 
 void report_waits_add(struct report_waits *, uint32_t seconds);
 void report_waits_merge(struct report_waits *, const struct report_waits *);
+/* The largest wait that falls into it. */
+uint32_t report_bucket_end(unsigned bucket);
 /* The wait that PERCENT of all did not exceed; 0 without any. */
 uint32_t report_waits_percentile(const struct report_waits *, unsigned percent);
 void report_waits_encode(struct buf *, const struct report_waits *);

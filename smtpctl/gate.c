@@ -1,6 +1,6 @@
 /*
- * smtpctl gate report: what each rule stopped or delayed.  The ledger counts; here it becomes
- * sentences.
+ * smtpctl gate report and rescued: what each rule stopped, delayed and let in.  The ledger counts; here it
+ * becomes sentences, and in report_html.c a page.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "lib/columns.h"
 #include "smtpctl/client.h"
 #include "smtpctl/output.h"
+#include "smtpctl/report_html.h"
 #include "smtpctl/smtpctl.h"
 
 static uint64_t
@@ -25,12 +26,12 @@ number(const struct field *f, const char *key)
 static void
 tell_period(const struct field *f, struct output *o)
 {
-	int64_t since = (int64_t)number(f, "since");
-	const char *text = field_get(f, "since_text");
+	const char *since = field_get(f, "since_text"), *until = field_get(f, "until_text");
 	struct buf b = { 0 };
 
-	human_add_when(&b, since, clock_now());
-	output_note(o, "since %s (%s)", text != NULL ? text : "?", buf_str(&b));
+	human_add_when(&b, (int64_t)number(f, "since"), clock_now());
+	output_note(o, "since %s (%s), until %s", since != NULL ? since : "?", buf_str(&b),
+	    until != NULL ? until : "?");
 	buf_free(&b);
 }
 
@@ -66,6 +67,17 @@ tell_wait(const struct field *f, struct output *o)
 	buf_free(&b);
 }
 
+static void
+tell_came_back(const struct field *f, struct output *o)
+{
+	if (number(f, "rescued") > 0)
+		output_note(o, "%llu came back and were let in: smtpctl gate rescued",
+		    (unsigned long long)number(f, "rescued"));
+	if (number(f, "proposed") > 0)
+		output_note(o, "%llu still refused come back as a mail server does: smtpctl grey list state=proposed",
+		    (unsigned long long)number(f, "proposed"));
+}
+
 static const struct {
 	const char *part;
 	void (*tell)(const struct field *, struct output *);
@@ -74,6 +86,7 @@ static const struct {
 	{ "rule", tell_rule },
 	{ "let-in", tell_let_in },
 	{ "wait", tell_wait },
+	{ "came-back", tell_came_back },
 };
 
 static void
@@ -90,8 +103,8 @@ on_record(const struct field *f, void *arg)
 	output_record(f, arg);
 }
 
-int
-gate_report(int n, char **words)
+static int
+report_table(int n, char **words)
 {
 	struct output *o = output_new(OUTPUT_TABLE);
 	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
@@ -104,6 +117,12 @@ gate_report(int n, char **words)
 		status = smtpctl_refused(status, why);
 	free(why);
 	return status;
+}
+
+int
+gate_report(int n, char **words)
+{
+	return n > 2 && strcmp(words[2], "html") == 0 ? report_html(n - 3, words + 3) : report_table(n, words);
 }
 
 int

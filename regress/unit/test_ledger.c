@@ -1199,6 +1199,51 @@ test_count_greylist(void **state)
 	assert_true(waiting == 0 && stopped == 2);
 }
 
+/* One unit a rule, and what an observer says would have been. */
+static void
+test_effect(void **state)
+{
+	static const struct {
+		enum action action;
+		bool observe;
+		struct report_counts counts;
+		struct report_effect in_time, later;
+	} cases[] = {
+		{ ACTION_GREYLIST, false, { .sessions = 9, .recipients = 12, .triplets = 8, .returned = 3, .window = 7200 },
+		    { .delayed = 3, .waiting = 5 }, { .delayed = 3, .stopped = 5 } },
+		{ ACTION_TEMPFAIL, false, { .sessions = 9, .recipients = 12, .triplets = 8, .returned = 3, .window = 7200 },
+		    { .delayed = 3, .waiting = 5 }, { .delayed = 3, .stopped = 5 } },
+		/* came back, but was first seen in another hour */
+		{ ACTION_GREYLIST, false, { .sessions = 1, .recipients = 2 }, { .stopped = 0 }, { .stopped = 0 } },
+		{ ACTION_TEMPFAIL, false, { .sessions = 4 }, { .stopped = 4 }, { .stopped = 4 } },
+		{ ACTION_REJECT, false, { .sessions = 2, .recipients = 5 }, { .stopped = 5 }, { .stopped = 5 } },
+		{ ACTION_DROP, false, { .sessions = 2 }, { .stopped = 2 }, { .stopped = 2 } },
+		{ ACTION_PAUSE, false, { .sessions = 7, .left = 2, .stayed = 5 }, { .stopped = 2, .delayed = 5 },
+		    { .stopped = 2, .delayed = 5 } },
+		{ ACTION_TRUST, false, { .sessions = 3 }, { .let_in = 3 }, { .let_in = 3 } },
+		{ ACTION_MARK, false, { .sessions = 3 }, { .let_in = 0 }, { .let_in = 0 } },
+		{ ACTION_COUNT, false, { .sessions = 3, .recipients = 4 }, { .let_in = 4 }, { .let_in = 4 } },
+		{ ACTION_GREYLIST, true, { .sessions = 3, .recipients = 4 }, { .delayed = 4 }, { .delayed = 4 } },
+		{ ACTION_REJECT, true, { .sessions = 3, .recipients = 4 }, { .stopped = 4 }, { .stopped = 4 } },
+		{ ACTION_TARPIT, true, { .sessions = 3 }, { .delayed = 3 }, { .delayed = 3 } },
+	};
+	struct report_key key = { .hour = report_hour(T0) };
+	struct report_effect e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		key.action = (uint8_t)cases[i].action;
+		key.observe = cases[i].observe;
+		report_effect(&key, &cases[i].counts, T0 + 3600, &e);
+		if (memcmp(&e, &cases[i].in_time, sizeof(e)) != 0)
+			fail_msg("case %zu in time", i);
+		report_effect(&key, &cases[i].counts, T0 + 5 * 3600, &e);
+		if (memcmp(&e, &cases[i].later, sizeof(e)) != 0)
+			fail_msg("case %zu later", i);
+	}
+}
+
 static void
 test_report_keys(void **state)
 {
@@ -1442,6 +1487,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_event_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_count_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_count_greylist, setup, teardown),
+		cmocka_unit_test(test_effect),
 		cmocka_unit_test(test_report_keys),
 		cmocka_unit_test(test_report_octets),
 		cmocka_unit_test(test_waits),

@@ -533,17 +533,26 @@ test_ctl_report(void **state)
 	caller_now("192.0.2.1", NULL);
 	assert_true(caller.passed);
 	assert_ctl("gate report", 0,
-	    "part=rule rule=3 line=10 action=greylist sessions=0 refusals=0 triplets=1 "
-	    "came_back=0 waiting=1 stopped=0\n");
-	assert_non_null(strstr(
-	    buf_str(&output), "part=rule rule=4 line=12 action=reject sessions=1 refusals=1\n"));
+	    "part=rule rule=3 line=10 action=greylist sessions=0 recipients=0 stopped=0 delayed=0 "
+	    "waiting=1 let_in=0 triplets=1 came_back=0\n");
+	assert_non_null(strstr(buf_str(&output),
+	    "part=rule rule=4 line=12 action=reject sessions=1 recipients=1 stopped=1 delayed=0 waiting=0 let_in=0\n"));
 	assert_non_null(
-	    strstr(buf_str(&output), "action=reject observe=true sessions=1 refusals=1\n"));
+	    strstr(buf_str(&output), "action=reject observe=true sessions=1 recipients=1 stopped=1 "));
+	assert_non_null(strstr(buf_str(&output), "part=came-back rescued=0 proposed=0\n"));
 	assert_non_null(strstr(
 	    buf_str(&output), "part=let-in sessions=1 messages=2 at_once=1 after_waiting=1\n"));
 	assert_non_null(strstr(buf_str(&output), "part=wait count=1 median=130 p90=130 max=130\n"));
 	assert_ctl("gate report since=yesterday", 2, "since=");
 	assert_ctl("gate report since=30d", 0, "rule=4");
+	assert_ctl("gate report since=30d until=2d", 0, "part=let-in sessions=0 messages=0");
+	assert_null(strstr(buf_str(&output), "rule=4"));
+	assert_ctl("gate report since=1d until=2d", 2, "longer ago");
+	assert_ctl("gate report by=hour", 0, "part=hour time=");
+	assert_non_null(strstr(buf_str(&output), "rule=4 line=12 action=reject observe=true "));
+	assert_non_null(strstr(buf_str(&output), "part=waited up_to=1"));
+	assert_ctl("gate rescued since=1d", 0, "");
+	assert_ctl("gate rescued until=1d", 2, "since=");
 	assert_ctl(line, 0, "phase=rcpt verdict=reject rule=4 line=12 evidence=early-talker\n");
 	assert_ctl("gate explain session=0000000000001", 1, "not among");
 	assert_ctl("gate explain session=%", 2, "session=ID");

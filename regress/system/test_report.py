@@ -1,0 +1,156 @@
+"""What the gate did, told: figures of several days on the test clock as table, JSON and page."""
+import html.parser
+import re
+
+import pytest
+
+from genkan import Client, Genkan, own, wait_for
+
+CONF = """
+relay {
+	from { 127.0.0.1 }
+	route "*" to "[127.0.0.1]:9"
+}
+gate {
+	pause 1s when rdns in { "slow.example" }
+	reject "no entry, <b>%{name}</b>" when rdns in { "spam.example" }
+	tempfail when rdns in { "put.example" }
+	greylist when rdns in { "grey.example" }
+	observe reject when sender in { "watched.example" }
+}
+domain "example.org" {
+	users { "alice" }
+	deliver maildir "$mail/%{user}"
+}
+"""
+HOSTS = {"mx.slow.example": "127.0.61.1", "mx.spam.example": "127.0.61.2", "mx.put.example": "127.0.61.3",
+         "mx.grey.example": "127.0.61.4", "mx.good.example": "127.0.61.5"}
+DAY = 86400
+
+
+@pytest.fixture(scope="module")
+def mx(tmp_path_factory, dns):
+    """Three days of mail.  Nothing is asked of it before all is sent."""
+    for name, address in HOSTS.items():
+        dns.host(name, address)
+    dns.reload()
+    directory = tmp_path_factory.mktemp("report")
+    directory.chmod(0o755)
+    with Genkan(directory, CONF, dns=dns, verbose=True) as server:
+        def send(name, sender="a@x.example", code=250):
+            with Client(server.port, source=HOSTS[f"mx.{name}.example"]) as c:
+                reply = c.mail(sender, "alice@example.org")
+                assert reply.code == code, reply
+
+        for day in range(3):
+            send("good")
+            send("good", f"{'abc'[day]}@watched.example")
+            send("spam", code=550)
+            send("spam", code=550)
+            send("put", f"{'abc'[day]}@x.example", code=450)
+            send("grey", f"never{'abc'[day]}@x.example", code=450)
+            send("grey", f"back{'abc'[day]}@x.example", code=450)
+            server.advance(600)
+            send("grey", f"back{'abc'[day]}@x.example")
+            if day == 0:
+                send("slow")
+                with Client(server.port, source=HOSTS["mx.slow.example"], greet=False):
+                    pass    # he passed a moment ago and does not wait again
+            server.advance(DAY - 600)
+        with Client(server.port, source=HOSTS["mx.slow.example"], greet=False) as c:
+            server.await_log("gate.wait", client=HOSTS["mx.slow.example"])
+            wait_for(lambda: len([e for e in server.log("gate.wait")]) == 2, "his second pause")
+            c.close()
+        server.await_log("gate.verdict", what="hung up")
+        yield server
+
+
+def rules(mx, *words):
+    return {(r["action"], r.get("observe", False)): r for r in mx.ctl("gate", "report", *words) if r["part"] == "rule"}
+
+
+def effect(rule):
+    return {k: rule[k] for k in ("stopped", "delayed", "waiting", "let_in") if rule[k]}
+
+
+def test_each_rule_has_its_figures(mx):
+    found = rules(mx, "since=4d")
+    assert effect(found["reject", False]) == {"stopped": 6}
+    assert effect(found["reject", True]) == {"stopped": 3}      # would have
+    # two days are the time to come back: two of the first day did not
+    assert effect(found["greylist", False]) == {"stopped": 1, "delayed": 3, "waiting": 2}
+    assert effect(found["tempfail", False]) == {"stopped": 1, "waiting": 2}
+    assert effect(found["pause", False]) == {"stopped": 1, "delayed": 1}
+    parts = {r["part"]: r for r in mx.ctl("gate", "report", "since=4d")}
+    assert parts["let-in"]["messages"] == 10 and parts["let-in"]["after_waiting"] == 3
+    assert parts["wait"]["count"] == 3 and 600 <= parts["wait"]["max"] < 660
+    assert parts["came-back"]["rescued"] == 3
+
+
+def test_a_part_of_the_time(mx):
+    assert effect(rules(mx, "since=25h", "until=2h")["reject", False]) == {"stopped": 2}
+    assert ("reject", False) not in rules(mx, "since=2h")
+    text = mx.run_ctl("gate", "report", "since=25h").stdout
+    assert re.search(r"^RULE +LINE +ACTION .*STOPPED +DELAYED +WAITING", text, re.M) and "let in: 3 messages" in text
+
+
+class Reader(html.parser.HTMLParser):
+    """What a browser would see: the tags, the text, and the tables."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.tables, self.cell, self.text = [], [], None, ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        assert not {"src", "href", "onload", "onclick"} & set(dict(attrs))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self.cell = self.tables[-1][-1]
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.cell = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self.cell is not None:
+            self.cell[-1] += data
+
+
+def test_the_page(mx):
+    page = mx.run_ctl("gate", "report", "html", "-", "lang=en", "since=4d")
+    assert page.returncode == 0, page.stderr
+    seen = Reader(page.stdout)
+    assert "script" not in seen.tags and "b>" not in page.stdout.split("no entry")[1][:20]
+    assert 'reject "no entry, <b>%{name}</b>" at rcpt when' in seen.text
+    assert seen.tags.count("svg") == seen.tags.count("desc") == seen.tags.count("details")
+    days = seen.tables[0][1:]
+    assert len(days) in (4, 5) and sum(int(row[4]) for row in days) == 6 + 1 + 1 + 1    # stopped
+    assert sum(int(row[2]) for row in days) == 3 and sum(int(row[1]) for row in days) == 7
+    assert "would have stopped" in seen.text and "Who came back" in seen.text
+
+
+def test_the_page_in_japanese(mx):
+    page = mx.run_ctl("gate", "report", "html", "-", "lang=ja").stdout
+    assert '<html lang="ja">' in page and "玄関の記録" in page and "would have" not in page
+
+
+def test_the_file_is_whole_or_not_there(mx):
+    path = mx.dir / "page.html"
+    own(mx.dir)
+    assert mx.run_ctl("gate", "report", "html", path, "lang=en").returncode == 0
+    assert path.read_text().endswith("</html>\n") and not path.with_suffix(".html.new").exists()
+    done = mx.run_ctl("gate", "report", "html", mx.dir / "nowhere" / "page.html")
+    assert done.returncode == 1 and "nowhere" in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["-", "lang=xx"], ["-", "since=x"], ["-", "page.html"], ["-", "since=1d", "until=2d"]])
+def test_words_that_are_none(mx, words):
+    done = mx.run_ctl("gate", "report", "html", *words)
+    assert done.returncode == 2 and "usage: smtpctl gate report" in done.stderr and not done.stdout
