@@ -370,8 +370,8 @@ tell_verdict(struct walk *w)
 		tell_ways(w, w->refusal);
 }
 
-static void
-explain(struct caller *caller, const struct conf *conf)
+void
+explain_caller(struct caller *caller, const struct conf *conf)
 {
 	struct walk w = { .conf = conf, .gate = &conf->gate, .caller = caller, .out = output_new(OUTPUT_TABLE) };
 	enum phase phase;
@@ -387,8 +387,6 @@ explain(struct caller *caller, const struct conf *conf)
 	output_end(w.out);
 }
 
-/* "gate explain session=ID" asks the ledger for a decision of the past; everything else is worked
- * out here. */
 int
 gate_explain(int n, char **words)
 {
@@ -398,7 +396,7 @@ gate_explain(int n, char **words)
 	int status = EXIT_DONE;
 
 	if (strncmp(words[2], "session=", 8) == 0)
-		return output_answer(OUTPUT_BLOCKS, n, words);
+		return explain_session(n, words);
 	conf = smtpctl_conf();
 	if (conf == NULL)
 		return EXIT_FAILED;
@@ -410,7 +408,7 @@ gate_explain(int n, char **words)
 	free(why);
 	if (status == EXIT_DONE) {
 		caller_ask_ledger(&caller);
-		explain(&caller, conf);
+		explain_caller(&caller, conf);
 	}
 	caller_free(&caller);
 	return status;

@@ -2,6 +2,7 @@
  * The inside of `smtpctl gate explain`: a caller who is not there.  explain_facts.c takes what the
  * words say of him, explain_ask.c asks DNS and the ledger, explain_show.c shows all of it;
  * explain.c leads him through the rules, and explain_pass.c says what would lead him past one.
+ * explain_session.c takes somebody who was there.
  */
 #ifndef SMTPCTL_EXPLAIN_H
 #define SMTPCTL_EXPLAIN_H
@@ -39,6 +40,11 @@ void caller_free(struct caller *);
 
 /* What has to be given so that the fact is known: "helo=". */
 const char *caller_word(const struct caller *, enum fact);
+
+/* Leads him through the gate of CONF and prints: facts, rules, the verdict, and what would lead past it. */
+void explain_caller(struct caller *, const struct conf *);
+/* `gate explain session=ID` with its words; returns the exit code. */
+int explain_session(int n, char **words);
 
 /* All of it, with the evidence. */
 void caller_show(const struct caller *, const struct conf *, struct output *);

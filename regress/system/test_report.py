@@ -24,7 +24,7 @@ domain "example.org" {
 }
 """
 HOSTS = {"mx.slow.example": "127.0.61.1", "mx.spam.example": "127.0.61.2", "mx.put.example": "127.0.61.3",
-         "mx.grey.example": "127.0.61.4", "mx.good.example": "127.0.61.5"}
+         "mx.grey.example": "127.0.61.4", "mx.good.example": "127.0.61.5", "mx.honest.example": "192.0.2.63"}
 DAY = 86400
 
 
@@ -154,3 +154,70 @@ def test_the_file_is_whole_or_not_there(mx):
 def test_words_that_are_none(mx, words):
     done = mx.run_ctl("gate", "report", "html", *words)
     assert done.returncode == 2 and "usage: smtpctl gate report" in done.stderr and not done.stdout
+
+
+# --- one session of the past ---
+
+SESSION = """
+gate {
+	reject when early-talker
+	reject "no home lines" when s25r and not spf pass
+	observe tempfail when rdns pass
+}
+domain "example.org" {
+	users { "alice" }
+	deliver maildir "$mail/%{user}"
+}
+"""
+
+
+@pytest.fixture
+def past(place, dns):
+    """A server, and a session that it refused: by a name that DNS knows nothing of."""
+    dns.host("mx.honest.example", HOSTS["mx.honest.example"])
+    dns.reload()
+    with Genkan(place, SESSION, dns=dns, listen="xclient from { 127.0.0.0/8 }") as server:
+        with Client(server.port, source="127.0.62.1") as c:
+            c.say("EHLO proxy.example")
+            assert c.say("XCLIENT ADDR=192.0.2.62 NAME=ppp62-1.home.example").code == 220
+            reply = c.mail("a@home.example", "alice@example.org", helo="desk")
+        assert reply.code == 550
+        server.session = re.search(r"\b(\w{13})\)", reply.text).group(1)
+        yield server
+
+
+def test_a_session_is_explained(past):
+    found = past.ctl("gate", "explain", f"session={past.session}")
+    events = [o for o in found if "part" not in o]
+    assert [(e["verdict"], e.get("observe", False)) for e in events] == [("reject", False)]
+    assert events[0]["identity"] == "name:home.example" and events[0]["from"] == "a@home.example"
+    outcomes = {o["rule"]: (o["line"], o["outcome"]) for o in found if o.get("part") == "rule"}
+    assert len({line for line, _ in outcomes.values()}) == 3
+    assert outcomes[1][1] == "no" and outcomes[2][1] == "decides" and outcomes[3][1] == "not reached"
+    facts = {o["fact"]: o["value"] for o in found if o.get("part") == "fact"}
+    assert facts["rdns"] == "pass" and facts["s25r"] == "rule 1" and facts["helo"] == "desk"
+    ways = [o["text"] for o in found if o.get("part") == "to pass"]
+    assert any("spf" in w.lower() for w in ways), ways
+    text = past.run_ctl("gate", "explain", f"session={past.session}").stdout
+    assert "with what was known then" in text and re.search(r"rcpt +line \d+ +decides +reject", text)
+
+
+def test_what_was_known_then_holds(past):
+    """He has a good name in DNS, and had none when he called."""
+    with Client(past.port, source="127.0.62.1") as c:
+        c.say("EHLO proxy.example")
+        c.say("XCLIENT ADDR=192.0.2.63 NAME=[UNAVAILABLE]")
+        reply = c.mail("a@home.example", "alice@example.org", helo="desk")
+    assert reply.code == 550
+    session = re.search(r"\b(\w{13})\)", reply.text).group(1)
+    outcomes = {o["rule"]: o["outcome"] for o in past.ctl("gate", "explain", f"session={session}")
+                if o.get("part") == "rule"}
+    assert outcomes[2] == "decides"
+    words = ["client=192.0.2.63", "helo=desk", "from=a@home.example", "to=alice@example.org"]
+    outcomes = {o["rule"]: o["outcome"] for o in past.ctl("gate", "explain", *words) if o.get("part") == "rule"}
+    assert outcomes[2] == "no"
+
+
+def test_a_session_that_is_not_kept(past):
+    done = past.run_ctl("gate", "explain", "session=0000000000001")
+    assert done.returncode == 1 and "the log has older ones" in done.stderr
