@@ -2,11 +2,10 @@
 import socket
 import ssl
 import struct
-import subprocess
 
 import pytest
 
-from genkan import Client, Genkan, free_port
+from genkan import Client, Genkan, certificate, free_port
 
 CONF = """
 gate {
@@ -36,10 +35,7 @@ def v2(client="192.0.2.1", server="198.51.100.2", command=0x21, more=b""):
 @pytest.fixture(scope="module")
 def mx(tmp_path_factory):
     directory, secure = tmp_path_factory.mktemp("proxy"), free_port()
-    directory.chmod(0o755)
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", directory / "mx.key", "-out",
-                    directory / "mx.pem", "-subj", "/CN=mx.example.org", "-days", "2"], check=True, capture_output=True)
-    (directory / "mx.key").chmod(0o644)
+    certificate(directory, file="mx")
     conf = CONF.replace("$secure", str(secure)).replace("$$", "$")
     with Genkan(directory, conf, listen="proxy from { 127.0.0.7 }") as server:
         server.secure = secure
