@@ -46,7 +46,8 @@ static unsigned sessions_n;
 static struct event *reaper;
 static char scratch[128 * 1024]; /* what one read brings; used within one call, by one session at a time */
 
-static void on_event(evutil_socket_t, short, void *);
+static void on_readable(evutil_socket_t, short, void *);
+static void on_timer(evutil_socket_t, short, void *);
 static void work(struct session *, const char *, size_t);
 static void flush(struct session *);
 static void read_some(struct session *);
@@ -120,16 +121,14 @@ session_init(const struct conf *c)
 	reaper = event_new(peer_base(), -1, 0, reap, NULL);
 }
 
-/* Waits for octets, if we read, and for the deadline, if there is one.  The timer is set anew each time: libevent would
- * otherwise begin a persistent event's time again with every octet, and one who talks early would wait longer. */
+/* Waits for the deadline, if there is one. */
 static void
 arm(struct session *s)
 {
 	uint64_t now = clock_ms(), ms = s->deadline_ms > now ? s->deadline_ms - now : 0;
-	struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
 
-	if (s->fd >= 0 && (s->reading || s->deadline_ms != 0))
-		event_add(&s->event, s->deadline_ms != 0 ? &tv : NULL);
+	if (s->fd >= 0 && s->deadline_ms != 0)
+		event_add(&s->timer, &(struct timeval){ (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) });
 }
 
 static void
@@ -138,9 +137,10 @@ set_reading(struct session *s, bool on)
 	if (s->reading == on || s->fd < 0)
 		return;
 	s->reading = on;
-	event_del(&s->event);
-	event_assign(&s->event, peer_base(), s->fd, (short)((on ? EV_READ : 0) | EV_PERSIST), on_event, s);
-	arm(s);
+	if (on)
+		event_add(&s->event, NULL);
+	else
+		event_del(&s->event);
 }
 
 void
@@ -167,6 +167,7 @@ end(struct session *s, const char *why)
 	s->tx = NULL;
 	cmd_bdat_forget(s);
 	event_del(&s->event);
+	evtimer_del(&s->timer);
 	if (s->writable != NULL)
 		event_free(s->writable);
 	s->writable = NULL;
@@ -266,7 +267,8 @@ session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *l
 	s->listener = listener;
 	s->idle = (uint32_t)conf->limits[LIMIT_IDLE];
 	s->reading = true;
-	event_assign(&s->event, peer_base(), fd, EV_READ | EV_PERSIST, on_event, s);
+	event_assign(&s->event, peer_base(), fd, EV_READ | EV_PERSIST, on_readable, s);
+	evtimer_assign(&s->timer, peer_base(), on_timer, s);
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
 	sessions_n++;
 	s->door.since_ms = clock_ms();
@@ -691,13 +693,16 @@ read_some(struct session *s)
 }
 
 static void
-timed_out(struct session *s)
+on_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
 	if (s->deadline_ms > clock_ms() + 20) {
 		arm(s);
 		return;
 	}
-	event_remove_timer(&s->event); /* a persistent event would begin its time again */
 	if (s->deadline_ms == 0)
 		return;
 	s->deadline_ms = 0;
@@ -716,17 +721,16 @@ timed_out(struct session *s)
 }
 
 static void
-on_event(evutil_socket_t fd, short what, void *arg)
+on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
 
 	(void)fd;
-	if ((what & EV_READ) && s->state == STATE_PROXY)
+	(void)what;
+	if (s->state == STATE_PROXY)
 		session_proxy_read(s);
-	else if ((what & EV_READ) && s->handshaking)
+	else if (s->handshaking)
 		session_tls_ready(s);
-	else if (what & EV_READ)
+	else
 		read_some(s);
-	else if (what & EV_TIMEOUT)
-		timed_out(s);
 }

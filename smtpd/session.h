@@ -45,7 +45,8 @@ struct session {
 	TAILQ_ENTRY(session) entry;
 	uint64_t id;
 	int fd;
-	struct event event;         /* readable; and the one timer */
+	struct event event;         /* readable */
+	struct event timer;         /* the one timer; by itself, as a timeout of EVENT would cost two system calls */
 	struct event *writable;     /* while the socket is full, else NULL */
 	struct ssl_st *tls;         /* NULL: in the clear */
 	TAILQ_ENTRY(session) turn;  /* in a handshake, while it waits for the processor (session_tls.c) */
