@@ -75,6 +75,18 @@ choose_wait(struct trial *t, const struct gate_result *r)
 	return r->wait == NULL || r->wait_else->seconds > r->wait->seconds ? r->wait_else : r->wait;
 }
 
+/* The greylist behind a tarpit that he left has seen him, if no other rule would have decided. */
+static void
+note_first_try(struct trial *t, const struct rule *tarpit)
+{
+	struct grey_answer nobody_waits_for_it;
+	struct grey_ask ask;
+
+	grey_ask_make(&ask, tarpit, &t->facts);
+	trial_grey(t->memory, &ask.question, t->now, &nobody_waits_for_it);
+	grey_ask_clear(&ask);
+}
+
 /* False when he hung up. */
 static bool
 sit_through(struct trial *t, struct trial_step *step)
@@ -92,6 +104,8 @@ sit_through(struct trial *t, struct trial_step *step)
 	t->waited += step->seconds;
 	if (step->hung_up && wait->else_greylist)
 		t->caller->left = t->now + GREYLIST_WINDOW;
+	if (step->hung_up && wait->else_greylist && step->result.verdict == NULL && step->phase == PHASE_RCPT)
+		note_first_try(t, wait);
 	if (step->hung_up)
 		return false;
 	if (wait->else_greylist) {

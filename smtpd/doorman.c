@@ -384,6 +384,7 @@ judge(struct session *s)
 	}
 	if ((r.wait != NULL || r.wait_else != NULL || puts_off(r.verdict)) && (d->asked & DOOR_CALLER))
 		return; /* whether he must wait again, or at all, is not known yet */
+	d->undecided = r.verdict == NULL;
 	if (begin_wait(s, choose_wait(s, &r)))
 		return;
 	if (d->phase == PHASE_GREETING && !d->served) {
@@ -534,23 +535,40 @@ door_open(struct session *s)
 	door_pass(s, PHASE_CONNECT, on_connect_judged);
 }
 
-void
-door_close(struct session *s)
+static void
+nobody_waits_for_it(const struct grey_answer *g, void *arg)
+{
+	(void)g;
+	(void)arg;
+}
+
+/* Who hangs up while he is kept waiting was stopped by that rule.  If it has a greylist behind it, and no other rule would have
+ * decided, this was the first try that the greylist saw: he comes back once, as every other who is greylisted. */
+static void
+note_hung_up(struct session *s)
 {
 	struct doorman *d = &s->door;
 	struct grey_ask ask;
 
-	/* who hangs up while he is kept waiting was stopped by that rule */
-	if (d->waiting && s->state != STATE_CLOSING) {
-		tell(s, d->rule, HUNG_UP, (uint32_t)((clock_ms() - d->since_ms) / 1000));
-		if (d->phase == PHASE_RCPT && d->facts.recipient != NULL && !d->no_such_user) {
-			grey_ask_make(&ask, d->rule, &d->facts);
-			ledger_hung_up(&ask.question);
-			grey_ask_clear(&ask);
-		}
-		if (d->rule->else_greylist)
-			ledger_caller_left(&s->ip);
-	}
+	tell(s, d->rule, HUNG_UP, (uint32_t)((clock_ms() - d->since_ms) / 1000));
+	if (d->rule->else_greylist)
+		ledger_caller_left(&s->ip);
+	if (d->phase != PHASE_RCPT || d->facts.recipient == NULL || d->no_such_user)
+		return;
+	grey_ask_make(&ask, d->rule, &d->facts);
+	ledger_hung_up(&ask.question);
+	if (d->rule->else_greylist && d->undecided)
+		(void)ledger_ask_grey(&ask.question, nobody_waits_for_it, NULL);
+	grey_ask_clear(&ask);
+}
+
+void
+door_close(struct session *s)
+{
+	struct doorman *d = &s->door;
+
+	if (d->waiting && s->state != STATE_CLOSING)
+		note_hung_up(s);
 	door_forget(s);
 	if (d->grey != NULL)
 		ledger_cancel(d->grey);

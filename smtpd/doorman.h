@@ -35,6 +35,7 @@ struct doorman {
 	bool open;          /* trusted: no more questions */
 	bool waiting;       /* the timer runs: pause or tarpit */
 	bool served;        /* the wait of this phase is over */
+	bool undecided;     /* but for the wait no rule of this phase stops him */
 	bool lists_due;     /* the gate's lists are to be asked as soon as they are proven */
 	bool no_such_user;  /* the recipient is refused already: only traps, waits and drop count */
 	bool caller_passed, caller_allowed, caller_denied, caller_stayed, caller_left; /* struct ledger_caller */

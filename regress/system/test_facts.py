@@ -355,6 +355,23 @@ def test_who_hangs_up_in_the_tarpit_is_greylisted(server, send):
     assert any(r.get("action") == "greylist" for r in rows), rows
 
 
+def test_hanging_up_at_rcpt_was_the_first_try(server):
+    mx = server(TARPIT, verbose=True)
+    hang_up(mx, "192.0.2.98")
+    mx.advance(150)
+    with Caller(mx, "192.0.2.98") as c:
+        assert c.try_mail().code == 250
+        assert c.say("RCPT TO:<bob@example.org>").code == 450 # he had not asked for that one
+
+
+def test_another_greylist_has_not_seen_who_hung_up(server):
+    mx = server(TARPIT + "\ngreylist delay 2m when client in 192.0.2.0/24", verbose=True)
+    hang_up(mx, "192.0.2.99")
+    mx.advance(150)
+    with Caller(mx, "192.0.2.99") as c:
+        assert "greylist#2" in c.try_mail().text
+
+
 def test_a_tarpit_at_helo_greylists_at_rcpt(server):
     mx = server("tarpit 1s else greylist at helo when client in 192.0.2.0/24", verbose=True)
     with Caller(mx, "192.0.2.93") as c:

@@ -202,7 +202,12 @@ test_waits(void **state)
 	trial_pass(&t, PHASE_RCPT, &step);
 	assert_int_equal(step.seconds, 0);
 	assert_int_equal(step.action, ACTION_GREYLIST);
+	assert_int_equal(step.grey.state, GREY_EARLY); /* it has seen him hang up */
 	assert_int_equal(step.code, 450);
+	trial_step_clear(&step);
+	t.now += GREYLIST_DELAY;
+	trial_pass(&t, PHASE_RCPT, &step);
+	assert_int_equal(step.code, 0);
 	trial_step_clear(&step);
 	/* a stranger with patience: after the pause, the tarpit, and then neither */
 	assert_true(ip_parse("192.0.2.8", &t.facts.client));
