@@ -11,6 +11,7 @@
 #include "smtpd/command.h"
 #include "smtpd/mail_params.h"
 #include "smtpd/session.h"
+#include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
 
 /* RFC 1870 6.1: what is too big for us for good, or now. */
@@ -79,6 +80,17 @@ crowded(struct session *s)
 	return true;
 }
 
+/* RFC 6409 4.3, RFC 4954 6: our own users only, and they say who they are. */
+static bool
+stranger(struct session *s)
+{
+	if (!s->listener->submission || s->relay_client || s->login != NULL)
+		return false;
+	session_reply(s, 530, "5.7.0", "log in first%s", session_tls_offered(s) ? ", after STARTTLS" : "");
+	session_error(s);
+	return true;
+}
+
 void
 cmd_mail(struct session *s, const char *arg, size_t len)
 {
@@ -87,7 +99,7 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	size_t skip = 5, used = 0;
 	char *text;
 
-	if (crowded(s))
+	if (crowded(s) || stranger(s))
 		return;
 	if (len >= 5 && strncasecmp(arg, "FROM:", 5) == 0) {
 		while (skip < len && arg[skip] == ' ')

@@ -44,7 +44,8 @@ static const struct command commands[] = {
 	{ "EXPN", NULL, ANY, NULL, 0, never },
 	{ "STARTTLS", cmd_starttls, READY, "EHLO first, and not inside a transaction", COMMAND_LAST | COMMAND_NO_ARGUMENT,
 	    session_tls_served },
-	{ "AUTH", NULL, ANY, NULL, 0, never },
+	{ "AUTH", cmd_auth, READY, "EHLO first, and not inside a transaction", COMMAND_LAST | COMMAND_ARGUMENT,
+	    auth_served },
 	{ "ETRN", NULL, ANY, NULL, 0, never },
 	{ "TURN", NULL, ANY, NULL, 0, never },
 };

@@ -5,7 +5,9 @@
 #ifndef SMTPD_COMMAND_H
 #define SMTPD_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct session;
 
@@ -45,6 +47,14 @@ void cmd_bdat(struct session *, const char *, size_t);
 size_t cmd_bdat_octets(struct session *, const char *, size_t);
 /* The rest of a chunk will not come. */
 void cmd_bdat_forget(struct session *);
+void cmd_auth(struct session *, const char *, size_t);
+/* A line of the client while it logs in (session->auth). */
+void auth_line(struct session *, const char *, size_t);
+/* Ends the dialogue, if there is one, without a word. */
+void auth_forget(struct session *);
+/* AUTH can be had on this listener; the mechanisms that EHLO names now (MECHANISM_BIT()s). */
+bool auth_served(const struct session *);
+uint32_t auth_offered(const struct session *);
 void cmd_rset(struct session *, const char *, size_t);
 void cmd_noop(struct session *, const char *, size_t);
 void cmd_vrfy(struct session *, const char *, size_t);

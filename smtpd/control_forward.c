@@ -35,12 +35,13 @@ struct target {
 #define EVERYBODY                                                                              \
 	(ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_RESOLVER) |             \
 	    ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_QUEUE) |            \
-	    ROLE_BIT(ROLE_RELAY))
+	    ROLE_BIT(ROLE_RELAY) | ROLE_BIT(ROLE_VAULT))
 
 static const struct target targets[] = {
 	{ "queue", NULL, ROLE_BIT(ROLE_QUEUE), false },
 	{ "grey", NULL, ROLE_BIT(ROLE_LEDGER), false },
 	{ "gate", NULL, ROLE_BIT(ROLE_LEDGER), false },
+	{ "auth", NULL, ROLE_BIT(ROLE_LEDGER), false },
 	{ "pause", "", ROLE_BIT(ROLE_SESSION) | ROLE_BIT(ROLE_QUEUE), false },
 	{ "pause", "in", ROLE_BIT(ROLE_SESSION), false },
 	{ "pause", "out", ROLE_BIT(ROLE_QUEUE), false },

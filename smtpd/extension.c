@@ -13,6 +13,7 @@
 #include "smtpd/session.h"
 #include "smtpd/session_tls.h"
 #include "smtpd/xclient.h"
+#include "vault/mechanism.h"
 
 #define LIMITS_MOST 999999 /* RFC 9422 4.1: six digits */
 #define HOLD_MOST 999999999 /* RFC 4865 3 */
@@ -36,17 +37,19 @@ with_limits(const struct session *s)
 /* --- parameters --- */
 
 static void
-say_size(struct buf *out)
+say_size(const struct session *s, struct buf *out)
 {
+	(void)s;
 	if (session_conf()->limits[LIMIT_SIZE] != UINT64_MAX)
 		buf_addf(out, " %" PRIu64, session_conf()->limits[LIMIT_SIZE]);
 }
 
 static void
-say_limits(struct buf *out)
+say_limits(const struct session *s, struct buf *out)
 {
 	const uint64_t *limits = session_conf()->limits;
 
+	(void)s;
 	if (limits[LIMIT_MESSAGES] <= LIMITS_MOST)
 		buf_addf(out, " MAILMAX=%" PRIu64, limits[LIMIT_MESSAGES]);
 	if (limits[LIMIT_RECIPIENTS] <= LIMITS_MOST)
@@ -62,20 +65,29 @@ extension_hold_most(void)
 }
 
 static void
-say_hold(struct buf *out)
+say_hold(const struct session *s, struct buf *out)
 {
 	time_t until = (time_t)clock_now() + extension_hold_most();
 	char text[32];
 	struct tm tm;
 
+	(void)s;
 	gmtime_r(&until, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	buf_addf(out, " %u %s", extension_hold_most(), text);
 }
 
 static void
-say_xclient(struct buf *out)
+say_auth(const struct session *s, struct buf *out)
 {
+	buf_addc(out, ' ');
+	mechanism_list(out, auth_offered(s));
+}
+
+static void
+say_xclient(const struct session *s, struct buf *out)
+{
+	(void)s;
 	buf_adds(out, " " XCLIENT_ATTRIBUTES);
 }
 
@@ -84,7 +96,7 @@ say_xclient(struct buf *out)
 static const struct {
 	const char *keyword;
 	bool (*offered)(const struct session *);
-	void (*say)(struct buf *);
+	void (*say)(const struct session *, struct buf *);
 } extensions[EXT_COUNT] = {
 	[EXT_PIPELINING] = { "PIPELINING", NULL, NULL },
 	[EXT_SIZE] = { "SIZE", NULL, say_size },
@@ -97,6 +109,7 @@ static const struct {
 	[EXT_FUTURERELEASE] = { "FUTURERELEASE", to_submitters, say_hold },
 	[EXT_LIMITS] = { "LIMITS", with_limits, say_limits },
 	[EXT_STARTTLS] = { "STARTTLS", session_tls_offered, NULL },
+	[EXT_AUTH] = { "AUTH", auth_served, say_auth },
 	[EXT_XCLIENT] = { "XCLIENT", xclient_allowed, say_xclient },
 	[EXT_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL },
 };
@@ -107,20 +120,27 @@ extension_offered(const struct session *s, enum extension e)
 	return extensions[e].offered == NULL || extensions[e].offered(s);
 }
 
+/* AUTH is not named when there is no mechanism for this client in this state; its parameter of MAIL may come all the same. */
+static bool
+is_said(const struct session *s, unsigned e)
+{
+	return extension_offered(s, e) && (e != EXT_AUTH || auth_offered(s) != 0);
+}
+
 void
 extensions_say(struct session *s)
 {
 	unsigned i, last = EXT_COUNT;
 
-	while (!extension_offered(s, last - 1))
+	while (!is_said(s, last - 1))
 		last--;
 	buf_addf(&s->out, "250-%s\r\n", session_conf()->host);
 	for (i = 0; i < last; i++) {
-		if (!extension_offered(s, i))
+		if (!is_said(s, i))
 			continue;
 		buf_addf(&s->out, "250%c%s", i + 1 == last ? ' ' : '-', extensions[i].keyword);
 		if (extensions[i].say != NULL)
-			extensions[i].say(&s->out);
+			extensions[i].say(s, &s->out);
 		buf_adds(&s->out, "\r\n");
 	}
 }

@@ -21,6 +21,7 @@ enum extension {
 	EXT_FUTURERELEASE, /* RFC 4865 */
 	EXT_LIMITS,        /* RFC 9422 */
 	EXT_STARTTLS,      /* RFC 3207 */
+	EXT_AUTH,          /* RFC 4954 */
 	EXT_XCLIENT,       /* Postfix's XCLIENT_README */
 	EXT_ENHANCEDSTATUSCODES, /* RFC 2034 */
 	EXT_COUNT

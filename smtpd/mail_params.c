@@ -115,6 +115,14 @@ take_by(struct transaction *tx, const struct param *p)
 	return NULL;
 }
 
+/* Nobody who sends to us is trusted to say who wrote it: as if it had been "<>" (RFC 4954 5). */
+static const char *
+take_auth(struct transaction *tx, const struct param *p)
+{
+	(void)tx;
+	return p->value != NULL && value_auth(p->value, p->value_len) ? NULL : "AUTH is <> or an address, as xtext";
+}
+
 /* --- RCPT's --- */
 
 static const char *
@@ -150,6 +158,7 @@ static const struct parameter of_mail[] = {
 	{ "HOLDFOR", EXT_FUTURERELEASE, take_hold_for },
 	{ "HOLDUNTIL", EXT_FUTURERELEASE, take_hold_until },
 	{ "BY", EXT_DELIVERBY, take_by },
+	{ "AUTH", EXT_AUTH, take_auth },
 	{ NULL, 0, NULL },
 };
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "lib/buf.h"
+#include "lib/mailaddr.h"
 #include "lib/utf8.h"
 #include "lib/xtext.h"
 #include "queue/envelope.h"
@@ -17,6 +18,7 @@
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */
+#define AUTH_MAX 500 /* RFC 4954 5 */
 
 static bool
 is_word(const char *s, size_t len, const char *word)
@@ -132,6 +134,22 @@ value_orcpt(const char *s, size_t len, bool utf8)
 	}
 	free(address);
 	return value;
+}
+
+bool
+value_auth(const char *s, size_t len)
+{
+	char *text = len == 0 || len > AUTH_MAX ? NULL : xtext_decode(s, len);
+	struct mailaddr address;
+	const char *why;
+	bool ok = text != NULL && strcmp(text, "<>") == 0;
+
+	if (text != NULL && !ok && mailaddr_parse(text, strlen(text), MAILADDR_UTF8, &address, &why)) {
+		mailaddr_free(&address);
+		ok = true;
+	}
+	free(text);
+	return ok;
 }
 
 char *

@@ -18,6 +18,8 @@ bool value_notify(const char *, size_t len, uint8_t *notify);
 char *value_orcpt(const char *, size_t len, bool utf8);
 /* RFC 3461 4.4: decoded; the caller frees. */
 char *value_envid(const char *, size_t len);
+/* RFC 4954 5: "<>" or a mailbox, as xtext. */
+bool value_auth(const char *, size_t len);
 /* RFC 4865 3: seconds from 1 to 999,999,999; or a time in UTC, as "2026-12-24T18:00:00Z". */
 bool value_hold_for(const char *, size_t len, int64_t *seconds);
 bool value_hold_until(const char *, size_t len, int64_t *when);

@@ -34,6 +34,7 @@
 #include "smtpd/transaction.h"
 #include "smtpd/wire.h"
 
+#define AUTH_LINE_LIMIT 12290 /* RFC 4954 4: 12288 octets and CRLF, where there is AUTH */
 #define LINE_LIMIT 4096       /* a command line; RFC 5321 4.5.3.1.4 asks for 512 and what extensions add */
 #define IN_LIMIT (16 * 1024)  /* octets read ahead of a command that waits */
 #define DOOR_LIMIT 1024       /* octets kept of one who talks before the banner */
@@ -163,6 +164,7 @@ end(struct session *s, const char *why)
 	    F_U64("accepted", s->accepted), F_U64("errors", s->errors),
 	    F_U64("ms", clock_ms() - s->door.since_ms));
 	door_close(s);
+	auth_forget(s);
 	transaction_free(s->tx);
 	s->tx = NULL;
 	cmd_bdat_forget(s);
@@ -203,6 +205,7 @@ session_finish(struct session *s, const char *why)
 	s->busy = false;
 	s->why = why;
 	door_close(s);
+	auth_forget(s);
 	if (s->handshaking) /* nothing that we could say would be understood */
 		session_tls_end(s);
 	if (!s->running)
@@ -286,8 +289,9 @@ session_secured(struct session *s)
 		at_the_door(s);
 		return;
 	}
-	free(s->helo);
-	s->helo = NULL;
+	free(s->helo); /* RFC 3207 4.2: what was said in the clear may have been another's words, AUTH among them */
+	free(s->login);
+	s->helo = s->login = NULL;
 	s->esmtp = false;
 	session_state(s, STATE_HELLO);
 	session_resume(s);
@@ -528,7 +532,21 @@ flush(struct session *s)
 
 /* --- reading --- */
 
-/* Takes one command line from P.  Returns the octets used, 0 when it is not there whole. */
+static size_t
+line_limit(const struct session *s)
+{
+	return auth_served(s) ? AUTH_LINE_LIMIT : LINE_LIMIT;
+}
+
+static void
+refuse_line(struct session *s, const char *why)
+{
+	auth_forget(s);
+	session_reply(s, 500, "5.5.2", "%s", why);
+	session_error(s);
+}
+
+/* Takes one line from P.  Returns the octets used, 0 when it is not there whole. */
 static size_t
 take_line(struct session *s, const char *p, size_t len)
 {
@@ -536,21 +554,21 @@ take_line(struct session *s, const char *p, size_t len)
 	size_t n;
 
 	if (lf == NULL) {
-		if (len <= LINE_LIMIT)
+		if (len <= line_limit(s))
 			return 0;
 		s->skipping = true;
 		return len;
 	}
 	n = (size_t)(lf - p) + 1;
 	s->rest = len - n;
-	if (s->skipping || n > LINE_LIMIT) {
+	if (s->skipping || n > line_limit(s)) {
 		s->skipping = false;
-		session_reply(s, 500, "5.5.2", "line too long");
-		session_error(s);
+		refuse_line(s, "line too long");
 	} else if (n < 2 || p[n - 2] != '\r' || memchr(p, '\r', n - 2) != NULL || memchr(p, '\0', n) != NULL) {
 		/* RFC 5321 2.3.8: only CRLF ends a line; we go on behind the LF, so that a person at a terminal learns it */
-		session_reply(s, 500, "5.5.2", "bare CR, bare LF or NUL; lines end with CR LF");
-		session_error(s);
+		refuse_line(s, "bare CR, bare LF or NUL; lines end with CR LF");
+	} else if (s->auth != NULL) {
+		auth_line(s, p, n - 2);
 	} else {
 		command_line(s, p, n - 2);
 	}

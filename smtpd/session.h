@@ -74,7 +74,8 @@ struct session {
 	struct ip ip;               /* the client, as XCLIENT says if it does */
 	struct ip peer;             /* the address that the connection comes from */
 	char *helo;
-	char *login;                /* XCLIENT LOGIN, or NULL */
+	char *login;                /* the account, by AUTH or XCLIENT LOGIN; or NULL */
+	struct auth *auth;          /* logging in: lines are responses (cmd_auth.c); else NULL */
 	struct doorman door;
 	struct buf in, out;
 	size_t rest;                /* octets behind the command that is being handled: 0 when the client waits */

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/utf8.h"
 #include "vault/mechanism.h"
 
 enum needs { NEEDS_TLS = 1, NEEDS_BINDING = 2, NEEDS_CERTIFICATE = 4 };
@@ -73,45 +74,17 @@ mechanism_list(struct buf *out, uint32_t set)
 
 /* --- messages --- */
 
-/* Octets of the character of UTF-8 at S (RFC 3629 4), 0: none. */
-static size_t
-utf8_octets(const unsigned char *s, size_t len)
-{
-	static const struct {
-		unsigned char first, last, second_from, second_to;
-		size_t octets;
-	} forms[] = {
-		{ 0x20, 0x7e, 0, 0, 1 }, /* controls are no characters of a name */
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-	size_t i, k;
-
-	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (s[0] >= forms[i].first && s[0] <= forms[i].last)
-			break;
-	if (i == sizeof(forms) / sizeof(forms[0]) || forms[i].octets > len)
-		return 0;
-	if (forms[i].octets > 1 && (s[1] < forms[i].second_from || s[1] > forms[i].second_to))
-		return 0;
-	for (k = 2; k < forms[i].octets; k++)
-		if ((s[k] & 0xc0) != 0x80)
-			return 0;
-	return forms[i].octets;
-}
-
 bool
 sasl_name_ok(const char *name, size_t len)
 {
-	const unsigned char *s = (const unsigned char *)name;
+	uint32_t c;
 	size_t i, n;
 
 	if (len == 0 || len > SASL_TEXT_MAX)
 		return false;
 	for (i = 0; i < len; i += n) {
-		n = utf8_octets(s + i, len - i);
-		if (n == 0)
+		n = utf8_next(name + i, name + len, &c);
+		if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0)) /* controls are no characters of a name */
 			return false;
 	}
 	return true;
