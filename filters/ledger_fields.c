@@ -157,7 +157,6 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 	struct record r = { .n = 0 };
 	struct record_texts texts = { .whom = { 0 } };
 	struct ip_text client;
-	struct ipnet net;
 
 	add(&r, F_STR("state", ledger_item_state(item, now)));
 	switch (item->type) {
@@ -187,8 +186,7 @@ ledger_answer_item(struct ctl *ctl, const struct ledger_item *item, int64_t now,
 		add_tries(&r, item, &texts);
 		break;
 	case ITEM_LOGIN:
-		net = lockout_net(item->subject, &item->client);
-		client = ipnet_text(&net);
+		client = lockout_net_text(item->subject, &item->client);
 		add(&r, F_STR("what", lockout_name(item->subject)));
 		if (item->client.family != 0)
 			add(&r, F_STR("client", client.s));

@@ -43,7 +43,6 @@ static void
 fail(const struct login *login, enum lockout_subject s, struct login_answer *a)
 {
 	struct lockout record;
-	struct ipnet net = lockout_net(s, login->ip);
 	uint32_t delay;
 
 	if (ledger_get_lockout(login->l->store, s, login->ip, login->account, &record) < 0)
@@ -53,7 +52,7 @@ fail(const struct login *login, enum lockout_subject s, struct login_answer *a)
 		a->delay = delay;
 	if (lockout_fail(&record, s, login->now))
 		log_warning("login.banned", F_STR("what", lockout_name(s)),
-		    F_STR("client", s == LOCKOUT_ACCOUNT ? NULL : ipnet_text(&net).s),
+		    F_STR("client", s == LOCKOUT_ACCOUNT ? NULL : lockout_net_text(s, login->ip).s),
 		    F_STR("account", s == LOCKOUT_ACCOUNT ? login->account : NULL),
 		    F_U64("seconds", lockout_left(&record, login->now)), F_U64("bans", record.bans));
 	(void)ledger_put_lockout(login->l->store, s, login->ip, login->account, &record);

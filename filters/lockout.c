@@ -40,6 +40,14 @@ lockout_net(enum lockout_subject s, const struct ip *ip)
 	return ip_network(ip, ip->family == AF_INET ? subjects[s].bits_v4 : subjects[s].bits_v6);
 }
 
+struct ip_text
+lockout_net_text(enum lockout_subject s, const struct ip *ip)
+{
+	struct ipnet net = lockout_net(s, ip);
+
+	return net.bits == 32 ? ip_text(&net.ip) : ipnet_text(&net);
+}
+
 uint32_t
 lockout_failures(const struct lockout *l, int64_t now)
 {

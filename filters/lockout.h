@@ -37,6 +37,8 @@ struct lockout {
 const char *lockout_name(enum lockout_subject);
 /* The address or network that IP is counted as. */
 struct ipnet lockout_net(enum lockout_subject, const struct ip *);
+/* The same as text; a whole address without its length. */
+struct ip_text lockout_net_text(enum lockout_subject, const struct ip *);
 
 /* One more failure at NOW.  True when it begins a ban. */
 bool lockout_fail(struct lockout *, enum lockout_subject, int64_t now);

@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import os
 import re
+import select
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -472,3 +474,124 @@ def test_the_vault_dies(tmp_path):
             peer.serve = lambda connection: (connection.recv(4096), connection.sendall(b"\0\2OK"))
             wait_for(lambda: c.say("AUTH PLAIN " + plain("alice", "x")).code == 235, "the new vault")
     peer.close()
+
+
+# --- certificates and channels ---
+
+def test_channel_binding(mx):  # RFC 5802 6
+    trust = trusting(mx.dir / "mx.example.org.pem")
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2  # this client knows no RFC 9266
+    for hash, name in (("sha256", "SCRAM-SHA-256-PLUS"), ("sha1", "SCRAM-SHA-1-PLUS")):
+        for right in (True, False):
+            with Client(mx.port) as c:
+                c.say("EHLO client.example")
+                c.starttls(trust, "mx.example.org")
+                c.say("EHLO client.example")
+                data = c.socket.get_channel_binding("tls-unique") if right else b"another channel"
+                reply = log_in_scram(c, Scram("alice", "wonder land", hash, ("tls-unique", data)), name)
+                assert reply.code == 235 if right else reply.code in (501, 535), reply
+
+
+def test_external(tmp_path):  # RFC 4422 A
+    ours = certificate(tmp_path, "ca.example.org")
+    member = certificate(tmp_path, "alice", issuer=ours)
+    stranger = certificate(tmp_path, "mallory")
+    listen = LISTEN.replace("xclient", f'client-ca "{ours[0]}" xclient')
+    with server(tmp_path, PLAIN, listen=listen) as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        assert "EXTERNAL" not in mechanisms(mx, tls=True)
+        for pair, response, code in ((member, "=", 235), (member, b64("alice"), 235), (member, b64("bob"), 535),
+                                     (stranger, "=", 504)):
+            context = trust_of(mx)
+            context.load_cert_chain(*pair)
+            with Client(mx.port, source="127.4.0.1") as c:
+                c.say("EHLO client.example")
+                c.starttls(context, "mx.example.org")
+                assert ("EXTERNAL" in str(c.say("EHLO client.example"))) == (pair == member)
+                assert c.say("AUTH EXTERNAL " + response).code == code
+
+
+# --- guessing ---
+
+def fails(mx, user, source):
+    """One wrong password; the answer is held back until the test's clock has moved."""
+    with connect(mx, source=source) as c:
+        c.send("AUTH PLAIN " + plain(user, "wrong") + "\r\n")
+        before = len(mx.log("auth.failed")) + len(mx.log("auth.banned"))
+        while not select.select([c.socket], [], [], 0.05)[0] and not c.socket.pending():
+            mx.advance(5)
+        reply = c.reply()
+        assert len(mx.log("auth.failed")) + len(mx.log("auth.banned")) > before or reply
+        return reply.code
+
+
+def test_an_address_is_banned(tmp_path):
+    with server(tmp_path, PLAIN) as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        assert works(mx, "bob", "builder", source="127.5.0.1") == 235  # bob is known there
+        assert [fails(mx, f"user{n}", "127.5.0.1") for n in range(10)] == [535] * 10
+        assert works(mx, "alice", "wonder land", source="127.5.0.1") == 454
+        assert works(mx, "alice", "wonder land", source="127.5.0.2") == 235
+        assert works(mx, "bob", "builder", source="127.5.0.1") == 235
+        assert mx.await_log("login.banned", what="address")["client"] == "127.5.0.1"
+        banned = mx.ctl("auth", "list", "state=banned")
+        assert [(b["what"], b["client"]) for b in banned] == [("address", "127.5.0.1")]
+        assert 0 < banned[0]["left"] <= 600
+        assert {(k["account"], k["client"]) for k in mx.ctl("auth", "list", "state=known")} == {
+            ("bob", "127.5.0.1"), ("alice", "127.5.0.2")}
+        mx.stop()
+        mx.start()  # it is in the ledger
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        assert works(mx, "alice", "wonder land", source="127.5.0.1") == 454
+        mx.advance(700)
+        assert works(mx, "alice", "wonder land", source="127.5.0.1") == 235
+
+
+def test_a_ban_is_lifted(tmp_path):
+    with server(tmp_path, PLAIN) as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        for n in range(10):
+            fails(mx, "x", "127.5.0.1")
+        assert works(mx, "alice", "wonder land", source="127.5.0.1") == 454
+        assert mx.run_ctl("auth", "forget").returncode == 2
+        assert mx.run_ctl("auth", "forget", "client=127.99.0.1").returncode == 1
+        assert mx.ctl("auth", "forget", "-n", "client=127.5.0.1")
+        assert works(mx, "alice", "wonder land", source="127.5.0.1") == 454
+        assert mx.ctl("auth", "forget", "client=127.5.0.1")
+        assert works(mx, "alice", "wonder land", source="127.5.0.1") == 235
+
+
+def test_an_account_is_banned_but_not_where_it_is_known(tmp_path):
+    with server(tmp_path, PLAIN) as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        assert works(mx, "alice", "wonder land", source="127.6.0.1") == 235
+        for n in range(30):
+            assert fails(mx, "Alice", f"127.7.{n}.1") == 535
+        assert works(mx, "alice", "wonder land", source="127.8.0.1") == 454  # the right password, too
+        assert works(mx, "alice", "wonder land", source="127.6.0.1") == 235
+        assert works(mx, "bob", "builder", source="127.8.0.1") == 235
+        assert mx.await_log("login.banned", what="account")["account"] == "alice"
+
+
+def test_a_network_is_banned(tmp_path):
+    with server(tmp_path, PLAIN) as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        for n in range(50):
+            assert fails(mx, f"user{n}", f"127.9.0.{n + 1}") == 535
+        assert works(mx, "alice", "wonder land", source="127.9.0.200") == 454
+        assert works(mx, "alice", "wonder land", source="127.9.1.1") == 235
+
+
+def test_the_answer_is_held_back_longer_each_time(tmp_path):
+    with server(tmp_path, PLAIN) as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        for n, seconds in enumerate((1, 2, 4, 8, 16, 30, 30)):
+            with connect(mx, source="127.5.0.1") as c:
+                c.send("AUTH PLAIN " + plain("x", "wrong") + "\r\n")
+                wait_for(lambda: any(r["failures"] == n + 1 for r in mx.ctl("auth", "list", "client=127.5.0.1")
+                                     if r["what"] == "address"), "the ledger to know")
+                if seconds > 4:  # shorter ones may be over by now
+                    mx.advance(seconds - 4)
+                    assert not select.select([c.socket], [], [], 0.3)[0]
+                mx.advance(seconds)
+                assert c.reply().code == 535
