@@ -124,9 +124,12 @@ begin(struct session *s)
 		end_of_chunk(s);
 }
 
+/* An empty last chunk ends the text at once: then the session goes on when that has its answer, and not from here. */
 static void
 on_judged(struct session *s, const struct door_answer *a)
 {
+	bool last = s->chunk->last;
+
 	if (a->code == 0) {
 		intake_open(s);
 		session_state(s, STATE_BDAT);
@@ -138,7 +141,8 @@ on_judged(struct session *s, const struct door_answer *a)
 		begin(s);
 	else if (s->chunk->left == 0)
 		end_of_chunk(s);
-	session_resume(s);
+	if (!(last && s->state == STATE_BDAT && s->chunk == NULL))
+		session_resume(s);
 }
 
 /* What nobody may do: chunks that bring nothing, over and over. */
