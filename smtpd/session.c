@@ -230,7 +230,7 @@ refuse_crowd(struct session *s)
 		return false;
 	log_notice("session.crowd", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
 	    F_STR("limit", limit), F_U64("all", n.all), F_U64("address", n.address), F_U64("network", n.network));
-	if (s->listener->implicit_tls) { /* it would take a handshake to tell him */
+	if (session_tls_awaited(s)) { /* it would take a handshake to tell him */
 		session_drop(s, "crowd");
 		return true;
 	}
@@ -341,7 +341,7 @@ ask_to_leave(struct session *s)
 void
 session_turn_out(struct session *s, const char *text, const char *why)
 {
-	if (!s->handshaking && !s->upgrading) /* there he listens for TLS */
+	if (!session_tls_awaited(s))
 		reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, text);
 	session_finish(s, why);
 }

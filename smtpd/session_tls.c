@@ -13,16 +13,18 @@
 #include <event2/event.h>
 
 #include "conf/conf.h"
+#include "lib/clock.h"
 #include "lib/ctl.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/peer.h"
 #include "lib/tls_server.h"
+#include "smtpd/patience.h"
 #include "smtpd/session.h"
 #include "smtpd/session_tls.h"
 
 #define AT_ONCE 4            /* steps of handshakes in a turn of the loop */
-#define HANDSHAKE_SECONDS 30 /* for all of it, or `limit idle` if that is less */
+#define HANDSHAKE_MS 30000   /* for all of it, or a turn's time if that is less */
 
 static TAILQ_HEAD(, session) line = TAILQ_HEAD_INITIALIZER(line);
 static struct event *turn;
@@ -38,6 +40,12 @@ bool
 session_tls_offered(const struct session *s)
 {
 	return session_tls_served(s) && s->tls == NULL;
+}
+
+bool
+session_tls_awaited(const struct session *s)
+{
+	return s->handshaking || s->upgrading || (s->listener->implicit_tls && s->tls == NULL);
 }
 
 /* --- how it ends --- */
@@ -137,7 +145,9 @@ session_tls_begin(struct session *s)
 		return;
 	}
 	s->handshaking = true;
-	session_set_timer(s, (s->idle < HANDSHAKE_SECONDS ? s->idle : HANDSHAKE_SECONDS) * UINT64_C(1000));
+	patience_turn(s);
+	if (s->deadline_ms > clock_ms() + HANDSHAKE_MS)
+		session_set_timer(s, HANDSHAKE_MS);
 	session_await(s, TLS_WANT_READ);
 }
 
