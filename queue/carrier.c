@@ -218,6 +218,8 @@ report(struct task *task, struct part *part, const struct delivery_result *resul
 
 	part->reported = true;
 	task->left--;
+	task->work->env->recipients[part->index].relayed = result->status == DELIVERY_OK &&
+	    task->lane->kind == LANE_RELAY && !result->dsn;
 	if (result->status == DELIVERY_TEMP_HOST && task->lane->kind == LANE_RELAY)
 		not_before = lane_failed(task, result->host, result->text);
 	outcome_report(task->work, part->index, result, not_before);

@@ -18,6 +18,7 @@
 #include "lib/mem.h"
 #include "queue/addresses.h"
 #include "queue/lane.h"
+#include "queue/notice.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
 
@@ -46,9 +47,24 @@ depth(const struct envelope *env, uint32_t index)
 	return n;
 }
 
+/* RFC 3461 5.2.7.2: one address that stands for another passes on what its sender asked for.
+ * 5.2.7.3 (c): one that stands for several does not pass on SUCCESS; it is "expanded".  5.2.7.1:
+ * what another one sends (OWNER) is another message. */
+static uint8_t
+notify_of_targets(uint8_t notify, unsigned targets_n, const char *owner)
+{
+	if (owner != NULL)
+		return NOTIFY_DEFAULT;
+	if (targets_n < 2 || (notify & NOTIFY_SUCCESS) == 0)
+		return notify;
+	notify &= (uint8_t)~NOTIFY_SUCCESS;
+	return notify != NOTIFY_DEFAULT ? notify : NOTIFY_NEVER;
+}
+
 /* Adds the targets that are no recipients yet; returns how many. */
 static uint32_t
-add_targets(struct envelope *env, uint32_t index, const char *const *targets, unsigned targets_n)
+add_targets(struct envelope *env, uint32_t index, const char *const *targets, unsigned targets_n,
+    const char *owner)
 {
 	struct addresses known;
 	uint32_t before = env->recipients_n, new;
@@ -64,7 +80,7 @@ add_targets(struct envelope *env, uint32_t index, const char *const *targets, un
 		original = env->recipients[index].original;
 		new = envelope_add_recipient(env, targets[i],
 		    original != NULL ? original : env->recipients[index].address,
-		    env->recipients[index].notify);
+		    notify_of_targets(env->recipients[index].notify, targets_n, owner));
 		env->recipients[new].parent = index;
 		env->recipients[new].due = clock_now();
 		addresses_add(&known, env->recipients[new].address);
@@ -103,13 +119,15 @@ dispatch_expand(struct work *work, uint32_t index, const char *const *targets, u
 		return;
 	}
 	if (depth(env, index) < DEPTH_MAX)
-		n = add_targets(env, index, targets, targets_n);
+		n = add_targets(env, index, targets, targets_n, owner);
 	if (n == 0 &&
 	    (depth(env, index) >= DEPTH_MAX || comes_back(env, index, targets, targets_n))) {
 		outcome_local(work, index, DELIVERY_PERM, TEXT_LOOP);
 		return;
 	}
 	env->recipients[index].state = RECIPIENT_EXPANDED;
+	env->recipients[index].owed =
+	    (targets_n > 1 || owner != NULL) && notice_wanted(NOTICE_SUCCESS, env, index);
 	if (owner != NULL)
 		envelope_set(&env->recipients[index].sender, owner);
 	store_update_all(q->store, env, NULL, NULL);
@@ -300,6 +318,26 @@ ask(struct queue *q, struct envelope *env, uint32_t index)
 	lookup_route(&asked, on_route, question);
 }
 
+/* A sender who asked for a notice of success was not told yet: we ended before that, or the disk
+ * was full. */
+static void
+tell_owed(struct queue *q, struct envelope *env, uint32_t index)
+{
+	struct work *work = work_begin(q, env, index);
+
+	if (work != NULL)
+		outcome_owed(work, index);
+}
+
+static void
+begin(struct queue *q, struct envelope *env, uint32_t index)
+{
+	if (env->recipients[index].state == RECIPIENT_WAITING)
+		ask(q, env, index);
+	else
+		tell_owed(q, env, index);
+}
+
 /* --- who is due --- */
 
 void
@@ -329,10 +367,10 @@ dispatch_message(struct queue *q, struct envelope *env)
 		return;
 	for (i = 0; i < env->recipients_n; i++) {
 		r = &env->recipients[i];
-		if (r->state != RECIPIENT_WAITING)
+		if (!recipient_is_open(r))
 			continue;
 		if (r->due <= now && dispatch_may_begin(q))
-			ask(q, env, i);
+			begin(q, env, i);
 		else
 			dispatch_later(q, env, i);
 	}
@@ -353,8 +391,8 @@ dispatch_entry(struct queue *q, const struct schedule_entry *e)
 	if (e->recipient >= env->recipients_n)
 		return;
 	r = &env->recipients[e->recipient];
-	if (r->state == RECIPIENT_WAITING && schedule_entry_for(e, r->due))
-		ask(q, env, e->recipient);
+	if (recipient_is_open(r) && schedule_entry_for(e, r->due))
+		begin(q, env, e->recipient);
 }
 
 bool
@@ -381,7 +419,7 @@ schedule_again(struct envelope *env, void *arg)
 		schedule_add(&q->schedule, 0, env->id, MESSAGE_FINISHED);
 
 	for (i = 0; i < env->recipients_n && !env->held; i++)
-		if (env->recipients[i].state == RECIPIENT_WAITING &&
+		if (recipient_is_open(&env->recipients[i]) &&
 		    (work == NULL || !work_is_busy(work, i)))
 			schedule_add(&q->schedule, env->recipients[i].due, env->id, i);
 	return true;

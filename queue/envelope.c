@@ -164,12 +164,18 @@ envelope_share(struct envelope *env)
 }
 
 bool
+recipient_is_open(const struct recipient *r)
+{
+	return r->state == RECIPIENT_WAITING || r->owed;
+}
+
+bool
 envelope_finished(const struct envelope *env)
 {
 	uint32_t i;
 
 	for (i = 0; i < env->recipients_n; i++)
-		if (env->recipients[i].state == RECIPIENT_WAITING || env->recipients[i].owed)
+		if (recipient_is_open(&env->recipients[i]))
 			return false;
 	return true;
 }

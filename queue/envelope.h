@@ -96,6 +96,8 @@ void envelope_set(char **text, const char *value);
  * thread. */
 void envelope_share(struct envelope *);
 void envelope_share_state(struct recipient *);
+/* Something is still to be done about it: it waits, or its sender does. */
+bool recipient_is_open(const struct recipient *);
 /* True when no recipient waits any more, and no sender for his notice. */
 bool envelope_finished(const struct envelope *);
 /* True when it can be stored and read back: id, sender, origin and at least one recipient are

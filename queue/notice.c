@@ -1,6 +1,6 @@
 /*
- * Composing notices: plain words for the sender, the same for programs (message/delivery-status),
- * and the header of his message, or all of it.
+ * Composing notices: plain words for the sender (or, where there is none, for the postmaster), the
+ * same for programs (message/delivery-status), and the header of the message, or all of it.
  *
  * Replies of other servers and addresses are strangers' text.  They are quoted so that none of it
  * can end a line, a part or the notice: controls become blanks, what is no ASCII is escaped in the
@@ -27,30 +27,59 @@
 
 /* What each kind says. */
 static const struct wording {
-	const char *subject, *action;
-	const char *opening, *closing;
+	const char *subject, *action; /* ACTION NULL: each recipient has his own */
+	const char *whose, *opening, *closing;
 } wordings[] = {
 	[NOTICE_FAILURE] = {
 		"Undeliverable: your message was not delivered to everybody", "failed",
+		"Your message",
 		"could not be delivered to the recipients below. It will not be tried again.",
 		"If you do not know what to do about this, forward this whole notice to your own "
 		"postmaster.",
 	},
 	[NOTICE_DELAY] = {
 		"Delayed: your message was not yet delivered to everybody", "delayed",
+		"Your message",
 		"could not yet be delivered to the recipients below.",
 		"You need not do anything: it is tried again and again. You will hear from us if it "
 		"fails.",
 	},
+	[NOTICE_SUCCESS] = {
+		"Delivered: your message has arrived", NULL,
+		"Your message",
+		"has gone the way that is told below for each recipient.",
+		"You get this notice because you asked for it.",
+	},
+	[NOTICE_DOUBLE] = {
+		"Undeliverable: a message without a sender", "failed",
+		"A message",
+		"could not be delivered to the recipients below. It has no sender who could be told, "
+		"as it is most likely a notice itself: so this goes to the postmaster, and nobody "
+		"else hears of it.",
+		"If many of these come, mail is taken for addresses that do not exist, or forwarded "
+		"to servers that refuse it.",
+	},
 };
 
 bool
-notice_wanted(enum notice_kind kind, const struct envelope *env, const struct recipient *r)
+notice_wanted(enum notice_kind kind, const struct envelope *env, uint32_t index)
 {
-	if (env->sender[0] == '\0' || (r->notify & NOTIFY_NEVER) != 0)
+	const struct recipient *r = &env->recipients[index];
+	bool none = envelope_sender(env, index)[0] == '\0';
+	static const uint8_t asked[] = {
+		[NOTICE_FAILURE] = NOTIFY_FAILURE,
+		[NOTICE_DELAY] = NOTIFY_DELAY,
+		[NOTICE_SUCCESS] = NOTIFY_SUCCESS,
+		[NOTICE_DOUBLE] = NOTIFY_FAILURE,
+	};
+
+	if (none != (kind == NOTICE_DOUBLE) || (r->notify & NOTIFY_NEVER) != 0)
 		return false;
-	return r->notify == NOTIFY_DEFAULT ||
-	       (r->notify & (kind == NOTICE_DELAY ? NOTIFY_DELAY : NOTIFY_FAILURE)) != 0;
+	if (kind == NOTICE_DOUBLE && strcmp(env->origin, NOTICE_ORIGIN_DOUBLE) == 0)
+		return false;
+	if (r->notify == NOTIFY_DEFAULT)
+		return kind != NOTICE_SUCCESS;
+	return (r->notify & asked[kind]) != 0;
 }
 
 /* --- text --- */
@@ -195,7 +224,9 @@ static void
 add_status(struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
 {
 	const char *reason = nr->recipient->reason, *code = "";
-	char class = notice->kind == NOTICE_DELAY ? '4' : '5';
+	char class = notice->kind == NOTICE_DELAY	 ? '4' :
+		     notice->kind == NOTICE_SUCCESS ? '2' :
+						      '5';
 	size_t len;
 
 	/* RFC 3463 3.5: delivery time expired, which knows only this class */
@@ -236,8 +267,40 @@ reason_of(const struct recipient *r)
 	return r->reason != NULL ? r->reason : "no further reason was given";
 }
 
+/* RFC 3464 2.3.3 */
+static const char *
+action_of(const struct notice *notice, const struct recipient *r)
+{
+	if (notice->kind != NOTICE_SUCCESS)
+		return wordings[notice->kind].action;
+	/* a list, which sends under its own name, is where the message was going (RFC 3461 5.2.7.1) */
+	if (r->state == RECIPIENT_EXPANDED && r->sender != NULL)
+		return "delivered";
+	return r->state == RECIPIENT_EXPANDED ? "expanded" : r->relayed ? "relayed" : "delivered";
+}
+
+/* What has become of it, in a sentence. */
 static void
-add_recipient_words(struct buf *b, const struct notice_recipient *nr)
+add_fate(struct buf *line, const struct notice *notice, const struct recipient *r)
+{
+	if (notice->kind == NOTICE_SUCCESS && r->state == RECIPIENT_EXPANDED) {
+		buf_adds(line, "this address stands for several others, to whom it is on its way");
+		return;
+	}
+	if (notice->kind == NOTICE_SUCCESS && !r->relayed) {
+		buf_adds(line, "delivered to the mailbox");
+		return;
+	}
+	if (notice->kind == NOTICE_SUCCESS)
+		buf_adds(line, "handed to the next server, which sends no such notices: ");
+	if (r->host != NULL)
+		buf_addf(line, "%s said: ", r->host);
+	buf_adds(line, reason_of(r));
+}
+
+static void
+add_recipient_words(
+    struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
 {
 	const struct recipient *r = nr->recipient;
 	const char *address = plain_address(r->address), *original = r->original;
@@ -252,9 +315,7 @@ add_recipient_words(struct buf *b, const struct notice_recipient *nr)
 	buf_clear(&line);
 	if (nr->expired)
 		add_paragraph(b, "    ", "given up after many attempts; the last answer:");
-	if (r->host != NULL)
-		buf_addf(&line, "%s said: ", r->host);
-	buf_adds(&line, reason_of(r));
+	add_fate(&line, notice, r);
 	add_paragraph(b, "    ", buf_str(&line));
 	buf_adds(b, "\r\n");
 	buf_free(&line);
@@ -269,7 +330,7 @@ add_words_part(struct buf *b, const struct notice *notice)
 	struct buf opening = { 0 };
 	unsigned i;
 
-	buf_addf(&opening, "This is the mail server %s. Your message of ", notice->host);
+	buf_addf(&opening, "This is the mail server %s. %s of ", notice->host, wording->whose);
 	add_date(&opening, notice->about->time);
 	buf_addf(&opening, " %s", wording->opening);
 	if (notice->kind == NOTICE_DELAY) {
@@ -281,7 +342,7 @@ add_words_part(struct buf *b, const struct notice *notice)
 	buf_adds(b, "\r\n");
 	buf_free(&opening);
 	for (i = 0; i < notice->recipients_n; i++)
-		add_recipient_words(b, &notice->recipients[i]);
+		add_recipient_words(b, notice, &notice->recipients[i]);
 	add_paragraph(b, "", wording->closing);
 	buf_addf(b, "(Message %s; the next part says the same to programs.)\r\n",
 	    id_text(notice->about->id).s);
@@ -385,13 +446,15 @@ add_recipient_fields(struct buf *b, const struct notice *notice, const struct no
 	if (r->original != NULL)
 		add_typed_address(b, "Original-Recipient", r->original);
 	add_typed_address(b, "Final-Recipient", plain_address(r->address));
-	add_header(b, "Action", wordings[notice->kind].action);
+	add_header(b, "Action", action_of(notice, r));
 	add_status(&status, notice, nr);
 	add_header(b, "Status", buf_str(&status));
 	buf_free(&status);
-	if (r->host != NULL)
+	/* of a delivery of ours our own words would say nothing */
+	if (r->host != NULL && r->state != RECIPIENT_EXPANDED)
 		add_remote(b, r->host);
-	add_diagnostic(b, r);
+	if (notice->kind != NOTICE_SUCCESS || r->relayed)
+		add_diagnostic(b, r);
 	if (r->attempts > 0)
 		add_date_header(b, "Last-Attempt-Date", notice->time);
 	if (notice->kind == NOTICE_DELAY)
@@ -413,7 +476,8 @@ add_status_part(struct buf *b, const struct notice *notice, bool global)
 	buf_addf(&line, "dns; %s", notice->host);
 	add_header(b, "Reporting-MTA", buf_str(&line));
 	buf_free(&line);
-	if (notice->about->envid != NULL) {
+	/* a list's owner gave none */
+	if (notice->about->envid != NULL && strcmp(notice->to, notice->about->sender) == 0) {
 		envid = ascii_of(notice->about->envid);
 		add_header(b, "Original-Envelope-Id", envid);
 		free(envid);
@@ -467,8 +531,10 @@ has_8bit(const char *s, size_t len)
 static bool
 returns_whole(const struct notice *notice)
 {
-	return notice->whole && notice->kind == NOTICE_FAILURE && notice->about->ret == 1 &&
-	    notice->about->body != BODY_BINARYMIME;
+	bool asked = notice->kind == NOTICE_DOUBLE ||
+	    (notice->kind == NOTICE_FAILURE && notice->about->ret == 1);
+
+	return asked && notice->whole && notice->about->body != BODY_BINARYMIME;
 }
 
 struct returned {
@@ -514,7 +580,10 @@ add_top(struct buf *b, const struct notice *notice, const char *boundary, bool e
 	buf_addf(&line, "Mail Delivery System <MAILER-DAEMON@%s>", notice->host);
 	add_header(b, "From", buf_str(&line));
 	buf_clear(&line);
-	buf_addf(&line, "<%s>", notice->about->sender);
+	if (notice->kind == NOTICE_DOUBLE)
+		buf_addf(&line, "<postmaster@%s>", notice->host);
+	else
+		buf_addf(&line, "<%s>", notice->to);
 	add_header(b, "To", buf_str(&line));
 	buf_free(&line);
 	add_header(b, "Subject", wordings[notice->kind].subject);
@@ -537,7 +606,7 @@ is_global(const struct notice *notice)
 	const struct recipient *r;
 	unsigned i;
 
-	if (!is_ascii(notice->about->sender))
+	if (notice->kind != NOTICE_DOUBLE && !is_ascii(notice->to))
 		return true;
 	for (i = 0; i < notice->recipients_n; i++) {
 		r = notice->recipients[i].recipient;
@@ -555,11 +624,14 @@ make_envelope(const struct notice *notice, uint64_t size, bool global, bool eigh
 	env->id = notice->id;
 	env->time = notice->time;
 	envelope_set(&env->sender, "");
-	envelope_set(&env->origin, "notice");
+	envelope_set(&env->origin, notice->kind == NOTICE_DOUBLE ? NOTICE_ORIGIN_DOUBLE : "notice");
 	env->size = size;
 	env->body = eight_bit ? BODY_8BITMIME : BODY_7BIT;
 	env->utf8 = global;
-	envelope_add_recipient(env, notice->about->sender, NULL, NOTIFY_DEFAULT);
+	/* without a domain it is ours (RFC 5321 4.5.1) */
+	envelope_add_recipient(env,
+	    notice->kind == NOTICE_DOUBLE ? "postmaster" : notice->to, NULL,
+	    NOTIFY_DEFAULT);
 	env->recipients[0].due = notice->time;
 	return env;
 }

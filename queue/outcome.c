@@ -5,7 +5,9 @@
  * The order that makes a crash harmless: a notice is made durable first, then the recipients that
  * it is about change their state.  A crash between the two tells the sender twice; no crash leaves
  * a recipient failed and its sender untold. While a notice is being stored its recipients stay
- * busy, so nothing else happens to them.  A notice that cannot be stored (the disk is full) leaves
+ * busy, so nothing else happens to them.  With notices of success it is the other way round: the
+ * delivery is recorded at once, with a mark that its sender is owed a notice, and the mark goes when
+ * the notice is durable.  A notice that cannot be stored (the disk is full) leaves
  * them waiting for another attempt.
  */
 #include <errno.h>
@@ -32,6 +34,7 @@
 
 /* Recipients whose notice is being stored. */
 struct telling {
+	STAILQ_ENTRY(telling) next;
 	struct work *work;
 	enum notice_kind kind;
 	uint64_t notice;
@@ -103,22 +106,22 @@ settle_waiting(struct work *work, uint32_t index, int64_t due, bool keep)
 static void
 fail(struct work *work, uint32_t index, bool expired)
 {
-	struct envelope *env = work->env;
+	const struct envelope *env = work->env;
 	struct verdict verdict = { .index = index,
 		.kind = expired ? VERDICT_EXPIRED : VERDICT_FAILED };
+	bool is_double = notice_wanted(NOTICE_DOUBLE, env, index);
 
-	if (notice_wanted(NOTICE_FAILURE, env, &env->recipients[index])) {
-		work_add_verdict(work, &verdict);
-		return;
-	}
-	if (env->sender[0] == '\0') {
+	if (envelope_sender(env, index)[0] == '\0') {
 		work->queue->counters.double_bounces++;
 		log_warning("queue.double_bounce", F_STR("message", id_text(env->id).s),
 		    F_STR("to", env->recipients[index].address), F_STR("origin", env->origin),
-		    F_STR("for", "postmaster"),
-		    F_STR("what", "a message without a sender cannot be returned; it is dropped"));
+		    F_STR("what", is_double ? "the postmaster is told, as there is no sender" :
+					      "there is nobody left to tell; it is dropped"));
 	}
-	settle_failed(work, index, expired);
+	if (is_double || notice_wanted(NOTICE_FAILURE, env, index))
+		work_add_verdict(work, &verdict);
+	else
+		settle_failed(work, index, expired);
 }
 
 /* RFC 2852 4.1.3: also when the sender's own time has come. */
@@ -142,7 +145,7 @@ is_delay_told(struct work *work, uint32_t index, int64_t due)
 	struct verdict verdict = { .index = index, .kind = VERDICT_DELAYED, .due = due };
 
 	if (r->delay_told || !is_late(env, conf->delay_notice) ||
-	    !notice_wanted(NOTICE_DELAY, env, r))
+	    !notice_wanted(NOTICE_DELAY, env, index))
 		return false;
 	work_add_verdict(work, &verdict);
 	return true;
@@ -183,13 +186,17 @@ note_answer(struct recipient *r, const char *host, const char *text)
 	envelope_set(&r->host, host != NULL && host[0] != '\0' ? host : NULL);
 }
 
+/* The state is recorded first, and that the sender is owed a notice with it: a crash after that
+ * tells him, perhaps twice, and never delivers again for his notice's sake. */
 static void
-delivered(struct work *work, uint32_t index, const char *detail)
+delivered(struct work *work, uint32_t index, const struct delivery_result *result)
 {
+	work->env->recipients[index].owed =
+	    !result->dsn && notice_wanted(NOTICE_SUCCESS, work->env, index);
 	settle(work, index, RECIPIENT_DELIVERED);
 	work->queue->counters.delivered++;
-	log_outcome(LOG_INFO, "queue.delivered", work, index, detail);
-	work_end(work, index);
+	log_outcome(LOG_INFO, "queue.delivered", work, index, result->detail);
+	outcome_owed(work, index);
 }
 
 void
@@ -211,7 +218,7 @@ outcome_report(
 	}
 	switch ((enum delivery_status)result->status) {
 	case DELIVERY_OK:
-		delivered(work, index, result->detail);
+		delivered(work, index, result);
 		break;
 	case DELIVERY_PERM:
 		fail(work, index, false);
@@ -263,7 +270,7 @@ outcome_unreachable(
 void
 outcome_postponed(struct work *work, uint32_t index, int64_t due)
 {
-	if (work->env->recipients[index].state == RECIPIENT_WAITING)
+	if (recipient_is_open(&work->env->recipients[index]))
 		settle_waiting(work, index, due, false);
 	else
 		work_end(work, index);
@@ -273,7 +280,18 @@ void
 outcome_expanded(struct work *work, uint32_t index)
 {
 	log_outcome(LOG_INFO, "queue.expanded", work, index, NULL);
-	work_end(work, index);
+	outcome_owed(work, index);
+}
+
+void
+outcome_owed(struct work *work, uint32_t index)
+{
+	struct verdict verdict = { .index = index, .kind = VERDICT_SUCCEEDED };
+
+	if (work->env->recipients[index].owed)
+		work_add_verdict(work, &verdict);
+	else
+		work_end(work, index);
 }
 
 /* --- telling the sender --- */
@@ -284,6 +302,10 @@ settle_verdict(struct work *work, const struct verdict *verdict)
 	struct recipient *r = &work->env->recipients[verdict->index];
 
 	work->telling--;
+	if (verdict->kind == VERDICT_SUCCEEDED && r->owed) {
+		r->owed = false;
+		store_update(work->queue->store, work->env, verdict->index);
+	}
 	if (r->state != RECIPIENT_WAITING) {
 		work_end(work, verdict->index);
 	} else if (verdict->kind == VERDICT_DELAYED) {
@@ -295,7 +317,7 @@ settle_verdict(struct work *work, const struct verdict *verdict)
 }
 
 /* The notice is not safe, so what it was to tell has not happened: these recipients are tried once
- * more, later. */
+ * more, later; the senders of those who have it are told later. */
 static void
 take_back_verdict(struct work *work, const struct verdict *verdict)
 {
@@ -304,9 +326,21 @@ take_back_verdict(struct work *work, const struct verdict *verdict)
 	    work, verdict->index, clock_now() + retry_wait(&work->queue->retry, 1, work->env->id));
 }
 
+static const char *
+sender_told(const struct telling *telling)
+{
+	return envelope_sender(telling->work->env, telling->verdicts[0].index);
+}
+
 static void
 told(struct telling *telling, int error)
 {
+	static const char *const kinds[] = {
+		[NOTICE_FAILURE] = "failure",
+		[NOTICE_DELAY] = "delay",
+		[NOTICE_SUCCESS] = "success",
+		[NOTICE_DOUBLE] = "double bounce",
+	};
 	struct work *work = telling->work;
 	struct queue *q = work->queue;
 	uint32_t i;
@@ -315,8 +349,8 @@ told(struct telling *telling, int error)
 		q->counters.notices++;
 		log_info("queue.notice", F_STR("message", id_text(work->env->id).s),
 		    F_STR("notice", id_text(telling->notice).s),
-		    F_STR("kind", telling->kind == NOTICE_DELAY ? "delay" : "failure"),
-		    F_STR("to", work->env->sender), F_U64("recipients", telling->n));
+		    F_STR("kind", kinds[telling->kind]),
+		    F_STR("to", telling->kind == NOTICE_DOUBLE ? "postmaster" : sender_told(telling)), F_U64("recipients", telling->n));
 	} else {
 		log_error("queue.notice", F_STR("message", id_text(work->env->id).s),
 		    F_STR("error", strerror(-error)),
@@ -377,7 +411,8 @@ compose(const struct telling *telling, struct evbuffer *out)
 	const struct work *work = telling->work;
 	struct notice_recipient *recipients = xcalloc(telling->n, sizeof(*recipients));
 	struct notice notice = { .kind = telling->kind, .id = telling->notice, .time = clock_now(),
-		.host = work->queue->conf->host, .about = work->env, .recipients = recipients,
+		.host = work->queue->conf->host, .about = work->env, .to = sender_told(telling),
+		.recipients = recipients,
 		.recipients_n = telling->n };
 	struct evbuffer *original = evbuffer_new();
 	struct envelope *env;
@@ -415,36 +450,60 @@ store_notice(struct telling *telling)
 	evbuffer_free(content);
 }
 
+static enum notice_kind
+kind_of(const struct work *work, const struct verdict *verdict)
+{
+	switch (verdict->kind) {
+	case VERDICT_DELAYED:
+		return NOTICE_DELAY;
+	case VERDICT_SUCCEEDED:
+		return NOTICE_SUCCESS;
+	default:
+		return envelope_sender(work->env, verdict->index)[0] != '\0' ? NOTICE_FAILURE :
+										 NOTICE_DOUBLE;
+	}
+}
+
+/* Takes off WORK's verdicts those that go into one notice with the first. */
 static struct telling *
-pick(struct work *work, enum notice_kind kind)
+pick(struct work *work)
 {
 	struct telling *telling =
 	    xmalloc(sizeof(*telling) + work->verdicts_n * sizeof(struct verdict));
-	uint32_t i;
+	const struct verdict *v = work->verdicts;
+	const char *sender = envelope_sender(work->env, v->index);
+	uint32_t i, left = 0;
 
-	*telling = (struct telling){ .work = work, .kind = kind };
-	for (i = 0; i < work->verdicts_n; i++)
-		if ((work->verdicts[i].kind == VERDICT_DELAYED) == (kind == NOTICE_DELAY))
-			telling->verdicts[telling->n++] = work->verdicts[i];
-	if (telling->n > 0)
-		return telling;
-	free(telling);
-	return NULL;
+	*telling = (struct telling){ .work = work, .kind = kind_of(work, v) };
+	for (i = 0; i < work->verdicts_n; i++) {
+		if (kind_of(work, &v[i]) == telling->kind &&
+		    strcmp(envelope_sender(work->env, v[i].index), sender) == 0)
+			telling->verdicts[telling->n++] = v[i];
+		else
+			work->verdicts[left++] = v[i];
+	}
+	work->telling += telling->n;
+	work->verdicts_n = left;
+	return telling;
 }
 
 void
 outcome_tell(struct work *work)
 {
-	struct telling *failures = pick(work, NOTICE_FAILURE), *delays = pick(work, NOTICE_DELAY);
+	STAILQ_HEAD(, telling) tellings = STAILQ_HEAD_INITIALIZER(tellings);
+	struct telling *telling;
 
 	TAILQ_REMOVE(&work->queue->untold, work, untold);
-	work->telling += work->verdicts_n;
-	work->verdicts_n = 0;
 	work_pin(work);
-	if (failures != NULL)
-		store_notice(failures);
-	if (delays != NULL)
-		store_notice(delays);
+	/* all of them first: one that cannot be stored ends its recipients' being busy */
+	while (work->verdicts_n > 0) {
+		telling = pick(work);
+		STAILQ_INSERT_TAIL(&tellings, telling, next);
+	}
+	while ((telling = STAILQ_FIRST(&tellings)) != NULL) {
+		STAILQ_REMOVE_HEAD(&tellings, next);
+		store_notice(telling);
+	}
 	work_unpin(work);
 }
 

@@ -27,6 +27,8 @@ void outcome_unreachable(
 void outcome_postponed(struct work *, uint32_t index, int64_t due);
 /* Stands for other recipients now; the caller recorded that. */
 void outcome_expanded(struct work *, uint32_t index);
+/* Is done with, but for the notice that its sender is owed. */
+void outcome_owed(struct work *, uint32_t index);
 
 /* Tells the sender what is to be told now. */
 void outcome_tell(struct work *);

@@ -176,7 +176,7 @@ recovered(struct envelope *env, void *arg)
 	if (env->held)
 		return;
 	for (i = 0; i < env->recipients_n; i++)
-		if (env->recipients[i].state == RECIPIENT_WAITING)
+		if (recipient_is_open(&env->recipients[i]))
 			schedule_add(&q->schedule, env->recipients[i].due, env->id, i);
 }
 

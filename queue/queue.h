@@ -50,7 +50,7 @@ struct routed {
 	char *sender;   /* who sends it, or NULL: the message's sender */
 };
 
-enum verdict_kind { VERDICT_FAILED, VERDICT_EXPIRED, VERDICT_DELAYED };
+enum verdict_kind { VERDICT_FAILED, VERDICT_EXPIRED, VERDICT_DELAYED, VERDICT_SUCCEEDED };
 /* Something about a recipient that its sender must hear first. */
 struct verdict {
 	uint32_t index;

@@ -150,9 +150,11 @@ act_remove(struct request *rq, struct envelope *env)
 	uint32_t i;
 
 	for (i = 0; i < env->recipients_n; i++) {
-		if (env->recipients[i].state != RECIPIENT_WAITING)
+		if (!recipient_is_open(&env->recipients[i]))
 			continue;
-		env->recipients[i].state = RECIPIENT_REMOVED;
+		if (env->recipients[i].state == RECIPIENT_WAITING)
+			env->recipients[i].state = RECIPIENT_REMOVED;
+		env->recipients[i].owed = false;
 		store_update(rq->queue->store, env, i);
 	}
 	/* what is with a deliverer ends there, and the message with it */

@@ -22,7 +22,10 @@ def kill_one(mx, role, chance):
 def kill_rounds(mx, role, count, chance):
     loads = load.begin(mx, ["example.org", "later.example"] if role == "relay" else ["example.org"],
                        first=1000 * (1 + ROLES.index(role)), large_each=10)
-    for _ in range(count):
+    for n in range(count):
+        if n % 4 == 3:  # a role that dies again and again is started later and later: a new life
+            mx.stop()
+            mx.start()
         time.sleep(chance.uniform(0.05, 0.5))
         if role == "all":
             mx.kill()

@@ -175,7 +175,8 @@ answer_route(struct channel *ch, uint64_t id, const char *address)
 	struct route_answer a = { .kind = ROUTE_RELAY };
 	char destination[160];
 
-	snprintf(destination, sizeof(destination), "mx %s", strrchr(address, '@') + 1);
+	snprintf(destination, sizeof(destination), "mx %s",
+	    strchr(address, '@') != NULL ? strrchr(address, '@') + 1 : "");
 	a.destination = destination;
 	if (begins(address, "alias")) {
 		a = (struct route_answer){
@@ -187,9 +188,10 @@ answer_route(struct channel *ch, uint64_t id, const char *address)
 	} else if (begins(address, "later")) {
 		a = (struct route_answer){ .kind = ROUTE_DEFER,
 			.why = "451 4.3.0 The alias file cannot be read" };
-	} else if (begins(address, "box") || begins(address, "cot")) {
+	} else if (begins(address, "box") || begins(address, "cot") ||
+	    strcmp(address, "postmaster") == 0) {
 		a = (struct route_answer){ .kind = ROUTE_LOCAL,
-			.uid = begins(address, "box") ? 1000 : 1001,
+			.uid = begins(address, "cot") ? 1001 : 1000,
 			.gid = 1000,
 			.account = "user",
 			.root = "/home/user",
@@ -266,7 +268,8 @@ report(struct actor *a, const struct job *job, const struct job_recipient *r)
 		.index = r->index,
 		.host = "mx.test[192.0.2.1]",
 		.text = "250 2.0.0 Taken",
-		.detail = "" };
+		.detail = "",
+		.dsn = begins(r->address, "dsn") };
 	size_t i;
 
 	for (i = 0; i < 3 && !world.healed; i++) {

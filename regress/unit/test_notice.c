@@ -54,6 +54,7 @@ begin(struct world *w, enum notice_kind kind)
 		.time = NOW,
 		.host = "mx.example.net",
 		.about = w->env,
+		.to = "alice@example.org",
 		.recipients = w->recipients,
 		.content = content,
 		.content_len = strlen(content),
@@ -544,16 +545,17 @@ wanted(void **state)
 	static const struct {
 		const char *sender;
 		uint8_t notify;
-		bool failure, delay;
+		bool failure, delay, success, twice;
 	} cases[] = {
-		{ "a@example.org", NOTIFY_DEFAULT, true, true },
-		{ "a@example.org", NOTIFY_NEVER, false, false },
-		{ "a@example.org", NOTIFY_SUCCESS, false, false },
-		{ "a@example.org", NOTIFY_FAILURE, true, false },
-		{ "a@example.org", NOTIFY_DELAY, false, true },
-		{ "a@example.org", NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY, true, true },
-		{ "", NOTIFY_DEFAULT, false, false },
-		{ "", NOTIFY_FAILURE | NOTIFY_DELAY, false, false },
+		{ "a@example.org", NOTIFY_DEFAULT, true, true, false, false },
+		{ "a@example.org", NOTIFY_NEVER, false, false, false, false },
+		{ "a@example.org", NOTIFY_SUCCESS, false, false, true, false },
+		{ "a@example.org", NOTIFY_FAILURE, true, false, false, false },
+		{ "a@example.org", NOTIFY_DELAY, false, true, false, false },
+		{ "a@example.org", NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY, true, true, true, false },
+		{ "", NOTIFY_DEFAULT, false, false, false, true },
+		{ "", NOTIFY_FAILURE | NOTIFY_DELAY, false, false, false, true },
+		{ "", NOTIFY_NEVER, false, false, false, false },
 	};
 	struct world w;
 	struct recipient *r;
@@ -565,8 +567,12 @@ wanted(void **state)
 		r = add(&w, "bob@example.com", NULL, NULL, NULL);
 		envelope_set(&w.env->sender, cases[i].sender);
 		r->notify = cases[i].notify;
-		assert_int_equal(notice_wanted(NOTICE_FAILURE, w.env, r), cases[i].failure);
-		assert_int_equal(notice_wanted(NOTICE_DELAY, w.env, r), cases[i].delay);
+		assert_int_equal(notice_wanted(NOTICE_FAILURE, w.env, 0), cases[i].failure);
+		assert_int_equal(notice_wanted(NOTICE_DELAY, w.env, 0), cases[i].delay);
+		assert_int_equal(notice_wanted(NOTICE_SUCCESS, w.env, 0), cases[i].success);
+		assert_int_equal(notice_wanted(NOTICE_DOUBLE, w.env, 0), cases[i].twice);
+		envelope_set(&w.env->origin, NOTICE_ORIGIN_DOUBLE);
+		assert_false(notice_wanted(NOTICE_DOUBLE, w.env, 0));
 		finish(&w);
 	}
 }

@@ -125,16 +125,70 @@ tells_nobody(void **state)
 	unsigned told = reached(SENDER);
 
 	(void)state;
-	/* RFC 5321 6.1: nothing is ever sent about a message from nobody */
+	/* RFC 5321 6.1: nothing is ever sent to nobody; the postmaster hears of it */
 	submit("", "perm@four.test", 0);
 	until(is_empty());
 	assert_true(is_told("stats", "double_bounces=1"));
+	assert_int_equal(reached("postmaster"), 1);
+	assert_string_equal(delivery_of("postmaster")->sender, "");
+	assert_non_null(strstr(world.content, "Final-Recipient: rfc822; perm@four.test\r\n"));
+	submit("", "perm@four.test", NOTIFY_NEVER);
+	until(is_empty());
+	assert_int_equal(reached("postmaster"), 1);
 	/* RFC 3461 4.1 */
 	submit(SENDER, "perm@four.test", NOTIFY_NEVER);
 	until(is_empty());
 	submit(SENDER, "perm@four.test", NOTIFY_SUCCESS);
 	until(is_empty());
 	assert_int_equal(reached(SENDER), told);
+}
+
+/* RFC 3461 5.2.2 to 5.2.4: who asked hears of it, unless the next server will tell him. */
+static void
+tells_of_success(void **state)
+{
+	unsigned told = reached(SENDER);
+
+	(void)state;
+	submit(SENDER, "box@eleven.test ok@eleven.test dsn@eleven.test",
+	    NOTIFY_SUCCESS | NOTIFY_FAILURE);
+	until(is_empty());
+	assert_int_equal(reached(SENDER), told + 1);
+	assert_non_null(strstr(world.content,
+	    "Final-Recipient: rfc822; box@eleven.test\r\nAction: delivered\r\nStatus: 2."));
+	assert_non_null(strstr(world.content,
+	    "Final-Recipient: rfc822; ok@eleven.test\r\nAction: relayed\r\nStatus: 2."));
+	assert_null(strstr(world.content, "dsn@eleven.test"));
+	submit(SENDER, "box@eleven.test", NOTIFY_DEFAULT);
+	submit("", "box@eleven.test", NOTIFY_SUCCESS);
+	until(is_empty());
+	assert_int_equal(reached(SENDER), told + 1);
+}
+
+/* RFC 3461 5.2.7.2 and 5.2.7.3: one address behind an alias passes on what was asked, several end
+ * it. */
+static void
+tells_of_expansion(void **state)
+{
+	unsigned told = reached(SENDER);
+
+	(void)state;
+	world.targets[0] = "box1@twelve.test";
+	world.targets_n = 1;
+	submit(SENDER, "alias@twelve.test", NOTIFY_SUCCESS);
+	until(is_empty());
+	assert_int_equal(reached(SENDER), told + 1);
+	assert_non_null(
+	    strstr(world.content, "Final-Recipient: rfc822; box1@twelve.test\r\nAction: delivered"));
+	world.targets[0] = "box2@twelve.test";
+	world.targets[1] = "box3@twelve.test";
+	world.targets_n = 2;
+	submit(SENDER, "alias@twelve.test", NOTIFY_SUCCESS);
+	until(is_empty());
+	assert_int_equal(reached(SENDER), told + 2);
+	assert_non_null(
+	    strstr(world.content, "Final-Recipient: rfc822; alias@twelve.test\r\nAction: expanded"));
+	assert_null(strstr(world.content, "box2@twelve.test"));
 }
 
 static void
@@ -715,6 +769,8 @@ main(void)
 		cmocka_unit_test(defers_and_tries_again),
 		cmocka_unit_test(tells_of_failure),
 		cmocka_unit_test(tells_nobody),
+		cmocka_unit_test(tells_of_success),
+		cmocka_unit_test(tells_of_expansion),
 		cmocka_unit_test(tells_of_delay_once),
 		cmocka_unit_test(gives_up),
 		cmocka_unit_test(waits_for_the_address_book),
