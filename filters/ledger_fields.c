@@ -103,12 +103,12 @@ add_tries(struct record *r, const struct ledger_item *item, struct record_texts 
 	add(r, F_STR("identity", item->identity));
 	add(r, F_STR("from", item->sender));
 	add(r, F_STR("to", item->recipient));
-	add(r, F_U64("tries", t->total));
+	add(r, F_U64("tries", t->rhythm.total));
 	add_time(r, "first", "first_text", t->made[0].time);
 	if (t->let_in != 0)
 		add_time(r, "passed", "passed_text", t->let_in);
 	else
-		add_time(r, "last", "last_text", t->last);
+		add_time(r, "last", "last_text", t->rhythm.last);
 	add(r, F_U64("waited", tries_waited(t)));
 	add(r, F_STR("action", action_name((enum action)t->action)));
 	add(r, F_U64("rule", t->rule));

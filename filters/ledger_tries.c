@@ -41,7 +41,7 @@ log_tries(const char *event, const struct grey_question *q, const struct tries *
     enum operator_kind kind, const char *whom)
 {
 	log_notice(event, F_STR("identity", q->identity), F_STR("from", q->sender),
-	    F_STR("to", q->recipient), F_U64("tries", t->total), F_U64("seconds", tries_waited(t)),
+	    F_STR("to", q->recipient), F_U64("tries", t->rhythm.total), F_U64("seconds", tries_waited(t)),
 	    F_U64("line", t->line), F_STR("kind", operator_kind_name(kind)), F_STR("entry", whom));
 }
 
@@ -51,7 +51,7 @@ note_of(const struct tries *t)
 {
 	struct buf b = { 0 };
 
-	buf_addf(&b, "%u tries in ", t->total);
+	buf_addf(&b, "%u tries in ", t->rhythm.total);
 	human_add_seconds(&b, tries_waited(t));
 	buf_addf(&b, ", line %u", t->line);
 	return buf_take(&b);
@@ -88,7 +88,7 @@ propose(struct tries *t, const struct grey_question *q)
 	enum operator_kind kind;
 	char *whom;
 
-	if (t->proposed || !tries_have_rhythm(t))
+	if (t->proposed || !rhythm_is_of_a_server(&t->rhythm))
 		return;
 	t->proposed = true;
 	whom = tries_whom(t, q->identity, &kind);
@@ -185,7 +185,7 @@ ledger_tries_let_in(
 		    t.made[0].time);
 }
 
-/* Written again when half of its time is over, not for every mail. */
+/* Written again when half of its time is over, not for every mail; what is over stays so. */
 static void
 renew(struct ledger *l, enum operator_kind kind, const char *text, uint32_t seconds, int64_t now)
 {
@@ -193,7 +193,7 @@ renew(struct ledger *l, enum operator_kind kind, const char *text, uint32_t seco
 	struct operator_entry e;
 
 	found = operator_list_find(l->operators, kind, text);
-	if (found == NULL || !found->rescued || found->expires - now >= seconds / 2)
+	if (found == NULL || !found->rescued || found->expires < now || found->expires - now >= seconds / 2)
 		return;
 	e = *found;
 	e.expires = now + seconds;

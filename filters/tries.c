@@ -1,9 +1,8 @@
 /*
- * Tries of one mail, and whether they have a mail server's rhythm (tries.h).
+ * Tries of one mail (tries.h).
  *
- * The ledger calls this with what it has on disk and writes back what comes out; the tests call it with measured
- * schedules.  Nothing here can fail but decoding: what comes from the disk is data.  What must never happen: that
- * a program that hammers is taken for a server, or that a clock that goes back makes time pass.
+ * The ledger calls this with what it has on disk and writes back what comes out.  Nothing here can fail but decoding: what
+ * comes from the disk is data, and names in it are no longer than names can be.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,7 @@
 bool
 tries_are_over(const struct tries *t, int64_t now)
 {
-	return t->n == 0 || t->let_in != 0 || now - t->last > RHYTHM_GAP;
+	return t->let_in != 0 || rhythm_is_over(&t->rhythm, now);
 }
 
 static void
@@ -45,40 +44,25 @@ copy_name(char out[TRIES_NAME_MAX + 1], const char *name)
 void
 tries_add(struct tries *t, int64_t time, const struct ip *client, const char *name, const char *helo)
 {
-	int64_t before = t->last;
 	struct try_made *m;
 
-	if (time < before)
-		time = before;
-	t->last = time;
-	if (t->total == UINT32_MAX)
+	if (!rhythm_add(&t->rhythm, time))
 		return;
-	t->total++;
-	if (t->n > 0 && time - before < RHYTHM_STEP)
-		return;
-	t->counted++;
 	if (t->n < TRIES_KEPT)
 		t->n++;
 	m = &t->made[t->n - 1];
-	m->time = time;
+	m->time = t->rhythm.last;
 	m->client = *client;
 	copy_name(m->name, name);
 	copy_name(m->helo, helo);
 }
 
-bool
-tries_have_rhythm(const struct tries *t)
-{
-	return t->counted >= RHYTHM_TRIES && t->made[t->n - 1].time - t->made[0].time >= RHYTHM_SPREAD &&
-	       t->total - t->counted <= t->counted;
-}
-
 uint32_t
 tries_waited(const struct tries *t)
 {
-	int64_t end = t->let_in != 0 ? t->let_in : t->last, waited;
+	int64_t end = t->let_in != 0 ? t->let_in : t->rhythm.last, waited;
 
-	waited = t->n == 0 || end < t->made[0].time ? 0 : end - t->made[0].time;
+	waited = end < t->rhythm.first ? 0 : end - t->rhythm.first;
 	return waited > UINT32_MAX ? UINT32_MAX : (uint32_t)waited;
 }
 
@@ -87,7 +71,7 @@ tries_expire(const struct tries *t)
 {
 	if (t->let_in != 0)
 		return t->let_in + KEPT_SHOWN;
-	return t->last + (t->proposed ? KEPT_SHOWN : KEPT_REFUSED);
+	return t->rhythm.last + (t->proposed ? KEPT_SHOWN : KEPT_REFUSED);
 }
 
 /* The one address that all came from, as far as it is known; NULL when there were several. */
@@ -154,9 +138,9 @@ tries_encode(struct buf *b, const struct tries *t)
 	buf_add_u8(b, t->action);
 	buf_add_u16(b, t->rule);
 	buf_add_u16(b, t->line);
-	buf_add_u32(b, t->total);
-	buf_add_u32(b, t->counted);
-	buf_add_u64(b, (uint64_t)t->last);
+	buf_add_u32(b, t->rhythm.total);
+	buf_add_u32(b, t->rhythm.counted);
+	buf_add_u64(b, (uint64_t)t->rhythm.last);
 	buf_add_u64(b, (uint64_t)t->let_in);
 	buf_add_u8(b, (uint8_t)t->n);
 	for (i = 0; i < t->n; i++) {
@@ -201,7 +185,7 @@ decode_made(struct cursor *c, struct tries *t)
 		ledger_decode_ip(c, &m->client);
 		decode_name(c, m->name);
 		decode_name(c, m->helo);
-		if (m->time > t->last || (i > 0 && m->time < t->made[i - 1].time))
+		if (m->time > t->rhythm.last || (i > 0 && m->time < t->made[i - 1].time))
 			c->bad = true;
 	}
 }
@@ -220,18 +204,21 @@ tries_decode(const void *data, size_t len, struct tries *t)
 	t->action = cursor_u8(&c);
 	t->rule = cursor_u16(&c);
 	t->line = cursor_u16(&c);
-	t->total = cursor_u32(&c);
-	t->counted = cursor_u32(&c);
-	t->last = decode_time(&c);
+	t->rhythm.total = cursor_u32(&c);
+	t->rhythm.counted = cursor_u32(&c);
+	t->rhythm.last = decode_time(&c);
 	t->let_in = decode_time(&c);
 	n = cursor_u8(&c);
 	if (version != TRIES_VERSION || (flags & ~FLAG_PROPOSED) != 0 || t->action >= ACTION_COUNT ||
-	    n == 0 || n > TRIES_KEPT || t->counted < n || t->total < t->counted)
+	    n == 0 || n > TRIES_KEPT || t->rhythm.counted < n || t->rhythm.total < t->rhythm.counted)
 		c.bad = true;
 	t->n = c.bad ? 0 : n;
 	decode_made(&c, t);
-	if (cursor_done(&c))
+	if (cursor_done(&c)) {
+		t->rhythm.first = t->made[0].time;
+		t->rhythm.stepped = t->made[n - 1].time;
 		return true;
+	}
 	memset(t, 0, sizeof(*t));
 	return false;
 }

@@ -1,10 +1,6 @@
 /*
  * One mail that was put off, and how it came back: the times of its tries, and by whom they were made.  Its
  * key is the greylist's: identity, sender, recipient.  Pure; the ledger keeps these (ledger_tries.h).
- *
- * ASAMI Hideo's log sorting script sorts refusals by client, sender and recipient, so that somebody who reads
- * the log sees the same three come back like a mail server's, and puts the client into the white list.  Here
- * that is a rule, tries_have_rhythm(), and the reader is the ledger.
  */
 #ifndef FILTERS_TRIES_H
 #define FILTERS_TRIES_H
@@ -14,6 +10,7 @@
 #include <stdint.h>
 
 #include "filters/operator.h"
+#include "filters/rhythm.h"
 #include "lib/ip.h"
 
 struct buf;
@@ -30,10 +27,8 @@ struct try_made {
 };
 
 struct tries {
-	uint32_t total;	  /* all that were made */
-	uint32_t counted; /* of these, those at least RHYTHM_STEP after the one before */
-	int64_t last;	  /* when the last was made, counted or not */
-	unsigned n;
+	struct rhythm rhythm;
+	unsigned n; /* those that count */
 	struct try_made made[TRIES_KEPT];
 	uint16_t rule, line; /* of the gate, that put it off first */
 	uint8_t action;	     /* enum action: greylist, tempfail, tarpit */
@@ -41,23 +36,10 @@ struct tries {
 	int64_t let_in;	     /* 0: not yet */
 };
 
-/*
- * A mail server's rhythm: three tries or more that came at least a minute after the one before, the last at least
- * ten minutes after the first, never a day between two, and not more others than those.  Programs that send spam do not return, or return at once, or once.  Every schedule that was
- * measured of large providers has this rhythm after 11 to 30 minutes, also that of one who gives up
- * after half an hour; those of Postfix, Exim, sendmail, qmail and Exchange after 15 minutes to two hours.
- */
-#define RHYTHM_STEP 60
-#define RHYTHM_TRIES 3
-#define RHYTHM_SPREAD 600
-#define RHYTHM_GAP 86400
-
 /* What is known at NOW does not count any more: that mail was let in or given up, and this is another one. */
 bool tries_are_over(const struct tries *, int64_t now);
 /* One more; a time before the last becomes the last.  NAME and HELO may be NULL. */
 void tries_add(struct tries *, int64_t time, const struct ip *client, const char *name, const char *helo);
-/* PROPOSED stays when it is reached once; this judges anew. */
-bool tries_have_rhythm(const struct tries *);
 /* Seconds from the first try to the last, or to being let in. */
 uint32_t tries_waited(const struct tries *);
 /* After this the purge may drop it. */

@@ -13,7 +13,7 @@
 #include "conf/conf.h"
 #include "filters/gate.h"
 #include "filters/grey_ask.h"
-#include "filters/tries.h"
+#include "filters/rhythm.h"
 #include "lib/buf.h"
 #include "lib/columns.h"
 #include "lib/mem.h"

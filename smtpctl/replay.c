@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "filters/grey_ask.h"
 #include "filters/identity.h"
+#include "filters/rhythm.h"
 #include "lib/dict.h"
 #include "lib/mem.h"
 #include "lib/table.h"
@@ -170,7 +171,7 @@ outcome_of(const struct trial_step *step)
 {
 	if (step->code == 0)
 		return REPLAY_IN;
-	if (step->action == ACTION_GREYLIST)
+	if (step->action == ACTION_GREYLIST || (step->verdict != NULL && step->verdict->rescue != 0))
 		return REPLAY_WAITS;
 	return step->action == ACTION_TEMPFAIL ? REPLAY_PUT_OFF : REPLAY_REFUSED;
 }
@@ -234,11 +235,16 @@ static void
 assume_return(struct replay *r, const struct trial *t, const struct verdict *v)
 {
 	struct grey_ask ask;
+	uint32_t least;
 
 	grey_ask_make(&ask, v->rule, &t->facts);
-	trial_grey_returns(r->memory, &ask.question, t->now + v->grey.left);
-	if (ask.question.delay > r->least_wait)
-		r->least_wait = ask.question.delay;
+	if (ask.question.tempfail)
+		trial_rescued(r->memory, &ask.question, t->now + RHYTHM_SPREAD);
+	else
+		trial_grey_returns(r->memory, &ask.question, t->now + v->grey.left);
+	least = ask.question.tempfail ? RHYTHM_SPREAD : ask.question.delay;
+	if (least > r->least_wait)
+		r->least_wait = least;
 	grey_ask_clear(&ask);
 }
 
@@ -262,7 +268,8 @@ count_accepted(struct replay *r, const struct trial *t, const struct attempt *a,
 static void
 count_rule(struct replay *r, const struct attempt *a, const struct verdict *v)
 {
-	if (v->rule == NULL || (v->outcome == REPLAY_IN && v->rule->action == ACTION_GREYLIST))
+	if (v->rule == NULL ||
+	    (v->outcome == REPLAY_IN && (v->rule->action == ACTION_GREYLIST || v->rule->rescue != 0)))
 		return;
 	if (a->accepted)
 		r->rules[v->rule->number - 1].accepted++;

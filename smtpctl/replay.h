@@ -21,7 +21,7 @@ struct output;
 enum replay_outcome {
 	REPLAY_IN,      /* let in */
 	REPLAY_WAITS,   /* greylisted */
-	REPLAY_PUT_OFF, /* tempfail: until somebody changes the gate, or the caller's name */
+	REPLAY_PUT_OFF, /* tempfail without rescue: until somebody changes the gate, or the caller's name */
 	REPLAY_REFUSED, /* reject, drop */
 	REPLAY_OUTCOMES
 };

@@ -197,7 +197,8 @@ show_greylist(struct output *o, const struct trial_step *step)
 		buf_adds(&b, ", after ");
 		human_add_seconds(&b, g->waited);
 	}
-	output_note(o, "            greylist: %s: %s", step->identity, buf_str(&b));
+	output_note(o, "            %s: %s: %s", step->verdict != NULL && step->verdict->rescue != 0 ? "tries" : "greylist",
+	    step->identity, buf_str(&b));
 	buf_free(&b);
 }
 

@@ -152,6 +152,21 @@ ask_greylist(struct trial *t, const struct rule *r, struct trial_step *step)
 		step->code = gate_refusal(ACTION_TEMPFAIL)->code;
 }
 
+/* Who came back to a `tempfail rescue` as a mail server does. */
+static bool
+is_rescued(struct trial *t, const struct rule *r, struct trial_step *step)
+{
+	struct grey_ask ask;
+
+	if (r->rescue == 0)
+		return false;
+	grey_ask_make(&ask, r, &t->facts);
+	trial_rescue(t->memory, &ask.question, t->now, &step->grey);
+	step->identity = xstrdup(ask.identity);
+	grey_ask_clear(&ask);
+	return step->grey.state == GREY_TRUSTED;
+}
+
 static void
 act(struct trial *t, const struct rule *r, struct trial_step *step)
 {
@@ -163,6 +178,8 @@ act(struct trial *t, const struct rule *r, struct trial_step *step)
 		ask_greylist(t, r, step);
 		return;
 	}
+	if (is_rescued(t, r, step))
+		return;
 	t->open = t->open || r->action == ACTION_TRUST;
 	if (rule_is_softened(r, &t->facts))
 		step->action = ACTION_TEMPFAIL;

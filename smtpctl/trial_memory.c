@@ -12,6 +12,7 @@
 
 #include "filters/identity.h"
 #include "filters/ledger_role.h"
+#include "filters/rhythm.h"
 #include "lib/buf.h"
 #include "lib/dict.h"
 #include "lib/mem.h"
@@ -19,8 +20,15 @@
 
 #define CORRESPONDENT_SECONDS (180 * 86400)
 
+/* What was put off by a tempfail: struct tries without what is only shown. */
+struct trial_tries {
+	struct rhythm rhythm;
+	struct ip client;
+	bool several, proposed, let_in;
+};
+
 struct trial_memory {
-	struct dict *callers, *triplets, *identities, *correspondents;
+	struct dict *callers, *triplets, *identities, *correspondents, *tries, *rescued;
 	struct buf key;
 };
 
@@ -33,6 +41,8 @@ trial_memory_new(void)
 	m->triplets = dict_new(sizeof(struct grey_record));
 	m->identities = dict_new(sizeof(struct trial_identity));
 	m->correspondents = dict_new(sizeof(int64_t));
+	m->tries = dict_new(sizeof(struct trial_tries));
+	m->rescued = dict_new(sizeof(int64_t));
 	return m;
 }
 
@@ -45,6 +55,8 @@ trial_memory_free(struct trial_memory *m)
 	dict_free(m->triplets);
 	dict_free(m->identities);
 	dict_free(m->correspondents);
+	dict_free(m->tries);
+	dict_free(m->rescued);
 	buf_free(&m->key);
 	free(m);
 }
@@ -184,6 +196,87 @@ trial_grey_returns(struct trial_memory *m, const struct grey_question *q, int64_
 
 	trial_grey(m, q, now, &a);
 	identity(m, q->identity)->asked--;
+}
+
+/* --- tempfail --- */
+
+static int64_t *
+rescued_until(struct trial_memory *m, const struct grey_question *q, bool address)
+{
+	char *name = address ? identity_of_address(&q->client) : xstrdup(q->identity);
+	int64_t *until = dict_put(m->rescued, name, strlen(name) + 1);
+
+	free(name);
+	return until;
+}
+
+/* Lives on while it is used. */
+static bool
+is_rescued(int64_t *until, const struct grey_question *q, int64_t now)
+{
+	if (*until < now)
+		return false;
+	if (*until - now < q->rescue / 2)
+		*until = now + q->rescue;
+	return true;
+}
+
+static void
+let_in(struct trial_tries *t, int64_t now, struct grey_answer *a)
+{
+	t->let_in = a->first_pass = true;
+	a->waited = (uint32_t)(now - t->rhythm.first);
+}
+
+static struct trial_tries *
+add_try(struct trial_memory *m, const struct grey_question *q, int64_t now)
+{
+	struct trial_tries *t;
+
+	triplet_key(m, q, q->identity);
+	t = dict_put(m->tries, m->key.data, m->key.len);
+	if (t->let_in || rhythm_is_over(&t->rhythm, now))
+		memset(t, 0, sizeof(*t));
+	if (!rhythm_add(&t->rhythm, now))
+		return t;
+	t->several = t->several || (t->client.family != 0 && !ip_equal(&t->client, &q->client));
+	t->client = q->client;
+	return t;
+}
+
+void
+trial_rescue(struct trial_memory *m, const struct grey_question *q, int64_t now, struct grey_answer *a)
+{
+	struct trial_tries *t;
+	bool rescued;
+
+	memset(a, 0, sizeof(*a));
+	triplet_key(m, q, q->identity);
+	t = dict_get(m->tries, m->key.data, m->key.len);
+	rescued = is_rescued(rescued_until(m, q, true), q, now);
+	rescued = is_rescued(rescued_until(m, q, false), q, now) || rescued;
+	if (rescued) {
+		a->state = GREY_TRUSTED;
+		if (t != NULL && !t->let_in && !rhythm_is_over(&t->rhythm, now))
+			let_in(add_try(m, q, now), now, a);
+		return;
+	}
+	t = add_try(m, q, now);
+	a->first = t->rhythm.first;
+	a->state = t->rhythm.total == 1 ? GREY_NEW : GREY_EARLY;
+	t->proposed = t->proposed || rhythm_is_of_a_server(&t->rhythm);
+	if (!t->proposed)
+		return;
+	a->state = GREY_TRUSTED;
+	let_in(t, now, a);
+	/* one host of a network is not all of it */
+	*rescued_until(m, q, !t->several && strncmp(q->identity, "net:", 4) == 0) = now + q->rescue;
+}
+
+void
+trial_rescued(struct trial_memory *m, const struct grey_question *q, int64_t now)
+{
+	*rescued_until(m, q, strncmp(q->identity, "net:", 4) == 0) = now + q->rescue;
 }
 
 struct identity_visit {

@@ -34,6 +34,12 @@ void trial_grey(
  * attempt is known. */
 void trial_grey_returns(struct trial_memory *, const struct grey_question *, int64_t now);
 
+/* As ledger_decide() for a `tempfail rescue`: TRUSTED when he has been rescued, or is by this try. */
+void trial_rescue(
+    struct trial_memory *, const struct grey_question *, int64_t now, struct grey_answer *);
+/* He is taken as come back in the rhythm of a mail server, and rescued at NOW. */
+void trial_rescued(struct trial_memory *, const struct grey_question *, int64_t now);
+
 /* One of ours wrote to somebody; he answers. */
 void trial_wrote(struct trial_memory *, const char *ours, const char *theirs, int64_t now);
 bool trial_corresponds(

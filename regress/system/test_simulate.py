@@ -52,6 +52,18 @@ POOL = "client=192.0.2.8 ptr=mail-a1-b2.pool.example a=192.0.2.8 helo=x.pool.exa
 HOME = "client=192.0.2.9 ptr=ppp-192-0-2-9.access.example a=192.0.2.9 helo=home from=a@home.example "
 
 
+def test_a_tempfail_rescues(place):
+    """Once in the rhythm of a mail server, and whatever he sends from then on; hammering is none."""
+    gate = 'gate {\n\ttempfail rescue 30d when s25r\n}\n' + GATE[GATE.index("domain"):]
+    ctl = Genkan(place, gate)
+    records = play(ctl, f"call {POOL} to=alice@example.org\nwait 5m\nagain\nwait 10m\nagain\n"
+                   "again from=b@pool.example to=bob@example.org\n")
+    assert ends(records) == ["put off", "put off", "let in", "let in"]
+    assert [r["state"] for r in records if r["part"] == "greylist"] == ["new", "early", "trusted", "trusted"]
+    records = play(ctl, f"call {POOL} to=alice@example.org\n" + "wait 1s\nagain\n" * 3 + "wait 15m\nagain\n")
+    assert ends(records) == ["put off"] * 5
+
+
 def test_a_server_passes(ctl):
     records = play(ctl, f"call {SERVER} to=alice@example.org\n")
     assert ends(records) == ["let in"]

@@ -875,7 +875,7 @@ test_greylist_tries(void **state)
 	assert_true(t.let_in == T0 + 1000 && t.action == ACTION_GREYLIST && !t.proposed);
 	ledger_decide(&ledger, &q, T0 + 2000, &a);
 	t = tries_of(&q);
-	assert_int_equal(t.total, 3); /* another mail */
+	assert_int_equal(t.rhythm.total, 3); /* another mail */
 }
 
 /* Who hung up in a tarpit and sat it out later; in what order the rest of the mail is told does not matter. */
@@ -896,10 +896,10 @@ test_hung_up(void **state)
 	ledger_tries_hung_up(&ledger, &q, T0);
 	ledger_tries_hung_up(&ledger, &q, T0 + 300);
 	t = tries_of(&q);
-	assert_true(t.total == 2 && t.action == ACTION_TARPIT && t.let_in == 0);
+	assert_true(t.rhythm.total == 2 && t.action == ACTION_TARPIT && t.let_in == 0);
 	ledger_take_event(&ledger, &e);
 	t = tries_of(&q);
-	assert_true(t.total == 3 && t.let_in == T0 + 700 && tries_waited(&t) == 700);
+	assert_true(t.rhythm.total == 3 && t.let_in == T0 + 700 && tries_waited(&t) == 700);
 }
 
 /* A store that is down: what is not known is unknown, what the operator said holds. */

@@ -118,6 +118,38 @@ test_as_the_ledger(void **state)
 	trial_memory_free(m);
 }
 
+/* Who comes back to a tempfail, and whom that rescues. */
+static void
+test_rescues_as_the_ledger(void **state)
+{
+	struct trial_memory *m = trial_memory_new();
+	struct rule rule = { .action = ACTION_TEMPFAIL, .rescue = 4000 };
+	struct grey_answer real, ours;
+	unsigned i, rescued = 0, refused = 0;
+	struct grey_ask ask;
+	struct facts f;
+	int64_t now = T0 + 1000 * 86400; /* long after the test before */
+	char sender[32];
+
+	(void)state;
+	for (i = 0; i < 20000; i++) {
+		random_facts(&f, sender, sizeof(sender));
+		grey_ask_make(&ask, &rule, &f);
+		ledger_decide(&ledger, &ask.question, now, &real);
+		trial_rescue(m, &ask.question, now, &ours);
+		if (real.state != ours.state || real.waited != ours.waited || real.first_pass != ours.first_pass)
+			fail_msg("question %u, %s %s %s: the ledger says %s %u, the trial %s %u", i, ask.question.identity,
+			    ask.question.sender, ask.question.recipient, grey_state_name(real.state), real.waited,
+			    grey_state_name(ours.state), ours.waited);
+		rescued += real.state == GREY_TRUSTED && real.first_pass;
+		refused += real.state != GREY_TRUSTED;
+		grey_ask_clear(&ask);
+		now += random_below(100) == 0 ? random_below(100000) : random_below(60);
+	}
+	assert_true(rescued > 100 && refused > 1000);
+	trial_memory_free(m);
+}
+
 static void
 test_correspondents(void **state)
 {
@@ -233,6 +265,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_as_the_ledger),
+		cmocka_unit_test(test_rescues_as_the_ledger),
 		cmocka_unit_test(test_correspondents),
 		cmocka_unit_test(test_unknown_facts),
 		cmocka_unit_test(test_waits),

@@ -74,7 +74,7 @@ test_schedules(void **state)
 			assert_int_equal(tries_are_over(&t, T0 + schedules[i].tries[k]),
 			    k == 0 || schedules[i].tries[k] > 86400);
 			add(&t, schedules[i].tries[k], "192.0.2.7");
-			if (at == -1 && tries_have_rhythm(&t))
+			if (at == -1 && rhythm_is_of_a_server(&t.rhythm))
 				at = schedules[i].tries[k];
 		}
 		if (at != schedules[i].proposed)
@@ -97,7 +97,7 @@ proposed_after(char *delays)
 			continue;
 		after = minutes * 60 + seconds;
 		add(&t, after, "192.0.2.7");
-		if (tries_have_rhythm(&t))
+		if (rhythm_is_of_a_server(&t.rhythm))
 			return after;
 	}
 	return -1;
@@ -166,17 +166,17 @@ test_kept(void **state)
 	for (i = 0; i < 20; i++)
 		add(&t, i * 600, i < 19 ? "192.0.2.7" : "192.0.2.9");
 	assert_int_equal(t.n, TRIES_KEPT);
-	assert_int_equal(t.counted, 20);
+	assert_int_equal(t.rhythm.counted, 20);
 	assert_int_equal(t.made[0].time, T0);
 	assert_int_equal(t.made[1].time, T0 + 600);
 	assert_int_equal(t.made[TRIES_KEPT - 1].time, T0 + 19 * 600);
 	assert_int_equal(tries_waited(&t), 19 * 600);
 	/* a clock that went back makes no time pass */
 	add(&t, 0, "192.0.2.7");
-	assert_int_equal(t.last, T0 + 19 * 600);
-	assert_int_equal(tries_expire(&t), t.last + 2 * 86400);
+	assert_int_equal(t.rhythm.last, T0 + 19 * 600);
+	assert_int_equal(tries_expire(&t), t.rhythm.last + 2 * 86400);
 	t.proposed = true;
-	assert_int_equal(tries_expire(&t), t.last + 31 * 86400);
+	assert_int_equal(tries_expire(&t), t.rhythm.last + 31 * 86400);
 	t.let_in = T0 + 20 * 600;
 	assert_int_equal(tries_waited(&t), 20 * 600);
 	assert_true(tries_are_over(&t, t.let_in));
