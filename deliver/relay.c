@@ -37,11 +37,14 @@ struct relay relay;
 static struct tls_choice
 choose(const struct relay_job *job, const struct mx_server *server)
 {
+	const struct sts_policy *policy = job->way->policy;
 	const struct mx_answer *mx = job->way->mx;
 	struct tls_facts facts = { .route = server->tls,
 		.by_mx = server->by_mx,
 		.mx_secure = mx->secure,
 		.dane = server->dane,
+		.sts = policy != NULL ? policy->mode : STS_NONE,
+		.sts_match = policy != NULL && sts_policy_names(policy, server->name),
 		.required = relay_job_requires_tls(job),
 		.optional = job->tls_optional };
 

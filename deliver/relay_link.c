@@ -131,6 +131,8 @@ look_at_trial(const struct relay_link *link)
 		wrong = "there is no TLS";
 	else if (!smtp_client_is_verified(link->client))
 		wrong = "the certificate cannot be verified";
+	else if (!sts_policy_names(link->way->policy, link->server->name))
+		wrong = "the policy does not name this server";
 	if (wrong != NULL)
 		log_notice("relay.mta-sts", F_STR("domain", link->way->mx->domain),
 		    F_STR("host", link->name), F_STR("mode", "testing"), F_STR("what", wrong));

@@ -1,8 +1,8 @@
 /*
  * Ways that are known, and those who wait for one (way.h).
  *
- * The relay role asks for every job.  The first for a destination makes an entry, which asks DNS;
- * who comes meanwhile waits with it.  A way that was found serves until the least of its records'
+ * The relay role asks for every job.  The first for a destination makes an entry, which asks DNS
+ * and then for the domain's policy; who comes meanwhile waits with it.  A way that was found serves until the least of its records'
  * times is over, five minutes at most, since the operator who changes his DNS wants to see mail
  * follow; "not now" and "never" serve those who waited, and nobody else.  A way that was handed out
  * lives on with its job after its entry is gone.
@@ -16,6 +16,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "deliver/sts.h"
 #include "deliver/way.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -32,8 +33,9 @@ struct kept {
 struct entry {
 	RB_ENTRY(entry) node;
 	char *destination;
-	struct mx_query *finding; /* NULL: WAY is known */
-	const struct way *way;
+	struct mx_query *finding; /* the first step, */
+	struct sts_query *asking; /* the second; when both are NULL, WAY is known */
+	struct way *way;
 	uint64_t until; /* clock_ms() */
 	bool telling;
 	TAILQ_HEAD(, way_query) waiting;
@@ -79,10 +81,11 @@ way_drop(const struct way *way)
 	if (kept == NULL || --kept->refs > 0)
 		return;
 	mx_answer_drop(kept->way.mx);
+	sts_policy_drop(kept->way.policy);
 	free(kept);
 }
 
-static const struct way *
+static struct way *
 way_new(const struct mx_answer *mx)
 {
 	struct kept *kept = xcalloc(1, sizeof(*kept));
@@ -101,15 +104,22 @@ entry_free(struct entry *entry)
 	entries_n--;
 	event_del(&entry->turn);
 	mx_cancel(entry->finding);
+	sts_cancel(entry->asking);
 	way_drop(entry->way);
 	free(entry->destination);
 	free(entry);
 }
 
 static bool
+is_known(const struct entry *entry)
+{
+	return entry->finding == NULL && entry->asking == NULL;
+}
+
+static bool
 is_over(const struct entry *entry, uint64_t now)
 {
-	return entry->finding == NULL && !entry->telling && TAILQ_EMPTY(&entry->waiting) &&
+	return is_known(entry) && !entry->telling && TAILQ_EMPTY(&entry->waiting) &&
 	       now >= entry->until;
 }
 
@@ -155,16 +165,57 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+keep_for(struct entry *entry, uint64_t seconds)
+{
+	uint64_t ms = seconds * 1000;
+
+	entry->until = clock_ms() + (ms < KEPT_MAX_MS ? ms : KEPT_MAX_MS);
+}
+
+/* The domain whose policy counts (RFC 8461 3.4): the recipients', or a smarthost's own; NULL: none
+ * does, since the configuration or DANE says more. */
+static const char *
+policy_domain(const struct mx_answer *mx)
+{
+	const struct mx_server *server;
+	unsigned i;
+
+	for (i = 0; i < mx->addresses_n; i++) {
+		server = mx->addresses[i].server;
+		if (server->tls == HOP_TLS_OFF || server->dane == DANE_USABLE)
+			continue;
+		if (server->by_mx)
+			return mx->domain;
+		if (server->tls != HOP_TLS_VERIFY && server->name[0] != '[')
+			return server->name;
+	}
+	return NULL;
+}
+
+static void
+on_policy(const struct sts_policy *policy, uint32_t ttl, void *arg)
+{
+	struct entry *entry = arg;
+
+	entry->asking = NULL;
+	entry->way->policy = sts_policy_keep(policy);
+	keep_for(entry, entry->way->mx->ttl < ttl ? entry->way->mx->ttl : ttl);
+	tell(entry);
+}
+
+static void
 on_found(const struct mx_answer *answer, void *arg)
 {
 	struct entry *entry = arg;
-	uint64_t ttl_ms = (uint64_t)answer->ttl * 1000;
+	const char *domain = policy_domain(answer);
 
 	entry->finding = NULL;
 	entry->way = way_new(answer);
-	entry->until = clock_ms();
-	if (answer->status == MX_OK)
-		entry->until += ttl_ms < KEPT_MAX_MS ? ttl_ms : KEPT_MAX_MS;
+	if (domain != NULL) {
+		entry->asking = sts_find(domain, on_policy, entry);
+		return;
+	}
+	keep_for(entry, answer->status == MX_OK ? answer->ttl : 0);
 	tell(entry);
 }
 
@@ -211,7 +262,7 @@ way_find(const char *destination, const struct mx_self *self,
 	q->callback = callback;
 	q->arg = arg;
 	TAILQ_INSERT_TAIL(&q->entry->waiting, q, link);
-	if (q->entry->finding == NULL)
+	if (is_known(q->entry))
 		event_active(&q->entry->turn, 0, 0);
 	return q;
 }

@@ -6,9 +6,11 @@
 #define DELIVER_WAY_H
 
 #include "deliver/mx.h"
+#include "deliver/sts_policy.h"
 
 struct way {
 	const struct mx_answer *mx;
+	const struct sts_policy *policy; /* MTA-STS, or NULL */
 };
 
 struct way_query;

@@ -178,6 +178,39 @@ ask_login(struct peer *peer, struct message *m)
 }
 
 static bool
+ask_policy(struct peer *peer, struct message *m)
+{
+	const char *domain = cursor_str(&m->body);
+	struct ledger_policy p;
+	bool found;
+	struct buf *b;
+
+	if (!cursor_done(&m->body))
+		return false;
+	found = ledger_get_policy(ledger.store, domain, &p) == 1 && clock_now() <= p.until;
+	b = channel_begin(peer->channel, LEDGER_POLICY, m->id);
+	buf_add_u8(b, found);
+	if (found)
+		ledger_encode_policy(b, &p);
+	channel_end(peer->channel, -1);
+	return true;
+}
+
+static bool
+told_policy(struct peer *peer, struct message *m)
+{
+	const char *domain = cursor_str(&m->body);
+	struct ledger_policy p;
+
+	(void)peer;
+	ledger_decode_policy(&m->body, &p);
+	if (!cursor_done(&m->body))
+		return false;
+	(void)ledger_put_policy(ledger.store, domain, &p);
+	return true;
+}
+
+static bool
 told_passed(struct peer *peer, struct message *m)
 {
 	uint16_t rule, line;
@@ -294,6 +327,8 @@ on_message(struct peer *peer, struct message *m)
 		{ LEDGER_ASK_GREY, ask_grey, false },
 		{ LEDGER_ASK_CORRESPONDENT, ask_correspondent, false },
 		{ LEDGER_ASK_LOGIN, ask_login, true },
+		{ LEDGER_ASK_POLICY, ask_policy, false },
+		{ LEDGER_TELL_POLICY, told_policy, true },
 		{ LEDGER_TELL_PASSED, told_passed, true },
 		{ LEDGER_TELL_TRAP, told_trap, true },
 		{ LEDGER_TELL_LEFT, told_left, true },

@@ -112,6 +112,18 @@ struct ledger_request *ledger_ask_login(enum login_step, const struct ip *, cons
 void ledger_correspondent(const char *ours, const char *theirs);
 struct ledger_request *ledger_ask_correspondent(const char *theirs, const char *ours, void (*)(bool known, void *), void *arg);
 
+/* --- MTA-STS policies, kept for the relays (RFC 8461 5.1): a restart must not forget them --- */
+struct ledger_policy {
+	const char *id;         /* of the TXT record */
+	const char *text;       /* the policy */
+	int64_t fetched, until; /* clock_now() */
+};
+/* What is longer is not kept. */
+#define LEDGER_POLICY_MAX 6000
+/* NULL: there is none, or no answer. */
+struct ledger_request *ledger_ask_policy(const char *domain, void (*)(const struct ledger_policy *, void *), void *arg);
+void ledger_policy(const char *domain, const struct ledger_policy *);
+
 /* --- the role itself (smtpd/roles.c) --- */
 struct ledger_conf {
 	const char *dir; /* as seen after chroot */

@@ -36,6 +36,7 @@ struct ledger_request {
 		void (*grey)(const struct grey_answer *, void *);
 		void (*correspondent)(bool, void *);
 		void (*login)(const struct login_answer *, void *);
+		void (*policy)(const struct ledger_policy *, void *);
 	} done;
 	void *arg;
 	struct event timer;
@@ -110,6 +111,9 @@ answer_unknown(struct ledger_request *r)
 		memset(&grey, 0, sizeof(grey));
 		grey.state = GREY_UNKNOWN;
 		copy.done.grey(&grey, copy.arg);
+		break;
+	case LEDGER_POLICY:
+		copy.done.policy(NULL, copy.arg);
 		break;
 	case LEDGER_LOGIN:
 		copy.done.login(&login, copy.arg);
@@ -232,6 +236,22 @@ ledger_ask_login(enum login_step step, const struct ip *ip, const char *account,
 	return r;
 }
 
+struct ledger_request *
+ledger_ask_policy(
+    const char *domain, void (*done)(const struct ledger_policy *, void *), void *arg)
+{
+	struct ledger_request *r;
+	struct channel *ch;
+
+	r = request_new(LEDGER_POLICY, arg, &ch);
+	r->done.policy = done;
+	if (ch != NULL) {
+		buf_add_str(channel_begin(ch, LEDGER_ASK_POLICY, r->id), domain);
+		channel_end(ch, -1);
+	}
+	return r;
+}
+
 /*
  * Telling: what does not reach the ledger is lost, and nobody waits for it.
  */
@@ -346,6 +366,22 @@ ledger_correspondent(const char *ours, const char *theirs)
 	channel_end(ch, -1);
 }
 
+void
+ledger_policy(const char *domain, const struct ledger_policy *p)
+{
+	struct channel *ch;
+	struct buf *b;
+
+	if (strlen(p->text) > LEDGER_POLICY_MAX)
+		return;
+	ch = tell(LEDGER_TELL_POLICY, &b);
+	if (ch == NULL)
+		return;
+	buf_add_str(b, domain);
+	ledger_encode_policy(b, p);
+	channel_end(ch, -1);
+}
+
 /*
  * The peer
  */
@@ -407,6 +443,22 @@ answered_login(struct ledger_request *r, struct cursor *c)
 }
 
 static bool
+answered_policy(struct ledger_request *r, struct cursor *c)
+{
+	struct ledger_request copy = *r;
+	struct ledger_policy p;
+	bool found = cursor_u8(c) == 1;
+
+	if (found)
+		ledger_decode_policy(c, &p);
+	if (!cursor_done(c))
+		return false;
+	request_free(r);
+	copy.done.policy(found ? &p : NULL, copy.arg);
+	return true;
+}
+
+static bool
 on_message(struct peer *peer, struct message *m)
 {
 	struct ledger_request key = { .id = m->id }, *r;
@@ -414,7 +466,7 @@ on_message(struct peer *peer, struct message *m)
 	if (peer->role != ROLE_LEDGER)
 		return false;
 	if (m->type != LEDGER_CALLER && m->type != LEDGER_GREY && m->type != LEDGER_CORRESPONDENT &&
-	    m->type != LEDGER_LOGIN)
+	    m->type != LEDGER_LOGIN && m->type != LEDGER_POLICY)
 		return false;
 	r = RB_FIND(request_tree, &requests, &key);
 	if (r == NULL) {
@@ -427,6 +479,8 @@ on_message(struct peer *peer, struct message *m)
 		return answered_caller(r, &m->body);
 	if (m->type == LEDGER_GREY)
 		return answered_grey(r, &m->body);
+	if (m->type == LEDGER_POLICY)
+		return answered_policy(r, &m->body);
 	if (m->type == LEDGER_LOGIN)
 		return answered_login(r, &m->body);
 	return answered_correspondent(r, &m->body);

@@ -17,6 +17,7 @@
 
 #define UNTIL_VERSION 1
 #define EVENT_VERSION 1
+#define POLICY_VERSION 1
 
 /* The first octet of a key, where a table holds more than one kind of item. */
 enum key_kind {
@@ -166,6 +167,29 @@ ledger_event_value(struct buf *b, const struct gate_event *e)
 {
 	buf_add_u8(b, EVENT_VERSION);
 	ledger_encode_event(b, e);
+}
+
+void
+ledger_key_policy(struct buf *b, const char *domain)
+{
+	buf_add_str(b, domain);
+}
+
+void
+ledger_policy_value(struct buf *b, const struct ledger_policy *p)
+{
+	buf_add_u8(b, POLICY_VERSION);
+	ledger_encode_policy(b, p);
+}
+
+bool
+ledger_policy_decode(const void *data, size_t len, struct ledger_policy *p)
+{
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+
+	ledger_decode_policy(&c, p);
+	return cursor_done(&c) && version == POLICY_VERSION;
 }
 
 /*
@@ -323,6 +347,10 @@ ledger_item_decode(enum ledger_table table, const void *key, size_t key_len, con
 		return decode_tries(&c, value, len, item);
 	case TABLE_LOGIN:
 		return decode_login(&c, value, len, item);
+	case TABLE_POLICY:
+		item->type = ITEM_POLICY;
+		item->domain = cursor_str(&c);
+		return cursor_done(&c) && ledger_policy_decode(value, len, &item->policy);
 	default:
 		return false;
 	}
@@ -358,6 +386,8 @@ ledger_item_expires(const struct ledger_item *item)
 		return ((int64_t)item->key.hour + LEDGER_HOURS_KEPT) * 3600;
 	case ITEM_LOGIN:
 		return lockout_expires(&item->lockout);
+	case ITEM_POLICY:
+		return item->policy.until;
 	default:
 		return INT64_MAX;
 	}

@@ -30,6 +30,7 @@ enum ledger_table {
 	TABLE_EVENT, /* the last decisions, by number */
 	TABLE_TRIES, /* what was put off and came back */
 	TABLE_LOGIN, /* who failed to log in, who has */
+	TABLE_POLICY, /* MTA-STS policies of domains */
 	TABLE_COUNT
 };
 
@@ -46,7 +47,8 @@ enum ledger_item_type {
 	ITEM_WAITS,
 	ITEM_EVENT,
 	ITEM_TRIES,
-	ITEM_LOGIN
+	ITEM_LOGIN,
+	ITEM_POLICY
 };
 
 /* Strings point into the key and value that were decoded, but for the operator's entry. */
@@ -68,6 +70,8 @@ struct ledger_item {
 	uint64_t number; /* EVENT */
 	struct gate_event event;
 	struct tries tries;
+	const char *domain; /* POLICY */
+	struct ledger_policy policy;
 };
 
 /* With what all keys of a type begin: where a scan for it starts. */
@@ -96,6 +100,9 @@ void ledger_key_login(struct buf *, enum lockout_subject, const struct ip *, con
 void ledger_until_encode(struct buf *, int64_t until);
 bool ledger_until_decode(const void *, size_t, int64_t *until);
 void ledger_event_value(struct buf *, const struct gate_event *);
+void ledger_key_policy(struct buf *, const char *domain);
+void ledger_policy_value(struct buf *, const struct ledger_policy *);
+bool ledger_policy_decode(const void *, size_t, struct ledger_policy *);
 
 /* False when the octets are nothing that this version writes into TABLE. */
 bool ledger_item_decode(enum ledger_table, const void *key, size_t key_len, const void *value,

@@ -15,7 +15,7 @@
 #define PAUSE_MS 50
 
 static const enum ledger_table tables[] = { TABLE_GREY, TABLE_CALLER, TABLE_CORRESPONDENT,
-	TABLE_COUNTER, TABLE_TRIES, TABLE_LOGIN };
+	TABLE_COUNTER, TABLE_TRIES, TABLE_LOGIN, TABLE_POLICY };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static struct {

@@ -29,7 +29,7 @@ struct ledger_store {
 };
 
 static const char *const table_names[TABLE_COUNT] = { "grey", "caller", "correspondent", "operator",
-	"counter", "event", "tries", "login" };
+	"counter", "event", "tries", "login", "policy" };
 
 static enum kv_step
 see_event(const struct ledger_item *item, void *arg)
@@ -311,6 +311,31 @@ ledger_put_correspondent(
 		return -1;
 	begin_correspondent(s, theirs, ours);
 	return write_until(s, TABLE_CORRESPONDENT, until);
+}
+
+int
+ledger_get_policy(struct ledger_store *s, const char *domain, struct ledger_policy *p)
+{
+	int rc;
+
+	memset(p, 0, sizeof(*p));
+	if (s == NULL)
+		return -1;
+	ledger_key_policy(begin(s), domain);
+	rc = find(s, TABLE_POLICY);
+	if (rc == 1 && !ledger_policy_decode(s->found, s->found_len, p))
+		rc = drop(s, TABLE_POLICY);
+	return rc;
+}
+
+int
+ledger_put_policy(struct ledger_store *s, const char *domain, const struct ledger_policy *p)
+{
+	if (s == NULL)
+		return -1;
+	ledger_key_policy(begin(s), domain);
+	ledger_policy_value(&s->value, p);
+	return write_value(s, TABLE_POLICY);
 }
 
 int

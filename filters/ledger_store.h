@@ -50,6 +50,9 @@ int ledger_put_counts(
     struct ledger_store *, const struct report_key *, const struct report_counts *);
 int ledger_get_waits(struct ledger_store *, uint32_t hour, struct report_waits *);
 int ledger_put_waits(struct ledger_store *, uint32_t hour, const struct report_waits *);
+/* 1 also for one that is over; its strings are valid until the next call. */
+int ledger_get_policy(struct ledger_store *, const char *domain, struct ledger_policy *);
+int ledger_put_policy(struct ledger_store *, const char *domain, const struct ledger_policy *);
 /* Adds a decision to the last ones; the oldest goes when there are too many. */
 #define LEDGER_EVENTS_KEPT 20000
 int ledger_put_event(struct ledger_store *, const struct gate_event *);

@@ -218,6 +218,26 @@ ledger_decode_answer(struct cursor *c, struct grey_answer *a)
 }
 
 void
+ledger_encode_policy(struct buf *b, const struct ledger_policy *p)
+{
+	buf_add_str(b, p->id);
+	buf_add_str(b, p->text);
+	buf_add_u64(b, (uint64_t)p->fetched);
+	buf_add_u64(b, (uint64_t)p->until);
+}
+
+void
+ledger_decode_policy(struct cursor *c, struct ledger_policy *p)
+{
+	p->id = cursor_str(c);
+	p->text = cursor_str(c);
+	p->fetched = (int64_t)cursor_u64(c);
+	p->until = (int64_t)cursor_u64(c);
+	if (p->fetched < 0 || p->until < 0 || strlen(p->text) > LEDGER_POLICY_MAX)
+		c->bad = true;
+}
+
+void
 ledger_encode_event(struct buf *b, const struct gate_event *e)
 {
 	buf_add_u64(b, e->session);

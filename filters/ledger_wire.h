@@ -29,7 +29,10 @@ enum ledger_type {
 	LEDGER_TELL_WROTE,				     /* string ours, string theirs */
 	LEDGER_TELL_HUNG_UP,				     /* struct grey_question */
 	LEDGER_ASK_LOGIN,				     /* u8 enum login_step, ip, text account */
-	LEDGER_LOGIN					     /* struct login_answer */
+	LEDGER_LOGIN,					     /* struct login_answer */
+	LEDGER_ASK_POLICY,				     /* string domain */
+	LEDGER_POLICY,					     /* u8 found, struct ledger_policy */
+	LEDGER_TELL_POLICY				     /* string domain, struct ledger_policy */
 };
 
 /* No text of a message or of a stored event is longer; what is gets cut. */
@@ -51,6 +54,8 @@ void ledger_encode_answer(struct buf *, const struct grey_answer *);
 void ledger_decode_answer(struct cursor *, struct grey_answer *);
 void ledger_encode_login(struct buf *, const struct login_answer *);
 void ledger_decode_login(struct cursor *, struct login_answer *);
+void ledger_encode_policy(struct buf *, const struct ledger_policy *);
+void ledger_decode_policy(struct cursor *, struct ledger_policy *);
 void ledger_encode_event(struct buf *, const struct gate_event *);
 void ledger_decode_event(struct cursor *, struct gate_event *);
 

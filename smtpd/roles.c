@@ -239,6 +239,7 @@ relay_start(const void *unused, unsigned instance)
 	(void)unused;
 	(void)instance;
 	resolver_client_init();
+	ledger_client_init();
 	relay_role_start(&conf->relay);
 }
 
@@ -307,7 +308,7 @@ const struct role_spec role_table[] = {
 	{ .role = ROLE_LOOKUP, .user = USER_SMTPD, .chroot = ROLE_NO_CHROOT, .may = MAY_READ | MAY_UNIX,
 	    .prepare = lookup_prepare, .start = lookup_start },
 	{ .role = ROLE_RELAY, .user = USER_SMTPD, .chroot = ROLE_EMPTY, .may = MAY_CONNECT, .many = ROLE_PER_CORE,
-	    .peers = ROLE_BIT(ROLE_RESOLVER), .prepare = relay_prepare, .start = relay_start,
+	    .peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LEDGER), .prepare = relay_prepare, .start = relay_start,
 	    .retire = relay_role_retire },
 	{ .role = ROLE_QUEUE, .user = USER_SMTPQ, .chroot = "queue", .may = MAY_READ | MAY_WRITE | MAY_THREAD,
 	    .many = ROLE_ALONE, .peers = ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_LEDGER) | ROLE_BIT(ROLE_RELAY),

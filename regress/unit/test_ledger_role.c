@@ -312,6 +312,46 @@ test_ask_and_tell(void **state)
 	assert_false(known);
 }
 
+static void
+on_policy(const struct ledger_policy *p, void *arg)
+{
+	char *text = arg;
+
+	answers++;
+	text[0] = '\0';
+	if (p != NULL)
+		snprintf(text, 64, "%s %s %lld", p->id, p->text, (long long)(p->until - p->fetched));
+}
+
+/* A relay's policies: kept until their end, in no length that the store cannot hold. */
+static void
+test_policies(void **state)
+{
+	char found[64], large[LEDGER_POLICY_MAX + 2];
+	int64_t now = clock_now();
+
+	(void)state;
+	answers = 0;
+	ledger_policy("a.example", &(struct ledger_policy){ "id1", "text", now, now + 500 });
+	ledger_policy("b.example", &(struct ledger_policy){ "id2", "over", now - 500, now - 1 });
+	(void)ledger_ask_policy("a.example", on_policy, found);
+	await(1);
+	assert_string_equal(found, "id1 text 500");
+	ledger_policy("a.example", &(struct ledger_policy){ "id3", "new", now, now + 600 });
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	ledger_policy("a.example", &(struct ledger_policy){ "id4", large, now, now + 600 });
+	(void)ledger_ask_policy("a.example", on_policy, found);
+	await(2);
+	assert_string_equal(found, "id3 new 600");
+	(void)ledger_ask_policy("b.example", on_policy, found);
+	await(3);
+	assert_string_equal(found, "");
+	(void)ledger_ask_policy("c.example", on_policy, found);
+	await(4);
+	assert_string_equal(found, "");
+}
+
 /* kill -9 at any moment: who waits hears "unknown", and what was answered is remembered. */
 static void
 test_killed(void **state)
@@ -653,6 +693,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ask_and_tell, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
