@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "queue/accept.h"
+#include "queue/flush.h"
 #include "queue/queue.h"
 #include "queue/submit_wire.h"
 
@@ -347,6 +348,8 @@ accept_message(struct peer *peer, struct message *m)
 		return on_forget(s, m->id);
 	case SUBMIT_MESSAGE:
 		return on_submission(s, m);
+	case SUBMIT_FLUSH:
+		return flush_message(accepting.queue, m);
 	}
 	return false;
 }

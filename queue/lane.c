@@ -378,6 +378,17 @@ lanes_wake(struct lanes *lanes)
 		lane->window.retry_at = clock_now();
 }
 
+void
+lanes_wake_one(struct lanes *lanes, const char *destination)
+{
+	struct lane *lane;
+
+	RB_FOREACH(lane, lane_tree, &lanes->tree)
+		if (lane->kind == LANE_RELAY && lane->window.dead && strcmp(lane->name, destination) == 0 &&
+		    lane->window.retry_at > clock_now())
+			lane->window.retry_at = clock_now();
+}
+
 /* --- housekeeping --- */
 
 static bool

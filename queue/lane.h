@@ -137,6 +137,8 @@ int64_t lane_failed(struct task *, const char *host, const char *text);
 void lanes_withdraw(struct work *);
 /* Dead destinations are tried again now. */
 void lanes_wake(struct lanes *);
+/* The one of that name, if it is dead. */
+void lanes_wake_one(struct lanes *, const char *destination);
 /* Forgets lanes that nobody used for long. */
 void lanes_sweep(struct lanes *);
 

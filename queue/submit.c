@@ -426,6 +426,19 @@ submit_commit(struct submission *s, const struct envelope *env,
 	buf_free(&bytes);
 }
 
+bool
+submit_flush(const char *domain, const char *destination)
+{
+	struct peer *peer = queue_peer();
+
+	if (peer == NULL)
+		return false;
+	submit_add_flush(
+	    channel_begin(peer->channel, SUBMIT_FLUSH, 0), &(struct submit_flush){ domain, destination });
+	channel_end(peer->channel, -1);
+	return true;
+}
+
 void
 submit_abort(struct submission *s)
 {

@@ -43,6 +43,10 @@ void submit_commit(struct submission *, const struct envelope *env,
 /* Forgets it; after submit_commit the message may be queued all the same. */
 void submit_abort(struct submission *);
 
+/* What waits for DOMAIN is tried now, and DESTINATION (lookup.h), where that goes, if it was given up for now.  False: there is
+ * no queue to be told. */
+bool submit_flush(const char *domain, const char *destination);
+
 /* --- the role itself (smtpd/roles.c) --- */
 struct queue_conf {
 	const char *dir;        /* as seen after chroot */

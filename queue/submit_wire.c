@@ -60,6 +60,21 @@ submit_read_message(struct cursor *c, struct submit_message *out)
 }
 
 void
+submit_add_flush(struct buf *b, const struct submit_flush *flush)
+{
+	buf_add_str(b, flush->domain);
+	buf_add_str(b, flush->destination);
+}
+
+bool
+submit_read_flush(struct cursor *c, struct submit_flush *out)
+{
+	out->domain = cursor_str(c);
+	out->destination = cursor_str(c);
+	return cursor_done(c);
+}
+
+void
 submit_add_answer(struct buf *b, const struct submit_answer *answer)
 {
 	buf_add_u8(b, answer->status);

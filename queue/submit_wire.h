@@ -24,6 +24,7 @@ enum submit_type {
 	SUBMIT_FORGET,	    /* to the queue: the file will not be used; no payload */
 	SUBMIT_MESSAGE,	    /* to the queue: struct submit_message */
 	SUBMIT_ANSWER,	    /* back: struct submit_answer */
+	SUBMIT_FLUSH, /* to the queue: struct submit_flush; id 0, no answer */
 	SUBMIT_CONF, /* from the master: the queue's new configuration (submit_add_conf) */
 	SUBMIT_ROOM /* to all submitters when it changes, and at first: struct submit_room; id 0 */
 };
@@ -42,6 +43,14 @@ struct submit_message {
 void submit_add_message(struct buf *, const struct buf *envelope, struct evbuffer *content);
 /* False: it is none, and nothing is to be freed. */
 bool submit_read_message(struct cursor *, struct submit_message *);
+
+/* What waits for DOMAIN is to be tried now (ETRN). */
+struct submit_flush {
+	const char *domain;
+	const char *destination; /* where that goes (lookup.h), to be tried again if it is dead */
+};
+void submit_add_flush(struct buf *, const struct submit_flush *);
+bool submit_read_flush(struct cursor *, struct submit_flush *);
 
 struct submit_answer {
 	uint8_t status;   /* enum submit_status */

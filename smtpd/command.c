@@ -46,7 +46,7 @@ static const struct command commands[] = {
 	    session_tls_served },
 	{ "AUTH", cmd_auth, READY, "EHLO first, and not inside a transaction", COMMAND_LAST | COMMAND_ARGUMENT,
 	    auth_served },
-	{ "ETRN", NULL, ANY, NULL, 0, never },
+	{ "ETRN", cmd_etrn, READY, "EHLO first, and not inside a transaction", COMMAND_JUNK | COMMAND_ARGUMENT, etrn_served },
 	{ "TURN", NULL, ANY, NULL, 0, never },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -59,6 +59,9 @@ void cmd_rset(struct session *, const char *, size_t);
 void cmd_noop(struct session *, const char *, size_t);
 void cmd_vrfy(struct session *, const char *, size_t);
 void cmd_help(struct session *, const char *, size_t);
+void cmd_etrn(struct session *, const char *, size_t);
+/* There are customers who could ask. */
+_Bool etrn_served(const struct session *);
 void cmd_quit(struct session *, const char *, size_t);
 void cmd_starttls(struct session *, const char *, size_t);
 void cmd_xclient(struct session *, const char *, size_t);

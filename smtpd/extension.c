@@ -108,6 +108,7 @@ static const struct {
 	[EXT_DELIVERBY] = { "DELIVERBY", to_submitters, NULL },
 	[EXT_FUTURERELEASE] = { "FUTURERELEASE", to_submitters, say_hold },
 	[EXT_LIMITS] = { "LIMITS", with_limits, say_limits },
+	[EXT_ETRN] = { "ETRN", etrn_served, NULL },
 	[EXT_STARTTLS] = { "STARTTLS", session_tls_offered, NULL },
 	[EXT_AUTH] = { "AUTH", auth_served, say_auth },
 	[EXT_XCLIENT] = { "XCLIENT", xclient_allowed, say_xclient },

@@ -20,6 +20,7 @@ enum extension {
 	EXT_DELIVERBY,     /* RFC 2852 */
 	EXT_FUTURERELEASE, /* RFC 4865 */
 	EXT_LIMITS,        /* RFC 9422 */
+	EXT_ETRN,          /* RFC 1985 */
 	EXT_STARTTLS,      /* RFC 3207 */
 	EXT_AUTH,          /* RFC 4954 */
 	EXT_XCLIENT,       /* Postfix's XCLIENT_README */

@@ -20,6 +20,7 @@ relay {
 	from { 127.0.0.2 }
 	route "*" to "[127.0.0.1]:$next"
 }
+domain "customer.example" { relay to "[127.0.0.1]:$next" }
 domain "example.org" {
 	users { "alice" }
 	deliver maildir "$$mail/%{user}"

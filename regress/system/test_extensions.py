@@ -190,7 +190,7 @@ def test_hold(member, parameter, code):  # RFC 4865 4.2 7) to 11), 5.2.2
 
 def test_held_until_its_time(place):  # RFC 4865 4.2 5)
     port = free_port()
-    with Genkan(place, CONF.replace("$submission", str(port)).replace("$$", "$")) as mx, Client(port) as c:
+    with Genkan(place, CONF.replace("$submission", str(port)).replace("$$", "$")) as mx, Client(port, source="127.0.0.9") as c:
         c.say("EHLO client.example")
         assert c.say("MAIL FROM:<a@b.example> HOLDFOR=3600").code == 250
         c.say("RCPT TO:<alice@example.org>")
@@ -215,3 +215,38 @@ def test_held_until_its_time(place):  # RFC 4865 4.2 5)
 ])
 def test_by(member, parameter, code):  # RFC 2852 4
     assert member.say(f"MAIL FROM:<a@b.example> {parameter}").code == code
+
+
+# --- ETRN ---
+
+CUSTOMER = """
+gate { }
+domain "example.org" {
+	users { "alice" }
+	deliver maildir "$mail/%{user}"
+}
+domain "customer.example" { relay to "[127.0.0.1]:$port2" }
+"""
+
+
+def test_etrn(tmp_path_factory):  # RFC 1985 5
+    port = free_port()
+    own = 'gate { }\ndomain "customer.example" {\n\tusers { "dora" }\n\tdeliver maildir "$mail/%{user}"\n}\n'
+    with Genkan(tmp_path_factory.mktemp("etrn"), CUSTOMER.replace("$port2", str(port))) as mx, Client(mx.port) as c:
+        assert "ETRN" in c.say("EHLO client.example").text.splitlines()
+        assert c.mail("a@b.example", "dora@customer.example", helo=None).code == 250
+        mx.await_log("queue.deferred", to="dora@customer.example")
+        for node, code in (("example.org", 459), ("elsewhere.example", 459), ("#uucp", 459), ("not a node", 501), ("[127.0.0.1]", 501)):
+            assert c.say(f"ETRN {node}").code == code
+        assert c.say("ETRN").code == 501
+        with Genkan(tmp_path_factory.mktemp("customer"), own, host="mx.customer.example", port=port) as customer:
+            assert c.say("ETRN CUSTOMER.example").code == 250
+            assert b"Subject: test" in customer.deliveries("dora", 1)[0]
+            assert c.say("ETRN @example").code == 458  # a moment ago
+            c.say("MAIL FROM:<a@b.example>")
+            assert c.say("ETRN customer.example").code == 503
+
+
+def test_etrn_is_for_servers_with_customers(c):
+    assert "ETRN" not in words(c.offered)
+    assert c.say("ETRN example.org").code == 502
