@@ -83,10 +83,7 @@ print_tables(struct buf *out, const struct conf *conf)
 		print_certificate(out, &conf->certificates[i]);
 	for (i = 0; i < conf->tables_n; i++) {
 		print_string(out, "table ", table_name(conf->tables[i]), " ");
-		if (table_path(conf->tables[i]) != NULL)
-			print_string(out, "file ", table_path(conf->tables[i]), "");
-		else
-			table_print_content(out, conf->tables[i]);
+		table_print_content(out, conf->tables[i]);
 		buf_addc(out, '\n');
 	}
 }
@@ -292,8 +289,14 @@ print_local_domain(struct buf *out, const struct domain *domain)
 	if (domain->aliases != NULL) {
 		buf_adds(out, "\taliases ");
 		table_print(out, domain->aliases);
+		if (domain->aliases_as != NULL)
+			print_string(out, " as ", domain->aliases_as, "");
 		buf_addc(out, '\n');
 	}
+	if (domain->delimiter[0] != '\0')
+		print_string(out, "\tdelimiter ", domain->delimiter, "\n");
+	else
+		buf_adds(out, "\tdelimiter off\n");
 	if (domain->users_system || domain->users != NULL) {
 		buf_adds(out, "\tusers ");
 		if (domain->users_system)
@@ -348,6 +351,8 @@ conf_print(struct buf *out, const struct conf *conf)
 
 	print_string(out, "host ", conf->host, "\n");
 	print_string(out, "spool ", conf->spool, "\n");
+	if (conf->postmaster != NULL)
+		print_string(out, "postmaster ", conf->postmaster, "\n");
 	buf_addf(out, "log %s%s\n", conf->log.to_stderr ? "stderr" : "syslog",
 	    conf->log.json ? " json" : "");
 	print_resolver(out, conf);

@@ -1,187 +1,73 @@
 /*
- * Tables in memory: a hash over the folded keys, the order of addition beside it.
+ * Tables: the questions that can be asked of every kind, and their files.
  *
  * The configuration builds them, the gate and the address book ask them, for every client and
  * recipient, so that each question costs a few lookups however long the table is: a name is looked
- * up label by label, an address once for each length of network that the table has.  What can fail
- * is a file, and then the reason names file and line and the table keeps what it had.  What must
- * never happen: an address with two spellings.  Keys that are addresses or networks are stored in
- * the one form of lib/ip.h, and a whole address without its length.
- *
- * The hash is not keyed: who can choose the keys can write the configuration.
+ * up label by label, an address once for each length of network that the table has, and patterns
+ * see the whole.  What can fail is a file, and then the reason names file and line and the table
+ * keeps what it had.  What must never happen: an address with two spellings.  Keys that are
+ * addresses or networks are stored in the one form of lib/ip.h, and a whole address without its
+ * length.
  */
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buf.h"
-#include "lib/ip.h"
 #include "lib/mem.h"
 #include "lib/quote.h"
-#include "lib/table.h"
+#include "lib/table_inside.h"
 
-#define BUCKETS_MIN 16
-#define LENGTHS_V6 129
 #define NULL_SENDER "<>"
 
-struct entry {
-	char *key;   /* folded */
-	char *value; /* "" in a set */
-	struct entry *next;
-};
+/* --- keys --- */
 
-struct content {
-	struct entry **buckets;
-	size_t buckets_n; /* a power of two, or 0 */
-	struct entry **order;
-	size_t n, cap;
-	bool v4[33], v6[LENGTHS_V6]; /* the lengths that networks in here have */
-	bool names;                  /* some keys are no networks */
-};
-
-struct table {
-	char *name;
-	char *path;
-	struct stat seen; /* of the file, when it was read */
-	struct content content;
-};
-
-static void
-add_folded(struct buf *out, const char *s, size_t len)
+void
+table_add_folded(struct buf *out, const char *s, size_t len)
 {
 	for (; len > 0; s++, len--)
 		buf_addc(out, *s >= 'A' && *s <= 'Z' ? (char)(*s - 'A' + 'a') : *s);
 }
 
-static struct ip_text
-network_key(const struct ipnet *net)
+struct ip_text
+table_network_key(const struct ipnet *net)
 {
 	return net->bits == (net->ip.family == AF_INET ? 32 : 128) ? ip_text(&net->ip)
 								   : ipnet_text(net);
 }
 
-/* The one form of a key, and in *NET (family 0 if none) the network that it is. */
-static char *
-normal_key(const char *key, struct ipnet *net)
+char *
+table_normal_key(const char *key, struct ipnet *net)
 {
 	struct buf out = { 0 };
 
 	*net = (struct ipnet){ .ip = { .family = 0 } };
 	if (ipnet_parse(key, net))
-		buf_adds(&out, network_key(net).s);
+		buf_adds(&out, table_network_key(net).s);
 	else
-		add_folded(&out, key, strlen(key));
+		table_add_folded(&out, key, strlen(key));
 	return buf_take(&out);
 }
 
-/* FNV-1a */
-static uint64_t
-hash(const char *s)
-{
-	uint64_t h = 14695981039346656037u;
-
-	for (; *s != '\0'; s++)
-		h = (h ^ (uint8_t)*s) * 1099511628211u;
-	return h;
-}
-
-static const struct entry *
-find(const struct content *content, const char *folded)
-{
-	const struct entry *entry;
-
-	if (content->buckets_n == 0)
-		return NULL;
-	entry = content->buckets[hash(folded) & (content->buckets_n - 1)];
-	while (entry != NULL && strcmp(entry->key, folded) != 0)
-		entry = entry->next;
-	return entry;
-}
-
-static void
-link_entry(struct content *content, struct entry *entry)
-{
-	struct entry **bucket = &content->buckets[hash(entry->key) & (content->buckets_n - 1)];
-
-	entry->next = *bucket;
-	*bucket = entry;
-}
-
-static void
-make_room(struct content *content)
-{
-	size_t i;
-
-	if (content->n == content->cap) {
-		content->cap = content->cap == 0 ? BUCKETS_MIN : content->cap * 2;
-		content->order =
-		    xreallocarray(content->order, content->cap, sizeof(content->order[0]));
-	}
-	if (content->n < content->buckets_n)
-		return;
-	free(content->buckets);
-	content->buckets_n = content->buckets_n == 0 ? BUCKETS_MIN : content->buckets_n * 2;
-	content->buckets = xcalloc(content->buckets_n, sizeof(content->buckets[0]));
-	for (i = 0; i < content->n; i++)
-		link_entry(content, content->order[i]);
-}
-
-static bool
-content_add(struct content *content, const char *key, const char *value)
-{
-	struct entry *entry;
-	struct ipnet net;
-	char *folded = normal_key(key, &net);
-
-	if (find(content, folded) != NULL) {
-		free(folded);
-		return false;
-	}
-	make_room(content);
-	entry = xcalloc(1, sizeof(*entry));
-	entry->key = folded;
-	entry->value = xstrdup(value != NULL ? value : "");
-	link_entry(content, entry);
-	content->order[content->n++] = entry;
-	if (net.ip.family == AF_INET)
-		content->v4[net.bits] = true;
-	else if (net.ip.family == AF_INET6)
-		content->v6[net.bits] = true;
-	else
-		content->names = true;
-	return true;
-}
-
-static void
-content_free(struct content *content)
-{
-	size_t i;
-
-	for (i = 0; i < content->n; i++) {
-		free(content->order[i]->key);
-		free(content->order[i]->value);
-		free(content->order[i]);
-	}
-	free(content->order);
-	free(content->buckets);
-	*content = (struct content){ 0 };
-}
-
 void
-table_wipe(struct table *table)
+table_shape_add(struct table_shape *shape, const struct ipnet *net)
 {
-	size_t i;
+	if (net->ip.family == AF_INET)
+		shape->v4[net->bits] = true;
+	else if (net->ip.family == AF_INET6)
+		shape->v6[net->bits] = true;
+	else
+		shape->names = true;
+}
 
-	for (i = 0; i < table->content.n; i++) {
-		explicit_bzero(table->content.order[i]->key, strlen(table->content.order[i]->key));
-		explicit_bzero(table->content.order[i]->value, strlen(table->content.order[i]->value));
-	}
-	content_free(&table->content);
+/* --- making --- */
+
+static struct table_content *
+new_content(enum table_kind kind)
+{
+	return kind == TABLE_REGEX ? table_regex_new() : table_list_new();
 }
 
 struct table *
@@ -190,7 +76,23 @@ table_new(const char *name)
 	struct table *table = xcalloc(1, sizeof(*table));
 
 	table->name = xstrdup(name);
+	table->content = new_content(TABLE_LIST);
 	return table;
+}
+
+/* Of a DB until it is opened: an empty list. */
+void
+table_set_kind(struct table *table, enum table_kind kind)
+{
+	table->content->ops->free(table->content);
+	table->kind = kind;
+	table->content = new_content(kind);
+}
+
+enum table_kind
+table_kind(const struct table *table)
+{
+	return table->kind;
 }
 
 void
@@ -198,10 +100,18 @@ table_free(struct table *table)
 {
 	if (table == NULL)
 		return;
-	content_free(&table->content);
+	table->content->ops->free(table->content);
 	free(table->name);
 	free(table->path);
 	free(table);
+}
+
+/* What is freed is wiped: a list may hold passwords. */
+void
+table_wipe(struct table *table)
+{
+	table->content->ops->free(table->content);
+	table->content = new_content(table->kind);
 }
 
 void
@@ -233,178 +143,104 @@ table_set_path(struct table *table, const char *path)
 bool
 table_has_names(const struct table *table)
 {
-	return table->content.names;
+	return table->content->shape.names;
+}
+
+char *
+table_add_element(struct table *table, const char *key, const char *value)
+{
+	return table->content->ops->add(table->content, key, value, 0);
 }
 
 bool
 table_add(struct table *table, const char *key, const char *value)
 {
-	return content_add(&table->content, key, value);
+	char *why = table_add_element(table, key, value);
+
+	free(why);
+	return why == NULL;
 }
 
 /* --- files --- */
 
-static bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* The key's octets at the start of LINE, quotes included; the sendmail form may put the colon
- * right behind it. */
-static size_t
-key_span(const char *line)
-{
-	struct ipnet net;
-	size_t i, span = strcspn(line, " \t");
-	char *word;
-	bool network;
-
-	if (line[0] == '"') {
-		for (i = 1; line[i] != '\0' && line[i] != '"'; i++)
-			i += line[i] == '\\' && line[i + 1] != '\0';
-		return line[i] == '"' ? i + 1 : i;
-	}
-	word = xstrndup(line, span);
-	network = ipnet_parse(word, &net);
-	if (!network && span > 0 && line[span - 1] == ':') {
-		/* "2001:db8::1: value" */
-		word[span - 1] = '\0';
-		network = ipnet_parse(word, &net);
-		span -= network;
-	}
-	free(word);
-	return network ? span : strcspn(line, " \t:");
-}
-
-/* A '#' at the start of a word, outside of quotes, to the end of the line; then trailing space. */
-static void
-cut_comment(char *line)
-{
-	bool quoted = false;
-	size_t i;
-
-	for (i = 0; line[i] != '\0'; i++) {
-		if (line[i] == '\\' && line[i + 1] != '\0')
-			i++;
-		else if (line[i] == '"')
-			quoted = !quoted;
-		else if (line[i] == '#' && !quoted && (i == 0 || is_space(line[i - 1])))
-			break;
-	}
-	while (i > 0 && (is_space(line[i - 1]) || line[i - 1] == '\r' || line[i - 1] == '\n'))
-		i--;
-	line[i] = '\0';
-}
-
-/* One logical line "key", "key value" or "key: value".  NULL, or what is wrong. */
-static char *
-add_line(struct content *content, const char *line)
-{
-	struct buf key = { 0 };
-	const char *rest, *why = NULL;
-	char *error = NULL;
-	size_t span = key_span(line), at = 0;
-
-	if (span == 0)
-		return xstrdup("there is no key before the \":\"");
-	if (line[0] == '"' && quote_read(line, span, &key, &why, &at) == 0)
-		error = xstrdup(why);
-	else if (line[0] != '"')
-		buf_add(&key, line, span);
-	rest = line + span;
-	rest += strspn(rest, " \t");
-	if (*rest == ':')
-		rest++;
-	rest += strspn(rest, " \t");
-	if (error == NULL && !content_add(content, buf_str(&key), rest))
-		error = xasprintf("\"%s\" is there already", buf_str(&key));
-	buf_free(&key);
-	return error;
-}
-
-struct reader {
-	struct content content;
-	struct buf logical; /* a line and its continuations */
-	unsigned long first; /* number of its first line */
+struct checking {
+	const struct table *table;
+	char *why;
 };
 
-static char *
-flush_line(struct reader *reader, const char *path)
+static void
+check_row(const char *key, const char *value, unsigned line, void *arg)
 {
-	char *why = NULL, *error = NULL;
+	struct checking *checking = arg;
+	const struct table *table = checking->table;
+	char *why = checking->why == NULL ? table->check(key, value) : NULL;
 
-	if (reader->logical.len > 0)
-		why = add_line(&reader->content, buf_str(&reader->logical));
-	buf_clear(&reader->logical);
-	if (why != NULL)
-		error = xasprintf("%s:%lu: %s", path, reader->first, why);
+	if (why != NULL && line > 0)
+		checking->why = xasprintf("%s:%u: %s", table->path, line, why);
+	else if (why != NULL)
+		checking->why = xasprintf("\"%s\": %s", key, why);
 	free(why);
-	return error;
 }
 
-/* A line that begins with white space continues the one before, as in sendmail's alias files. */
 static char *
-read_lines(struct reader *reader, FILE *file, const char *path)
+check_content(const struct table *table, const struct table_content *content)
 {
-	char *line = NULL, *error = NULL, *text;
-	unsigned long number = 0;
-	size_t size = 0;
-	ssize_t len;
-	bool more;
+	struct checking checking = { .table = table };
 
-	while (error == NULL && (len = getline(&line, &size, file)) != -1) {
-		number++;
-		if (strlen(line) != (size_t)len) {
-			error = xasprintf("%s:%lu: there is a NUL in this line", path, number);
-			break;
+	if (table->check != NULL && table->kind != TABLE_DB)
+		content->ops->each(content, check_row, &checking);
+	return checking.why;
+}
+
+void
+table_set_check(struct table *table, char *(*check)(const char *key, const char *value))
+{
+	table->check = check;
+}
+
+char *
+table_check(const struct table *table)
+{
+	return check_content(table, table->content);
+}
+
+/* What is in the file now, with its times; NULL and *WHY. */
+static struct table_content *
+read_content(const struct table *table, struct stat *st, char **why)
+{
+	struct table_content *content;
+
+	if (table->kind == TABLE_DB) {
+		if (stat(table->path, st) == -1) {
+			*why = xasprintf("%s: %s", table->path, strerror(errno));
+			return NULL;
 		}
-		more = is_space(line[0]);
-		cut_comment(line);
-		text = line + strspn(line, " \t");
-		if (*text == '\0')
-			continue;
-		if (!more || reader->logical.len == 0) {
-			error = flush_line(reader, path);
-			reader->first = number;
-		} else {
-			buf_addc(&reader->logical, ' ');
-		}
-		buf_adds(&reader->logical, text);
+		return table_db_open(table->path, why);
 	}
-	if (error == NULL && ferror(file))
-		error = xasprintf("%s: %s", path, strerror(errno));
-	if (error == NULL)
-		error = flush_line(reader, path);
-	free(line);
-	return error;
+	content = new_content(table->kind);
+	*why = table_read_file(table->path, table->kind, content, st);
+	if (*why == NULL)
+		*why = check_content(table, content);
+	if (*why == NULL)
+		return content;
+	content->ops->free(content);
+	return NULL;
 }
 
 char *
 table_load_file(struct table *table, const char *path)
 {
-	struct reader reader = { .first = 0 };
+	struct table_content *content;
+	char *why = NULL, *own_path = xstrdup(path); /* PATH may be the table's own */
 	struct stat st;
-	char *error, *own_path = xstrdup(path); /* PATH may be the table's own */
-	FILE *file = fopen(path, "re");
 
-	if (file == NULL || fstat(fileno(file), &st) == -1)
-		error = xasprintf("%s: %s", path, strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		error = xasprintf("%s: not a regular file", path);
-	else
-		error = read_lines(&reader, file, path);
-	if (file != NULL)
-		fclose(file);
-	buf_free(&reader.logical);
 	free(table->path);
 	table->path = own_path;
-	if (error != NULL) {
-		content_free(&reader.content);
-		return error;
-	}
-	content_free(&table->content);
-	table->content = reader.content;
+	content = read_content(table, &st, &why);
+	if (content == NULL)
+		return why;
+	table->content->ops->free(table->content);
+	table->content = content;
 	table->seen = st;
 	return NULL;
 }
@@ -428,30 +264,67 @@ table_refresh(struct table *table)
 
 /* --- questions --- */
 
+/* KEY as it was given. */
+static bool
+find(const struct table *table, const char *key, struct table_row *row)
+{
+	struct ipnet net;
+	char *normal;
+	bool found;
+
+	if (table->kind == TABLE_REGEX)
+		return table->content->ops->find(table->content, key, row);
+	normal = table_normal_key(key, &net);
+	found = table->content->ops->find(table->content, normal, row);
+	free(normal);
+	return found;
+}
+
+/* KEY in its one form. */
+static bool
+has(const struct table *table, const char *key)
+{
+	struct table_row row;
+
+	return table->content->ops->find(table->content, key, &row);
+}
+
 const char *
 table_get(const struct table *table, const char *key)
 {
-	const struct entry *entry;
-	struct ipnet net;
-	char *folded = normal_key(key, &net);
+	struct table_row row;
 
-	entry = find(&table->content, folded);
-	free(folded);
-	return entry != NULL ? entry->value : NULL;
+	return find(table, key, &row) ? row.value : NULL;
+}
+
+char *
+table_where(const struct table *table, const char *key)
+{
+	struct table_row row;
+
+	if (table->path == NULL)
+		return table->name[0] != '\0' ? xasprintf("<%s>", table->name)
+					      : xstrdup("a list in the configuration");
+	if (find(table, key, &row) && row.line > 0)
+		return xasprintf("%s:%u", table->path, row.line);
+	return xstrdup(table->path);
 }
 
 static bool
-match_network(const struct content *content, const struct ip *ip)
+match_network(const struct table *table, const struct ip *ip)
 {
-	const bool *lengths = ip->family == AF_INET ? content->v4 : content->v6;
+	const struct table_shape *shape = &table->content->shape;
+	const bool *lengths = ip->family == AF_INET ? shape->v4 : shape->v6;
 	int bits = ip->family == AF_INET ? 32 : ip->family == AF_INET6 ? 128 : -1;
 	struct ipnet net;
 
+	if (table->kind == TABLE_REGEX)
+		return has(table, ip_text(ip).s);
 	for (; bits >= 0; bits--) {
 		if (!lengths[bits])
 			continue;
 		net = ip_network(ip, (uint8_t)bits);
-		if (find(content, network_key(&net).s) != NULL)
+		if (has(table, table_network_key(&net).s))
 			return true;
 	}
 	return false;
@@ -459,16 +332,16 @@ match_network(const struct content *content, const struct ip *ip)
 
 /* FOLDED, or what stands behind one of its dots, with that dot or without. */
 static bool
-match_labels(const struct content *content, const char *folded)
+match_labels(const struct table *table, const char *folded)
 {
 	const char *s;
 
 	if (folded[0] == '\0')
 		return false;
-	if (find(content, folded) != NULL)
+	if (has(table, folded))
 		return true;
 	for (s = strchr(folded + 1, '.'); s != NULL; s = strchr(s + 1, '.')) {
-		if (find(content, s) != NULL || (s[1] != '\0' && find(content, s + 1) != NULL))
+		if (has(table, s) || (s[1] != '\0' && has(table, s + 1)))
 			return true;
 	}
 	return false;
@@ -481,12 +354,15 @@ table_match_name(const struct table *table, const char *name)
 	size_t len = strlen(name);
 	bool match;
 
-	if (table->content.n == 0)
+	if (!table->content->shape.names)
 		return false;
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	add_folded(&folded, name, len);
-	match = match_labels(&table->content, buf_str(&folded));
+	table_add_folded(&folded, name, len);
+	if (table->kind == TABLE_REGEX)
+		match = len > 0 && has(table, buf_str(&folded));
+	else
+		match = match_labels(table, buf_str(&folded));
 	buf_free(&folded);
 	return match;
 }
@@ -494,74 +370,115 @@ table_match_name(const struct table *table, const char *name)
 bool
 table_match_client(const struct table *table, const struct ip *ip, const char *name)
 {
-	return match_network(&table->content, ip) ||
-	       (name != NULL && table_match_name(table, name));
+	return match_network(table, ip) || (name != NULL && table_match_name(table, name));
+}
+
+static bool
+match_mailbox(const struct table *table, char *folded)
+{
+	char *domain = strrchr(folded, '@'), first;
+	bool match = has(table, folded);
+
+	if (match || domain == NULL)
+		return match;
+	if (has(table, domain) || match_labels(table, domain + 1))
+		return true;
+	first = domain[1];
+	domain[1] = '\0';
+	match = has(table, folded);
+	domain[1] = first;
+	return match;
 }
 
 bool
 table_match_address(const struct table *table, const char *address)
 {
-	const struct content *content = &table->content;
 	struct buf folded = { 0 };
-	char *domain, first;
 	bool match;
 
-	if (content->n == 0)
-		return false;
+	if (table->kind == TABLE_REGEX)
+		return has(table, address[0] != '\0' ? address : NULL_SENDER);
 	if (address[0] == '\0')
-		return find(content, "") != NULL || find(content, NULL_SENDER) != NULL;
-	add_folded(&folded, address, strlen(address));
-	match = find(content, folded.data) != NULL;
-	domain = strrchr(folded.data, '@');
-	if (!match && domain != NULL) {
-		match = find(content, domain) != NULL || match_labels(content, domain + 1);
-		first = domain[1];
-		domain[1] = '\0';
-		match = match || find(content, folded.data) != NULL;
-		domain[1] = first;
-	}
+		return has(table, "") || has(table, NULL_SENDER);
+	if (!table->content->shape.names)
+		return false;
+	table_add_folded(&folded, address, strlen(address));
+	match = match_mailbox(table, folded.data);
 	buf_free(&folded);
 	return match;
+}
+
+struct visit {
+	void (*visit)(const char *key, const char *value, void *);
+	void *arg;
+};
+
+static void
+pass_on(const char *key, const char *value, unsigned line, void *arg)
+{
+	const struct visit *v = arg;
+
+	(void)line;
+	v->visit(key, value, v->arg);
 }
 
 void
 table_each(
     const struct table *table, void (*visit)(const char *key, const char *value, void *), void *arg)
 {
-	size_t i;
+	struct visit v = { visit, arg };
 
-	for (i = 0; i < table->content.n; i++)
-		visit(table->content.order[i]->key, table->content.order[i]->value, arg);
+	table->content->ops->each(table->content, pass_on, &v);
 }
 
 size_t
 table_count(const struct table *table)
 {
-	return table->content.n;
+	return table->content->ops->count(table->content);
 }
 
 /* --- printing --- */
 
+struct printing {
+	struct buf *out;
+	bool patterns, more;
+};
+
+static void
+print_row(const char *key, const char *value, unsigned line, void *arg)
+{
+	struct printing *p = arg;
+	struct ipnet net;
+
+	(void)line;
+	buf_adds(p->out, p->more ? ", " : " ");
+	p->more = true;
+	if (!p->patterns && ipnet_parse(key, &net))
+		buf_adds(p->out, key);
+	else
+		quote_add(p->out, key);
+	if (value[0] != '\0') {
+		buf_adds(p->out, " = ");
+		quote_add(p->out, value);
+	}
+}
+
 void
 table_print_content(struct buf *out, const struct table *table)
 {
-	const struct entry *entry;
-	struct ipnet net;
-	size_t i;
+	static const char *const words[] = {
+		[TABLE_LIST] = "file ", [TABLE_DB] = "db ", [TABLE_REGEX] = "regex "
+	};
+	struct printing p = { .out = out, .patterns = table->kind == TABLE_REGEX };
 
-	buf_adds(out, "{");
-	for (i = 0; i < table->content.n; i++) {
-		entry = table->content.order[i];
-		buf_adds(out, i > 0 ? ", " : " ");
-		if (ipnet_parse(entry->key, &net))
-			buf_adds(out, entry->key);
-		else
-			quote_add(out, entry->key);
-		if (entry->value[0] != '\0') {
-			buf_adds(out, " = ");
-			quote_add(out, entry->value);
-		}
+	if (table->path != NULL || table->kind != TABLE_LIST)
+		buf_adds(out, words[table->kind]);
+	if (table->path != NULL) {
+		quote_add(out, table->path);
+		return;
 	}
+	buf_adds(out, "{");
+	table->content->ops->each(table->content, print_row, &p);
 	buf_adds(out, " }");
 }
 

@@ -52,6 +52,7 @@ int grey_export(int, char **);
 int s25r_names(int, char **);
 int spf_show(int, char **);
 int address_show(int, char **);
+int table_build_db(int, char **);
 int config_check(int, char **);
 int config_show(int, char **);
 int config_import(int, char **);

@@ -401,6 +401,167 @@ test_refresh(void **state)
 
 /* --- strings, quantities, words --- */
 
+/* Every question, asked of a file that was built, must have the answer of the list it was built from. */
+static void
+test_db(void **state)
+{
+	static const char *const names[] = { "Alice@Example.net", "bob@example.net", "x@sub.example.org", "example.org",
+		"a.example.org", "", "nobody@else.example", "root@y.example" };
+	static const char *const clients[] = { "192.0.2.7", "198.51.100.1", "2001:db8::7", "203.0.113.1" };
+	static const char content[] = "alice@example.net bob, carol\nexample.org\n192.0.2.0/24 ok\n"
+				      "2001:db8::/32 v6\nroot@ admin\n<> null\n\"sp ace\" x\n";
+	struct table *list = table_new("l"), *db = table_new("d");
+	char *built = xasprintf("%s.db", path), *why, *where;
+	struct buf text = { 0 };
+	struct ip ip;
+	size_t i;
+
+	(void)state;
+	write_file(content, strlen(content));
+	assert_null(table_load_file(list, path));
+	assert_null(table_build(list, built));
+	table_set_kind(db, TABLE_DB);
+	assert_null(table_load_file(db, built));
+	assert_int_equal(table_count(db), table_count(list));
+	assert_int_equal(table_has_names(db), true);
+	for (i = 0; i < N(names); i++) {
+		const char *a = table_get(list, names[i]), *b = table_get(db, names[i]);
+
+		assert_int_equal(a == NULL, b == NULL);
+		if (a != NULL)
+			assert_string_equal(a, b);
+		assert_int_equal(table_match_address(list, names[i]), table_match_address(db, names[i]));
+		assert_int_equal(table_match_name(list, names[i]), table_match_name(db, names[i]));
+	}
+	for (i = 0; i < N(clients); i++) {
+		assert_true(ip_parse(clients[i], &ip));
+		assert_int_equal(
+		    table_match_client(list, &ip, NULL), table_match_client(db, &ip, NULL));
+	}
+	assert_true(ip_parse("192.0.2.7", &ip));
+	assert_true(table_match_client(db, &ip, NULL));
+	assert_string_equal(table_get(db, "SP ACE"), "x");
+	where = table_where(db, "sp ace");
+	assert_string_equal(where, built);
+	free(where);
+	table_print_content(&text, db);
+	assert_int_equal(strncmp(buf_str(&text), "db \"", 4), 0);
+	buf_free(&text);
+	/* built again while it is open: the old one is whole until it is looked at */
+	write_file("new\n", 4);
+	assert_null(table_load_file(list, path));
+	assert_null(table_build(list, built));
+	assert_string_equal(table_get(db, "alice@example.net"), "bob, carol");
+	assert_null(table_refresh(db));
+	assert_null(table_get(db, "alice@example.net"));
+	assert_string_equal(table_get(db, "new"), "");
+	/* others' files are not believed, and the old content stays */
+	why = table_load_file(db, path);
+	assert_non_null(why);
+	free(why);
+	assert_string_equal(table_get(db, "new"), "");
+	unlink(built);
+	free(built);
+	table_free(list);
+	table_free(db);
+}
+
+static void
+test_regex(void **state)
+{
+	static const struct {
+		const char *key, *value;
+	} asked[] = {
+		{ "sales-east@example.net", "east@shop.example" },
+		{ "SALES-West@example.net", "West@shop.example" },
+		{ "\"sales-a,b\"@example.net", NULL },
+		{ "sales-|x@example.net", NULL },
+		{ "sales-/etc/x@example.net", NULL },
+		{ "x/y@example.net", "slash" },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", NULL },
+		{ "12@example.net", "digits" },
+		{ "nobody@example.net", NULL },
+	};
+	static const char content[] = "# patterns\n/^\"?sales-(.+?)\"?@example\\.net$/ $1@shop.example\n"
+				      "/^x\\/y@/  slash\n/^(a+)+$/ never\n/^\\d+@/ digits\n/^set$/\n";
+	struct table *table = table_new("r");
+	struct ip ip;
+	char *why;
+	size_t i;
+
+	(void)state;
+	table_set_kind(table, TABLE_REGEX);
+	write_file(content, strlen(content));
+	why = table_load_file(table, path);
+	assert_null(why);
+	for (i = 0; i < N(asked); i++) {
+		const char *got = table_get(table, asked[i].key);
+
+		if ((got == NULL) != (asked[i].value == NULL) || (got != NULL && strcmp(got, asked[i].value) != 0))
+			fail_msg("%s: %s", asked[i].key, got != NULL ? got : "(none)");
+	}
+	assert_string_equal(table_get(table, "set"), "");
+	why = table_where(table, "12@example.net");
+	assert_non_null(strstr(why, ":5"));
+	free(why);
+	assert_true(table_match_address(table, "77@x.example"));
+	assert_false(table_match_name(table, "mail.example.net"));
+	assert_null(table_add_element(table, "^mail\\.", NULL));
+	assert_null(table_add_element(table, "^192\\.0\\.2\\.", NULL));
+	assert_true(table_match_name(table, "mail.example.net"));
+	assert_false(table_match_name(table, "x.mail.example.net"));
+	assert_true(ip_parse("192.0.2.9", &ip));
+	assert_true(table_match_client(table, &ip, NULL));
+	/* what is no pattern, with its line; the old content stays */
+	write_file("/a/ b\n/(/ c\n", 12);
+	why = table_load_file(table, path);
+	assert_non_null(strstr(why, ":2: \"(\" is no pattern"));
+	free(why);
+	write_file("a b\n", 4);
+	why = table_load_file(table, path);
+	assert_non_null(strstr(why, ":1: expected \"/pattern/\""));
+	free(why);
+	write_file("/(a)/ $2\n", 9);
+	why = table_load_file(table, path);
+	assert_non_null(strstr(why, ":1: there is no group $2"));
+	free(why);
+	assert_string_equal(table_get(table, "12@example.net"), "digits");
+	table_free(table);
+}
+
+static char *
+no_bad(const char *key, const char *value)
+{
+	(void)key;
+	return strcmp(value, "bad") == 0 ? xstrdup("bad is bad") : NULL;
+}
+
+/* A file with a value that makes no sense is not taken, and the line is told. */
+static void
+test_check(void **state)
+{
+	struct table *table = table_new("c");
+	char *why;
+
+	(void)state;
+	table_set_check(table, no_bad);
+	write_file("a good\n\nb bad\n", 14);
+	why = table_load_file(table, path);
+	assert_non_null(strstr(why, ":3: bad is bad"));
+	free(why);
+	assert_null(table_get(table, "a"));
+	write_file("a good\n", 7);
+	assert_null(table_load_file(table, path));
+	assert_string_equal(table_get(table, "a"), "good");
+	table_set_check(table, NULL);
+	assert_true(table_add(table, "x", "bad"));
+	table_set_check(table, no_bad);
+	why = table_check(table);
+	assert_non_null(why);
+	free(why);
+	table_free(table);
+}
+
 static void
 test_quote(void **state)
 {
@@ -544,6 +705,9 @@ main(void)
 		cmocka_unit_test(test_file_forms),
 		cmocka_unit_test(test_file_errors),
 		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_db),
+		cmocka_unit_test(test_regex),
+		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_quote),
 		cmocka_unit_test(test_quantity),
 		cmocka_unit_test(test_nearest),
