@@ -62,6 +62,24 @@ build_host(struct build *build, struct place place, char *name)
 }
 
 void
+build_postmaster(struct build *build, struct place place, char *address)
+{
+	struct mailaddr parsed;
+	const char *why;
+
+	build_once(build, &build->postmaster_at, place, "postmaster");
+	free(build->postmaster);
+	build->postmaster = NULL;
+	if (mailaddr_parse(address, strlen(address), MAILADDR_UTF8, &parsed, &why)) {
+		build->postmaster = mailaddr_format(&parsed);
+		mailaddr_free(&parsed);
+	} else {
+		complain(&build->errors, place, "\"%s\" is no address: %s", address, why);
+	}
+	free(address);
+}
+
+void
 build_spool(struct build *build, struct place place, char *path)
 {
 	size_t len = strlen(path);
@@ -352,10 +370,21 @@ table_draft(struct build *build, const char *name)
 	return &build->tables[build->tables_n++];
 }
 
+struct copying {
+	struct build *build;
+	struct place place;
+	struct table *table;
+};
+
 static void
-copy_element(const char *key, const char *value, void *table)
+copy_element(const char *key, const char *value, void *arg)
 {
-	table_add(table, key, value);
+	const struct copying *copying = arg;
+	char *why = table_add_element(copying->table, key, value);
+
+	if (why != NULL)
+		complain(&copying->build->errors, copying->place, "%s", why);
+	free(why);
 }
 
 static void
@@ -379,20 +408,25 @@ is_table_name(const char *name)
 }
 
 void
-build_table(struct build *build, struct place place, char *name, struct table *content, char *path)
+build_table(struct build *build, struct place place, char *name, enum table_kind kind,
+    struct table *content, char *path)
 {
+	struct copying copying = { .build = build, .place = place };
 	struct table_draft *draft;
 
 	if (!is_table_name(name)) {
 		complain(&build->errors, place, "\"%s\" is no name for a table", name);
 	} else {
 		draft = table_draft(build, name);
+		copying.table = draft->table;
+		if (!IS_GIVEN(draft->defined))
+			table_set_kind(draft->table, kind);
 		if (IS_GIVEN(draft->defined))
 			complain(&build->errors, place,
 			    "table <%s> is given twice; the first is on line %u", name,
 			    draft->defined.line);
 		else if (content != NULL)
-			table_each(content, copy_element, draft->table);
+			table_each(content, copy_element, &copying);
 		else
 			fill_from_file(build, place, draft->table, path);
 		if (!IS_GIVEN(draft->defined))
@@ -417,8 +451,13 @@ build_table_used(struct build *build, struct place place, char *name)
 void
 build_element(struct build *build, struct place place, struct table *table, char *key, char *value)
 {
-	if (!table_add(table, key, value))
+	char *why = table_add_element(table, key, value);
+
+	if (why != NULL && table_kind(table) == TABLE_LIST)
 		complain(&build->errors, place, "\"%s\" is in this list already", key);
+	else if (why != NULL)
+		complain(&build->errors, place, "%s", why);
+	free(why);
 	free(key);
 	free(value);
 }
@@ -441,6 +480,7 @@ build_free(struct build *build)
 	free(build->anchors);
 	free(build->servers);
 	free(build->host);
+	free(build->postmaster);
 	free(build->spool);
 	free(build->anchor_path);
 	free(build->trust_path);

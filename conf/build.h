@@ -12,6 +12,7 @@
 #include "conf/complain.h"
 #include "conf/conf.h"
 #include "lib/quantity.h"
+#include "lib/table.h"
 
 /* In a struct place that says where something was given: nowhere. */
 #define IS_GIVEN(place) ((place).line > 0)
@@ -34,7 +35,7 @@ struct listener_draft {
 
 struct domain_draft {
 	struct domain domain;
-	struct place place, aliases, users, deliver, lists, relay;
+	struct place place, aliases, delimiter, users, deliver, lists, relay;
 };
 
 struct route_draft {
@@ -63,7 +64,7 @@ struct strings {
 struct build {
 	struct complaints errors, warnings;
 
-	char *host, *spool, *anchor_path, *trust_path;
+	char *host, *postmaster, *spool, *anchor_path, *trust_path;
 	struct log_conf log;
 	struct dns_server *servers;
 	unsigned servers_n;
@@ -86,8 +87,8 @@ struct build {
 	unsigned routes_n;
 
 	/* where each was given */
-	struct place host_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at, trust_at,
-	    accounts_at;
+	struct place host_at, postmaster_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at,
+	    trust_at, accounts_at;
 	struct place limit_at[LIMIT_COUNT];
 
 	unsigned questions; /* and operators, in the condition that is being read */
@@ -112,6 +113,7 @@ void build_free_mail(struct build *);
 /* --- statements (build.c) --- */
 void build_host(struct build *, struct place, char *name);
 void build_spool(struct build *, struct place, char *path);
+void build_postmaster(struct build *, struct place, char *address);
 void build_log(struct build *, struct place, bool to_stderr, bool json);
 void build_server(struct build *, struct place, char *address, uint64_t port);
 /* PATH NULL: none. */
@@ -123,7 +125,8 @@ void build_key_pair(struct build *, struct place, char *chain, struct place key_
 void build_ocsp(struct build *, struct place, char *path);
 void build_limit(struct build *, struct place, char *name, struct limit_value);
 /* CONTENT is the list read in place, or NULL and PATH is its file. */
-void build_table(struct build *, struct place, char *name, struct table *content, char *path);
+void build_table(struct build *, struct place, char *name, enum table_kind,
+    struct table *content, char *path);
 struct table *build_table_used(struct build *, struct place, char *name);
 /* An element of a list: KEY, and VALUE or NULL. */
 void build_element(struct build *, struct place, struct table *, char *key, char *value);
@@ -141,7 +144,9 @@ void build_listener_proxy(struct build *, struct place, struct table *from);
 void build_listener_end(struct build *);
 void build_domain(struct build *, struct place, char *name);
 /* of the last domain */
-void build_domain_aliases(struct build *, struct place, struct table *);
+/* ACCOUNT: whose programs and files they name, or NULL. */
+void build_domain_aliases(struct build *, struct place, struct table *, char *account);
+void build_domain_delimiter(struct build *, struct place, char *signs);
 void build_domain_users(struct build *, struct place, struct table *); /* NULL: the system's */
 void build_domain_deliver(
     struct build *, struct place, enum mailbox_method, char *path, struct strings arguments);

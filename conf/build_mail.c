@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conf/build.h"
+#include "deliver/alias.h"
 #include "deliver/destination.h"
 #include "deliver/lmtp.h"
 #include "lib/buf.h"
@@ -152,7 +153,9 @@ last_domain(struct build *build)
 void
 build_domain(struct build *build, struct place place, char *name)
 {
-	struct domain_draft draft = { .place = place, .domain = { .name = name } };
+	struct domain_draft draft = {
+		.place = place, .domain = { .name = name, .delimiter = xstrdup("+") }
+	};
 
 	lower(name);
 	if (!mailaddr_domain_ok(name, strlen(name), 0))
@@ -162,13 +165,34 @@ build_domain(struct build *build, struct place place, char *name)
 }
 
 void
-build_domain_aliases(struct build *build, struct place place, struct table *table)
+build_domain_aliases(
+    struct build *build, struct place place, struct table *table, char *account)
 {
 	struct domain_draft *draft = last_domain(build);
 
 	build_once(build, &draft->aliases, place, "aliases");
 	table_free_in_place(draft->domain.aliases);
 	draft->domain.aliases = table;
+	table_set_check(table, alias_check);
+	if (account != NULL && strcmp(account, "root") == 0)
+		complain(&build->errors, place,
+		    "no program is run and no file is written as root; name another account");
+	free(draft->domain.aliases_as);
+	draft->domain.aliases_as = account;
+}
+
+/* Each of SIGNS divides a name from its extension. */
+void
+build_domain_delimiter(struct build *build, struct place place, char *signs)
+{
+	struct domain_draft *draft = last_domain(build);
+
+	build_once(build, &draft->delimiter, place, "delimiter");
+	if (strspn(signs, "+-_=.#%") != strlen(signs))
+		complain(&build->errors, place,
+		    "\"%s\": a delimiter is one or more of + - _ = . # %%, or off", signs);
+	free(draft->domain.delimiter);
+	draft->domain.delimiter = signs;
 }
 
 void
@@ -482,6 +506,8 @@ domain_free_parts(struct domain *domain)
 {
 	free(domain->name);
 	table_free_in_place(domain->aliases);
+	free(domain->aliases_as);
+	free(domain->delimiter);
 	table_free_in_place(domain->users);
 	mailbox_free(&domain->mailbox);
 	destination_free(domain->hops, domain->hops_n, NULL);

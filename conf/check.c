@@ -211,7 +211,8 @@ check_domain_parts(struct build *build, const struct domain_draft *draft)
 		struct place place;
 		const char *name;
 	} kinds[] = { { draft->lists, "lists" }, { draft->relay, "relay to" } },
-	  parts[] = { { draft->aliases, "aliases" }, { draft->users, "users" },
+	  parts[] = { { draft->aliases, "aliases" }, { draft->delimiter, "delimiter" },
+		  { draft->users, "users" },
 		  { draft->deliver, "deliver" } };
 	unsigned i, j;
 

@@ -213,6 +213,9 @@ set_roles(struct conf *conf)
 {
 	conf->lookup.host = conf->relay.host = conf->local.host = conf->queue.host = conf->vault.host =
 	    conf->host;
+	conf->lookup.postmaster = conf->postmaster;
+	conf->lookup.spool = conf->spool;
+	conf->lookup.srs = &conf->srs;
 	set_relay(conf);
 	conf->queue.retry_first = limit_u32(conf, LIMIT_RETRY_FIRST);
 	conf->queue.retry_most = limit_u32(conf, LIMIT_RETRY_MOST);
@@ -232,6 +235,7 @@ finish(const char *path, struct build *build)
 	conf->path = xstrdup(path);
 	TAKE(conf->host, build->host);
 	TAKE(conf->spool, build->spool);
+	TAKE(conf->postmaster, build->postmaster);
 	conf->log = build->log;
 	conf->gate = build->gate;
 	build->gate = (struct gate){ .n = 0 };
@@ -380,6 +384,7 @@ conf_free(struct conf *conf)
 	free(conf->tables);
 	free(conf->certificates);
 	free(conf->host);
+	free(conf->postmaster);
 	free(conf->spool);
 	free(conf->path);
 	free(conf);

@@ -12,6 +12,7 @@
 #include "deliver/delivery.h"
 #include "deliver/domain.h"
 #include "deliver/lookup.h"
+#include "deliver/srs.h"
 #include "filters/gate.h"
 #include "lib/dns.h"
 #include "lib/ip.h"
@@ -80,6 +81,7 @@ struct conf {
 	char *path;
 	char *host;
 	char *spool;
+	char *postmaster;      /* or NULL */
 	struct log_conf log;
 	struct dns_conf dns;
 	char *anchor_path;     /* the file of dns.anchors, or NULL */
@@ -95,6 +97,7 @@ struct conf {
 	const struct table *relay_from; /* who may relay besides authenticated clients, or NULL */
 	/* what the roles are started with */
 	struct lookup_conf lookup;      /* domains and routes */
+	struct srs srs;                 /* lookup's: the role reads its secret */
 	struct vault_conf vault;        /* accounts */
 	struct relay_conf relay;
 	struct local_conf local;

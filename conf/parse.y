@@ -15,6 +15,7 @@
 %code {
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/expect.h"
 #include "deliver/destination.h"
@@ -58,10 +59,10 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token <text> WORD STRING NETWORK TABLE_NAME
 %token <number> NUMBER BYTES TIME
 
-%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN RELAY ACCOUNTS
-%token PORT ANCHOR NONE CHAIN KEY OCSP FILE ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY FROM
+%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN POSTMASTER RELAY ACCOUNTS
+%token PORT ANCHOR NONE CHAIN KEY OCSP FILE DB REGEX ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY FROM
 %token SYSLOG STDERR JSON SASLDB SASLAUTHD DOVECOT SENDERS
-%token ALIASES USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
+%token ALIASES AS DELIMITER USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
 %token REQUIRED VERIFY LOGIN
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
 %token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER RESCUE TRIPLET THE_NETWORK ADDRESS AT WHEN
@@ -83,7 +84,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %type <strings> arguments
 %type <hops> hops servers hop_list
 %type <choice> tls_level
-%type <table> set map list elements
+%type <table> set map list elements patterns pattern_elements
 %type <condition> condition alternative negation question when
 %type <rule> rule action at greylist
 %type <limit> limit_value
@@ -111,9 +112,13 @@ statement:
 |	RESOLVER anchor
 |	RESOLVER server anchor
 |	certificate key_pairs
-|	TABLE name list				{ build_table(build, @2, $2, $3, NULL); }
-|	TABLE name FILE name			{ build_table(build, @2, $2, NULL, $4); }
+|	TABLE name list				{ build_table(build, @2, $2, TABLE_LIST, $3, NULL); }
+|	TABLE name FILE name			{ build_table(build, @2, $2, TABLE_LIST, NULL, $4); }
+|	TABLE name DB name			{ build_table(build, @2, $2, TABLE_DB, NULL, $4); }
+|	TABLE name REGEX patterns		{ build_table(build, @2, $2, TABLE_REGEX, $4, NULL); }
+|	TABLE name REGEX name			{ build_table(build, @2, $2, TABLE_REGEX, NULL, $4); }
 |	listener listen_options			{ build_listener_end(build); }
+|	POSTMASTER name				{ build_postmaster(build, @2, $2); }
 |	LIMIT name limit_value
 		{ build_limit(build, @2, $2, $3); }
 |	accounts senders
@@ -236,7 +241,10 @@ last_domain_line:
 ;
 
 domain_line:
-	ALIASES set				{ build_domain_aliases(build, @1, $2); }
+	ALIASES set				{ build_domain_aliases(build, @1, $2, NULL); }
+|	ALIASES set AS name			{ build_domain_aliases(build, @1, $2, $4); }
+|	DELIMITER name				{ build_domain_delimiter(build, @2, $2); }
+|	DELIMITER OFF			{ build_domain_delimiter(build, @2, strdup("")); }
 |	USERS SYSTEM				{ build_domain_users(build, @1, NULL); }
 |	USERS set				{ build_domain_users(build, @1, $2); }
 |	DELIVER mailbox_method name
@@ -348,6 +356,18 @@ single:
 
 list:
 	LIST_OPEN elements LIST_CLOSE		{ $$ = $2; }
+;
+
+	/* Patterns are kept as they are written. */
+patterns:
+	LIST_OPEN pattern_elements LIST_CLOSE	{ $$ = $2; }
+;
+
+pattern_elements:
+	%empty			{ $$ = table_new(""); table_set_kind($$, TABLE_REGEX); }
+|	pattern_elements ','			{ $$ = $1; }
+|	pattern_elements name			{ $$ = $1; build_element(build, @2, $1, $2, NULL); }
+|	pattern_elements name '=' address	{ $$ = $1; build_element(build, @2, $1, $2, $4); }
 ;
 
 elements:

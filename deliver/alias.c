@@ -1,11 +1,12 @@
 /*
- * Alias values, as sendmail's aliases(5) has them, less what is not done yet.
+ * Alias values, as sendmail's aliases(5) has them, and .forward files.
  *
- * Called by the lookup role for every recipient that has an alias.  The values are the operator's,
- * the included files may be others' (the secretary keeps the list of members): so a file may name
- * addresses only, never a command, a file or another file; a line in it that is no address is
- * logged and left out, so that one slip does not stop the mail of all the others.  A file that
- * cannot be read, or is too long, is a reason to wait, never to bounce.
+ * The lookup role asks for every recipient that has an alias, the delivery process of a user for his
+ * .forward.  The values are the operator's or the user's, the included files may be others' (the
+ * secretary keeps the list of members): so an included file names programs and files only when it
+ * belongs to root or to the account that would run them, and nobody else may write to it.  A line in
+ * it that is no address is logged and left out, so that one slip does not stop the mail of all the
+ * others.  A file that cannot be read, or is too long, is a reason to wait, never to bounce.
  */
 #include <sys/stat.h>
 
@@ -18,22 +19,27 @@
 #include <unistd.h>
 
 #include "deliver/alias.h"
+#include "deliver/alias_item.h"
+#include "deliver/target.h"
 #include "lib/buf.h"
 #include "lib/log.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/table.h"
 
-static const char include_word[] = ":include:";
+#define INCLUDE_DEPTH 8
+#define NULL_FILE "/dev/null"
 
 struct reader {
-	const char *domain;
-	bool read_files;
+	const struct alias_of *of;
 	struct alias_targets *targets;
-	bool *later;
-	const char *path; /* of the included file, or NULL */
+	const char *path;   /* of the included file, or NULL */
 	unsigned line;
+	unsigned depth;     /* files that include each other */
+	bool may_run;       /* programs and files count here */
 };
+
+/* --- what was found --- */
 
 void
 alias_add(struct alias_targets *targets, const char *address)
@@ -52,6 +58,32 @@ alias_add(struct alias_targets *targets, const char *address)
 }
 
 void
+alias_mark_self(struct alias_targets *targets, const char *address)
+{
+	char *marked;
+	size_t i;
+
+	for (i = 0; i < targets->n; i++) {
+		if (strcasecmp(targets->addresses[i], address) != 0)
+			continue;
+		marked = xasprintf("\\%s", targets->addresses[i]);
+		free(targets->addresses[i]);
+		targets->addresses[i] = marked;
+	}
+}
+
+bool
+alias_has(const struct alias_targets *targets, const char *target)
+{
+	size_t i;
+
+	for (i = 0; i < targets->n; i++)
+		if (strcmp(targets->addresses[i], target) == 0)
+			return true;
+	return false;
+}
+
+void
 alias_free(struct alias_targets *targets)
 {
 	size_t i;
@@ -63,89 +95,19 @@ alias_free(struct alias_targets *targets)
 	*targets = (struct alias_targets){ .n = 0 };
 }
 
-static bool
-is_space(char c)
+/* --- files --- */
+
+int
+alias_read_file(const char *path, struct buf *out, struct stat *st)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* The next item up to a comma, without white space around it; false at the end. */
-static bool
-next_item(const char **at, const char **item, size_t *len)
-{
-	const char *s = *at, *end;
-
-	while (*s == ',' || is_space(*s))
-		s++;
-	if (*s == '\0')
-		return false;
-	end = s + strcspn(s, ",");
-	*at = end;
-	while (end > s && is_space(end[-1]))
-		end--;
-	*item = s;
-	*len = (size_t)(end - s);
-	return true;
-}
-
-/* "name" is one of the domain's, with or without '\' for the mailbox itself. */
-static char *
-add_address(struct reader *r, const char *item, size_t len)
-{
-	size_t skip = item[0] == '\\' ? 1 : 0;
-	char *text, *address;
-	const char *why;
-	struct mailaddr parsed;
-
-	text = memchr(item, '@', len) != NULL
-		   ? xstrndup(item + skip, len - skip)
-		   : xasprintf("%.*s@%s", (int)(len - skip), item + skip, r->domain);
-	if (!mailaddr_parse(text, strlen(text), MAILADDR_UTF8, &parsed, &why)) {
-		free(text);
-		return xasprintf("\"%.*s\" is no address: %s", (int)len, item, why);
-	}
-	free(text);
-	address = mailaddr_format(&parsed);
-	mailaddr_free(&parsed);
-	if (skip > 0) {
-		text = xasprintf("\\%s", address);
-		free(address);
-		address = text;
-	}
-	alias_add(r->targets, address);
-	free(address);
-	return NULL;
-}
-
-/* What one item asks for that is not done; NULL when it is an address or a file to include. */
-static const char *
-refusal(const char *item)
-{
-	const char *s = item[0] == '"' ? item + 1 : item;
-
-	if (*s == '|')
-		return "delivery to a command is not supported yet";
-	if (*s == '/')
-		return "delivery to a file is not supported yet";
-	if (item[0] == '"')
-		return "quoted names are not supported; write the address without quotes";
-	if (item[0] == ':' && strncasecmp(item, include_word, sizeof(include_word) - 1) != 0)
-		return "only \":include:/path\" may begin with a colon";
-	return NULL;
-}
-
-static char *
-read_whole(const char *path, struct buf *out)
-{
-	struct stat st;
 	ssize_t n = 0;
 	/* no waiting for the other end of a pipe that somebody put there */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	int error = fd < 0 || fstat(fd, &st) < 0 ? errno : 0;
+	int error = fd < 0 || fstat(fd, st) < 0 ? errno : 0;
 
-	if (error == 0 && !S_ISREG(st.st_mode))
+	if (error == 0 && !S_ISREG(st->st_mode))
 		error = EINVAL;
-	if (error == 0 && st.st_size > ALIAS_FILE_MAX)
+	if (error == 0 && st->st_size > ALIAS_FILE_MAX)
 		error = EFBIG;
 	while (error == 0 && out->len <= ALIAS_FILE_MAX &&
 	       (n = read(fd, buf_reserve(out, 16384), 16384)) != 0) {
@@ -158,10 +120,25 @@ read_whole(const char *path, struct buf *out)
 		close(fd);
 	if (error == 0 && memchr(buf_str(out), '\0', out->len) != NULL)
 		error = EINVAL;
-	if (error == EINVAL)
-		return xasprintf("\":include:%s\" is not a text file", path);
-	return error == 0 ? NULL
-			  : xasprintf("cannot read \":include:%s\": %s", path, strerror(error));
+	return error;
+}
+
+const char *
+alias_file_fault(const char *path, const struct stat *st)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat folder;
+	char *name;
+	bool open;
+
+	if (st->st_mode & S_IWOTH)
+		return "everybody may write to it; chmod o-w";
+	if (slash == NULL)
+		return NULL;
+	name = slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
+	open = stat(name, &folder) == 0 && (folder.st_mode & S_IWOTH) && !(folder.st_mode & S_ISVTX);
+	free(name);
+	return open ? "everybody may write to its folder; chmod o-w" : NULL;
 }
 
 static char *
@@ -169,97 +146,244 @@ check_limits(const struct reader *r)
 {
 	if (r->targets->n <= ALIAS_TARGETS_MAX && r->targets->size <= ALIAS_TARGETS_SIZE_MAX)
 		return NULL;
-	*r->later = true;
 	return xasprintf("it stands for more than %d addresses or %d KiB of them",
 	    ALIAS_TARGETS_MAX, ALIAS_TARGETS_SIZE_MAX / 1024);
 }
 
-/* One line of an included file: addresses, separated by commas; '#' begins a comment. */
+static char *take_item(struct reader *, const struct alias_item *);
+
+/* One line of an included file: items, separated by commas; '#' begins a comment. */
 static void
 add_line(struct reader *r, char *line)
 {
-	const char *at = line, *item, *what;
+	const char *at = line;
+	struct alias_item item;
 	char *why;
-	size_t len;
+	int got;
 
 	line[strcspn(line, "#")] = '\0';
-	while (next_item(&at, &item, &len)) {
-		what = refusal(item);
-		if (what == NULL && item[0] == ':')
-			what = "an included file cannot include another";
-		why = what != NULL ? xstrdup(what) : add_address(r, item, len);
+	while ((got = alias_item_next(&at, &item, &why)) != 0) {
+		if (got > 0)
+			why = take_item(r, &item);
 		if (why != NULL)
 			log_warning("lookup.include_item", F_STR("file", r->path),
 			    F_U64("line", r->line), F_STR("why", why));
 		free(why);
+		free(item.text);
 	}
 }
 
-static char *
-add_file(struct reader *r, const char *path)
+static bool
+belongs(const struct stat *st, uid_t account)
 {
-	struct buf text = { 0 };
-	char *why, *line, *rest;
+	return (st->st_uid == 0 || st->st_uid == account) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
 
-	*r->later = true;
-	if (path[0] != '/')
-		return xasprintf("\":include:%s\": the path must begin with \"/\"", path);
-	why = read_whole(path, &text);
-	r->path = path;
-	r->line = 0;
+static char *
+add_include(struct reader *r, const char *path)
+{
+	struct reader inner = *r;
+	struct buf text = { 0 };
+	struct stat st;
+	const char *fault;
+	char *why = NULL, *line, *rest;
+	int error;
+
+	if (r->depth == INCLUDE_DEPTH)
+		return xasprintf("\":include:%s\": files include each other, more than %d deep",
+		    path, INCLUDE_DEPTH);
+	error = alias_read_file(path, &text, &st);
+	if (error == EINVAL)
+		why = xasprintf("\":include:%s\" is not a text file", path);
+	else if (error != 0)
+		why = xasprintf("cannot read \":include:%s\": %s", path, strerror(error));
+	else if ((fault = alias_file_fault(path, &st)) != NULL)
+		why = xasprintf("\":include:%s\": %s", path, fault);
+	inner.path = path;
+	inner.line = 0;
+	inner.depth++;
+	inner.may_run = why == NULL && r->may_run && belongs(&st, r->of->account);
 	rest = text.data;
 	while (why == NULL && (line = strsep(&rest, "\n")) != NULL) {
-		r->line++;
-		add_line(r, line);
+		inner.line++;
+		add_line(&inner, line);
 		why = check_limits(r);
 	}
 	buf_free(&text);
 	return why;
 }
 
-static char *
-add_item(struct reader *r, const char *item, size_t len)
-{
-	const char *what = refusal(item);
-	char *path, *why;
+/* --- items --- */
 
-	*r->later = what == NULL;
-	if (what != NULL)
-		return xstrdup(what);
-	if (item[0] != ':')
-		return add_address(r, item, len);
-	r->targets->includes = true;
-	if (!r->read_files)
-		return NULL;
-	item += sizeof(include_word) - 1;
-	len -= sizeof(include_word) - 1;
-	for (; len > 0 && is_space(*item); item++)
-		len--;
-	path = xstrndup(item, len);
-	why = add_file(r, path);
-	free(path);
+/* "name" is one of the domain's. */
+static char *
+add_address(struct reader *r, const char *text, bool mailbox)
+{
+	struct mailaddr parsed;
+	const char *why;
+	char *whole, *address;
+	bool has_domain = strrchr(text, '@') != NULL && text[strlen(text) - 1] != '"';
+
+	whole = has_domain ? xstrdup(text) : xasprintf("%s@%s", text, r->of->domain);
+	if (!mailaddr_parse(whole, strlen(whole), MAILADDR_UTF8, &parsed, &why)) {
+		free(whole);
+		return xasprintf("\"%s\" is no address: %s", text, why);
+	}
+	free(whole);
+	address = mailaddr_format(&parsed);
+	mailaddr_free(&parsed);
+	if (mailbox) {
+		whole = xasprintf("\\%s", address);
+		free(address);
+		address = whole;
+	}
+	alias_add(r->targets, address);
+	free(address);
+	return NULL;
+}
+
+static char *
+add_domain(struct reader *r, const char *at_domain)
+{
+	struct mailaddr new = { .local = (char *)(uintptr_t)r->of->local,
+		.domain = (char *)(uintptr_t)(at_domain + 1) };
+	char *text, *why;
+
+	if (!mailaddr_domain_ok(at_domain + 1, strlen(at_domain + 1), MAILADDR_UTF8))
+		return xasprintf("\"%s\" is no domain", at_domain + 1);
+	text = mailaddr_format(&new);
+	why = add_address(r, text, false);
+	free(text);
+	return why;
+}
+
+static char *
+not_trusted(const char *item)
+{
+	return xasprintf("\"%s\": an included file names programs and files only when it is root's, or "
+			 "theirs who run them, and nobody else writes to it", item);
+}
+
+/* A program or a file. */
+static char *
+add_own(struct reader *r, const char *item)
+{
+	char *text;
+
+	if (!r->may_run && strcmp(item, NULL_FILE) != 0)
+		return not_trusted(item);
+	text = xasprintf("\\%s%s", r->of->self, item);
+	alias_add(r->targets, text);
+	free(text);
+	return NULL;
+}
+
+static char *
+take_item(struct reader *r, const struct alias_item *item)
+{
+	switch (item->kind) {
+	case ITEM_ADDRESS:
+	case ITEM_MAILBOX:
+		return add_address(r, item->text, item->kind == ITEM_MAILBOX);
+	case ITEM_DOMAIN:
+		return add_domain(r, item->text);
+	case ITEM_PROGRAM:
+	case ITEM_FILE:
+		return add_own(r, item->text);
+	case ITEM_INCLUDE:
+		r->targets->includes = true;
+		if (!r->may_run)
+			return not_trusted(item->text);
+		return r->of->read_files ? add_include(r, item->text) : NULL;
+	}
+	return NULL;
+}
+
+static char *
+add_value(struct reader *r, const char *value)
+{
+	struct alias_item item;
+	char *why = NULL;
+	int got = 1;
+
+	while (why == NULL && (got = alias_item_next(&value, &item, &why)) != 0) {
+		if (got > 0)
+			why = take_item(r, &item);
+		if (why == NULL)
+			why = check_limits(r);
+		free(item.text);
+	}
 	return why;
 }
 
 char *
-alias_parse(const char *value, const char *domain, bool read_files, struct alias_targets *targets,
-    bool *later)
+alias_parse(const char *value, const struct alias_of *of, struct alias_targets *targets)
 {
-	struct reader r = {
-		.domain = domain, .read_files = read_files, .targets = targets, .later = later
-	};
-	const char *item;
-	char *why = NULL;
-	size_t len;
+	struct reader r = { .of = of, .targets = targets, .may_run = true };
+	char *why = add_value(&r, value);
 
-	while (why == NULL && next_item(&value, &item, &len)) {
-		why = add_item(&r, item, len);
-		if (why == NULL)
-			why = check_limits(&r);
-	}
-	if (why == NULL && targets->n == 0 && !(targets->includes && !read_files)) {
-		*later = true;
+	if (why == NULL && targets->n == 0 && !(targets->includes && !of->read_files))
 		why = xstrdup("it stands for nobody");
-	}
 	return why;
+}
+
+char *
+alias_parse_text(char *text, const struct alias_of *of, struct alias_targets *targets)
+{
+	struct reader r = { .of = of, .targets = targets, .may_run = true };
+	char *line, *why = NULL, *whole;
+
+	while (why == NULL && (line = strsep(&text, "\n")) != NULL) {
+		r.line++;
+		if (line[strspn(line, " \t")] != '#')
+			why = add_value(&r, line);
+	}
+	if (why == NULL)
+		return NULL;
+	whole = xasprintf("line %u: %s", r.line, why);
+	free(why);
+	return whole;
+}
+
+/* --- looking only --- */
+
+char *
+alias_check(const char *key, const char *value)
+{
+	struct alias_targets targets = { .n = 0 };
+	struct alias_of of = {
+		.self = "a@a.invalid", .local = "a", .domain = "a.invalid", .account = (uid_t)-1
+	};
+	char *why;
+
+	(void)key;
+	/* a group of a pattern stands for some letters */
+	if (strchr(value, '$') != NULL)
+		return NULL;
+	why = alias_parse(value, &of, &targets);
+	alias_free(&targets);
+	return why;
+}
+
+bool
+alias_is_domain(const char *value)
+{
+	return value[0] == '@' && strchr(value, ',') == NULL;
+}
+
+bool
+alias_needs_account(const char *value)
+{
+	struct alias_item item;
+	bool needs = false;
+	char *why;
+	int got;
+
+	while ((got = alias_item_next(&value, &item, &why)) != 0) {
+		needs |= got > 0 && (item.kind == ITEM_PROGRAM ||
+					(item.kind == ITEM_FILE && strcmp(item.text, NULL_FILE) != 0));
+		free(item.text);
+		free(why);
+	}
+	return needs;
 }

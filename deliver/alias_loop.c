@@ -13,6 +13,7 @@
 
 #include "deliver/alias_loop.h"
 #include "deliver/book.h"
+#include "deliver/target.h"
 #include "lib/mem.h"
 #include "lib/table.h"
 
@@ -49,12 +50,17 @@ static void
 targets_of(const struct walk *walk, const struct book_name *name, struct alias_targets *targets)
 {
 	struct book_entry entry;
-	bool later;
+	struct alias_of of;
 
 	book_find(walk->conf, name, true, &entry);
-	if (entry.kind == BOOK_ALIAS)
-		free(alias_parse(entry.value, name->ours->name, walk->read_files, targets, &later));
-	else if (entry.kind == BOOK_MOVED)
+	if (entry.kind == BOOK_ALIAS) {
+		of = (struct alias_of){ .self = name->address,
+			.local = name->local,
+			.domain = name->ours->name,
+			.read_files = walk->read_files,
+			.account = (uid_t)-1 };
+		free(alias_parse(entry.value, &of, targets));
+	} else if (entry.kind == BOOK_MOVED)
 		alias_add(targets, entry.moved);
 	book_entry_free(&entry);
 }
@@ -69,6 +75,9 @@ walk_step(struct walk *walk, size_t at)
 	bool back = false;
 	size_t i;
 
+	/* a program or file leads nowhere */
+	if (*target_address_end(walk->steps[at].address) != '\0')
+		return false;
 	if (!book_name_parse(walk->conf, walk->steps[at].address, &name, &why))
 		return false;
 	targets_of(walk, &name, &targets);

@@ -14,11 +14,13 @@
 
 #include "deliver/account.h"
 #include "deliver/book.h"
+#include "deliver/srs.h"
+#include "lib/clock.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/table.h"
 
-#define EXTENSION_SIGN '+'
+#define DELIMITER_DEFAULT "+"
 
 /* --- addresses --- */
 
@@ -92,7 +94,8 @@ book_name_parse(
     const struct lookup_conf *conf, const char *address, struct book_name *name, const char **why)
 {
 	struct mailaddr parsed;
-	const char *plus;
+	const char *signs = DELIMITER_DEFAULT;
+	size_t len;
 
 	*name = (struct book_name){ .mailbox = address[0] == '\\' };
 	address += name->mailbox;
@@ -102,47 +105,84 @@ book_name_parse(
 	name->address = mailaddr_format(&parsed);
 	name->local = parsed.local;
 	name->domain = parsed.domain;
-	plus = strchr(name->local, EXTENSION_SIGN);
-	if (plus != NULL && plus > name->local) {
-		name->base = xstrndup(name->local, (size_t)(plus - name->local));
-		name->extension = plus + 1;
-	}
 	if (name->domain[0] != '\0')
 		name->ours = find_domain(conf, name->domain);
+	if (name->ours != NULL && name->ours->delimiter != NULL)
+		signs = name->ours->delimiter;
+	len = strcspn(name->local, signs);
+	if (len > 0 && name->local[len] != '\0') {
+		name->base = xstrndup(name->local, len);
+		name->extension = name->local + len + 1;
+	}
 	return true;
 }
 
-/* --- aliases --- */
+/* --- rows --- */
 
+/* The row of TABLE for a name at DOMAIN, "name@domain" or "name"; NULL LOCAL: for everybody, "@domain"
+ * or "*".  *KEY (caller frees) is what found it. */
 static const char *
-alias_value(const struct domain *domain, const char *local)
-{
-	char *key = xasprintf("%s@%s", local, domain->name);
-	const char *value = table_get(domain->aliases, key);
-
-	free(key);
-	return value != NULL ? value : local[0] != '\0' ? table_get(domain->aliases, local) : NULL;
-}
-
-/* The alias that stands before any user; NULL when there is none. */
-static const char *
-find_alias(const struct book_name *name)
+find_row(const struct table *table, const struct domain *domain, const char *local, char **key)
 {
 	const char *value;
 
-	if (name->mailbox || name->ours->aliases == NULL)
-		return NULL;
-	value = alias_value(name->ours, name->local);
-	return value == NULL && name->base != NULL ? alias_value(name->ours, name->base) : value;
+	*key = xasprintf("%s@%s", local != NULL ? local : "", domain->name);
+	value = table_get(table, *key);
+	if (value != NULL || (local != NULL && local[0] == '\0'))
+		return value;
+	free(*key);
+	*key = xstrdup(local != NULL ? local : "*");
+	return table_get(table, *key);
 }
 
-/* "@domain": everybody who is nobody else. */
-static const char *
-find_catch_all(const struct book_name *name)
+/* The entry becomes an alias when TABLE has that row, and says where it stands. */
+static bool
+take_alias(struct book_entry *entry, const struct table *table, const struct domain *domain,
+    const char *local)
 {
-	if (name->mailbox || name->ours->aliases == NULL)
+	char *key, *where;
+	const char *value = find_row(table, domain, local, &key);
+
+	if (value != NULL) {
+		entry->kind = BOOK_ALIAS;
+		entry->value = xstrdup(value);
+		entry->name = local != NULL ? xstrdup(local) : NULL;
+		where = table_where(table, key);
+		entry->because = xasprintf("\"%s\" in %s", key, where);
+		free(where);
+	}
+	free(key);
+	return value != NULL;
+}
+
+/* The alias that stands before any user. */
+static bool
+find_alias(const struct book_name *name, struct book_entry *entry)
+{
+	const struct table *aliases = name->ours->aliases;
+
+	if (name->mailbox || aliases == NULL)
+		return false;
+	return take_alias(entry, aliases, name->ours, name->local) ||
+	       (name->base != NULL && take_alias(entry, aliases, name->ours, name->base));
+}
+
+char *
+book_owner(const struct book_name *name, const struct book_entry *entry)
+{
+	char *local, *key, *address = NULL;
+	struct mailaddr owner;
+
+	if (entry->name == NULL || name->ours->aliases == NULL)
 		return NULL;
-	return alias_value(name->ours, "");
+	local = xasprintf("owner-%s", entry->name);
+	if (find_row(name->ours->aliases, name->ours, local, &key) != NULL) {
+		owner = (struct mailaddr){ local, name->ours->name };
+		address = mailaddr_format(&owner);
+	}
+	free(key);
+	free(local);
+	return address;
 }
 
 /* --- users --- */
@@ -166,103 +206,192 @@ find_system_user(const char *local, struct book_user *user, const char **why)
 }
 
 /* A table's keys are "alice" or "alice@example.net", in any case; a value that is a path is the
- * home. */
+ * home, and another one an alias.  NULL LOCAL: the row for everybody. */
 static enum account_status
-find_table_user(const struct domain *domain, const char *local, struct book_user *user)
+find_table_user(const struct book_name *name, const char *local, struct book_entry *entry)
 {
-	char *key = xasprintf("%s@%s", local, domain->name);
-	const char *value = table_get(domain->users, key);
+	const struct domain *domain = name->ours;
+	char *key, *where;
+	const char *value = find_row(domain->users, domain, local, &key);
+	enum account_status status = value != NULL ? ACCOUNT_FOUND : ACCOUNT_NONE;
 
+	if (value != NULL && value[0] != '\0' && value[0] != '/' && !name->mailbox) {
+		take_alias(entry, domain->users, domain, local);
+	} else if (value != NULL) {
+		entry->kind = BOOK_USER;
+		entry->user = (struct book_user){ .name = lower(local != NULL ? local : name->local),
+			.home = value[0] == '/' ? xstrdup(value) : NULL };
+		where = table_where(domain->users, key);
+		entry->because = xasprintf("\"%s\" in %s", key, where);
+		free(where);
+	}
 	free(key);
-	if (value == NULL)
-		value = table_get(domain->users, local);
-	if (value == NULL)
-		return ACCOUNT_NONE;
-	*user = (struct book_user){ .name = lower(local),
-		.home = value[0] == '/' ? xstrdup(value) : NULL };
-	return ACCOUNT_FOUND;
-}
-
-static enum account_status
-user_called(
-    const struct domain *domain, const char *local, struct book_user *user, const char **why)
-{
-	enum account_status status = ACCOUNT_NONE;
-
-	if (domain->users_system)
-		status = find_system_user(local, user, why);
-	else if (domain->users != NULL)
-		status = find_table_user(domain, local, user);
 	return status;
 }
 
 static enum account_status
-find_user(const struct book_name *name, struct book_user *user, const char **why)
+user_called(const struct book_name *name, const char *local, struct book_entry *entry)
 {
-	enum account_status status = user_called(name->ours, name->local, user, why);
+	enum account_status status;
 
-	if (status != ACCOUNT_NONE || name->base == NULL)
-		return status;
-	status = user_called(name->ours, name->base, user, why);
-	if (status == ACCOUNT_FOUND)
-		user->extension = name->extension;
+	if (!name->ours->users_system)
+		return name->ours->users == NULL ? ACCOUNT_NONE
+						 : find_table_user(name, local, entry);
+	status = find_system_user(local, &entry->user, &entry->why);
+	if (status == ACCOUNT_FOUND) {
+		entry->kind = BOOK_USER;
+		entry->because = xasprintf("account %s", entry->user.name);
+	} else if (status == ACCOUNT_ERROR) {
+		entry->kind = BOOK_ERROR;
+	}
 	return status;
+}
+
+/* True when it is known now, or known that it cannot be told. */
+static bool
+find_user(const struct book_name *name, struct book_entry *entry)
+{
+	if (user_called(name, name->local, entry) != ACCOUNT_NONE)
+		return true;
+	if (name->base == NULL || user_called(name, name->base, entry) == ACCOUNT_NONE)
+		return false;
+	entry->user.extension = name->extension;
+	return true;
+}
+
+/* Everybody who is nobody else. */
+static bool
+find_catch_all(const struct book_name *name, struct book_entry *entry)
+{
+	const struct domain *ours = name->ours;
+
+	if (ours->aliases != NULL && !name->mailbox && take_alias(entry, ours->aliases, ours, NULL))
+		return true;
+	return ours->users != NULL &&
+	       find_table_user(name, NULL, entry) != ACCOUNT_NONE;
 }
 
 /* --- entries --- */
 
-/* The mailbox that a reserved name has when nobody was named for it. */
+static void
+move(struct book_entry *entry, char *address, const char *because)
+{
+	entry->kind = BOOK_MOVED;
+	entry->moved = address;
+	entry->because = xstrdup(because);
+}
+
+/* `postmaster ADDRESS` of the configuration, unless that is NAME itself. */
+static bool
+find_postmaster(
+    const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
+{
+	if (conf->postmaster == NULL || strcasecmp(conf->postmaster, name->address) == 0)
+		return false;
+	move(entry, xstrdup(conf->postmaster), "postmaster of the configuration");
+	return true;
+}
+
+/* Nothing is delivered as root, so root must stand for somebody. */
+static void
+find_root(const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
+{
+	static const char why[] = "nobody is named for the mail of root; write an alias for root, or "
+				  "postmaster \"somebody@example.net\" into the configuration";
+	struct book_name root = { .local = (char *)(uintptr_t) "root", .ours = name->ours };
+	struct book_entry alias = { .kind = BOOK_NOBODY };
+
+	if (strcasecmp(name->local, "root") != 0 && find_alias(&root, &alias)) {
+		move(entry, xasprintf("root@%s", name->ours->name), "there is an alias for root");
+	} else if (!find_postmaster(conf, name, entry)) {
+		entry->kind = BOOK_ERROR;
+		entry->why = why;
+	}
+	book_entry_free(&alias);
+}
+
+/* Where a reserved name leads when nobody was named for it. */
 static void
 find_reserved(
     const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
 {
 	const struct domain *home = home_domain(conf);
-	struct book_name root = { .local = (char *)(uintptr_t) "root", .ours = name->ours };
-	enum account_status status;
 
-	if (!has_mailboxes(name->ours)) {
-		if (home != NULL && home != name->ours && has_mailboxes(home)) {
-			entry->kind = BOOK_MOVED;
-			entry->moved = xasprintf("%s@%s", name->local, home->name);
-		}
+	if (name->ours->users_system) {
+		find_root(conf, name, entry);
+	} else if (find_postmaster(conf, name, entry)) {
 		return;
-	}
-	if (!name->ours->users_system) {
+	} else if (has_mailboxes(name->ours)) {
 		entry->kind = BOOK_USER;
 		entry->user.name = lower(name->local);
-		return;
+		entry->because = xstrdup("a reserved name");
+	} else if (home != NULL && home != name->ours && has_mailboxes(home)) {
+		move(entry, xasprintf("%s@%s", name->local, home->name), "a reserved name");
 	}
-	if (find_alias(&root) != NULL) {
-		entry->kind = BOOK_MOVED;
-		entry->moved = xasprintf("root@%s", name->ours->name);
-		return;
+}
+
+/* A return address that we made for a sender whose mail we forwarded. */
+static bool
+find_return(
+    const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
+{
+	char *address;
+
+	if (conf->srs == NULL)
+		return false;
+	switch (srs_reverse(conf->srs, name->local, clock_now(), &address)) {
+	case SRS_NONE:
+		return false;
+	case SRS_GOOD:
+		move(entry, address, "a return address that we made (SRS)");
+		return true;
+	case SRS_FORGED:
+		entry->why = "this is no return address that we have made";
+		break;
+	case SRS_EXPIRED:
+		entry->why = "this return address is too old; it was made for a message of long ago";
+		break;
 	}
-	status = find_user(&root, &entry->user, &entry->why);
-	if (status == ACCOUNT_NONE)
-		entry->why = "there is no account root";
-	entry->kind = status == ACCOUNT_FOUND ? BOOK_USER : BOOK_ERROR;
+	entry->kind = BOOK_EXPIRED;
+	return true;
+}
+
+/* Root's own mailbox is nobody's. */
+static void
+check_root(const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
+{
+	if (entry->kind != BOOK_USER || !name->ours->users_system || entry->user.uid != 0)
+		return;
+	book_entry_free(entry);
+	*entry = (struct book_entry){ .kind = BOOK_NOBODY };
+	find_root(conf, name, entry);
+}
+
+static bool
+has_catch_all(const struct domain *domain)
+{
+	struct book_entry entry = { .kind = BOOK_NOBODY };
+	bool has = domain->aliases != NULL && take_alias(&entry, domain->aliases, domain, NULL);
+
+	book_entry_free(&entry);
+	return has;
 }
 
 static void
 find_local(const struct lookup_conf *conf, const struct book_name *name, bool aliases_only,
     struct book_entry *entry)
 {
-	const char *alias = find_alias(name), *rest = find_catch_all(name);
-	bool reserved = is_reserved(name->local);
-	enum account_status status = ACCOUNT_NONE;
-
-	if (alias == NULL && (!aliases_only || rest != NULL || reserved))
-		status = find_user(name, &entry->user, &entry->why);
-	if (alias == NULL && status == ACCOUNT_NONE)
-		alias = rest;
-	if (alias != NULL) {
-		entry->kind = BOOK_ALIAS;
-		entry->value = alias;
-	} else if (status != ACCOUNT_NONE) {
-		entry->kind = status == ACCOUNT_FOUND ? BOOK_USER : BOOK_ERROR;
-	} else if (reserved) {
+	if (find_alias(name, entry))
+		return;
+	/* name services are slow */
+	if (aliases_only && name->ours->users_system && !is_reserved(name->local) &&
+	    !has_catch_all(name->ours))
+		return;
+	if (find_user(name, entry))
+		check_root(conf, name, entry);
+	else if (!find_return(conf, name, entry) && !find_catch_all(name, entry) &&
+		 is_reserved(name->local))
 		find_reserved(conf, name, entry);
-	}
 }
 
 /* <postmaster>, and the reserved names at the host's own name, also when that is no domain of ours.
@@ -285,10 +414,9 @@ book_find(const struct lookup_conf *conf, const struct book_name *name, bool ali
 	*entry = (struct book_entry){ .kind = BOOK_NOBODY };
 	if (is_for_host(conf, name)) {
 		home = home_domain(conf);
-		if (home != NULL) {
-			entry->kind = BOOK_MOVED;
-			entry->moved = xasprintf("%s@%s", name->local, home->name);
-		}
+		if (home != NULL)
+			move(entry, xasprintf("%s@%s", name->local, home->name),
+			    "the domain that stands for this host");
 	} else if (name->ours == NULL) {
 		entry->kind = BOOK_FOREIGN;
 	} else if (name->ours->kind != DOMAIN_LOCAL) {
@@ -301,7 +429,19 @@ book_find(const struct lookup_conf *conf, const struct book_name *name, bool ali
 void
 book_entry_free(struct book_entry *entry)
 {
+	free(entry->value);
+	free(entry->name);
 	free(entry->moved);
+	free(entry->because);
 	free(entry->user.name);
 	free(entry->user.home);
+}
+
+bool
+book_is_ours(const struct lookup_conf *conf, const char *address)
+{
+	const char *domain = strrchr(address, '@');
+
+	return domain != NULL && (find_domain(conf, domain + 1) != NULL ||
+				     strcasecmp(domain + 1, conf->host) == 0);
 }

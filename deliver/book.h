@@ -14,9 +14,9 @@ struct book_name {
 	char *address; /* normalised, without the '\' */
 	char *local;
 	char *domain; /* "" for <postmaster> */
-	char *base;   /* LOCAL up to the '+', or NULL: no extension */
+	char *base;   /* LOCAL up to the delimiter, or NULL: no extension */
 	const char *extension;
-	bool mailbox;		   /* there was a '\': no alias */
+	bool mailbox;		   /* no alias: the text of a recipient said so (target.h) */
 	const struct domain *ours; /* NULL: a domain of others */
 };
 
@@ -28,9 +28,10 @@ void book_name_free(struct book_name *);
 
 enum book_kind {
 	BOOK_NOBODY,  /* our domain, no such user */
-	BOOK_ALIAS,   /* VALUE */
+	BOOK_ALIAS,   /* VALUE, that of NAME */
 	BOOK_USER,    /* USER has a mailbox */
 	BOOK_MOVED,   /* the address MOVED is meant */
+	BOOK_EXPIRED, /* a return address of ours (srs.h) that is too old or not ours: WHY */
 	BOOK_FOREIGN, /* a domain of others */
 	BOOK_BEHIND,  /* a domain that we are the door of */
 	BOOK_LISTS,   /* a domain of mailing lists */
@@ -47,15 +48,22 @@ struct book_user {
 
 struct book_entry {
 	enum book_kind kind;
-	const char *value;
+	char *value;
+	char *name;	  /* "staff"; NULL for everybody who is nobody else */
 	char *moved;
 	struct book_user user;
 	const char *why;
+	char *because;	  /* for people: what was found, and where it stands; or NULL */
 };
 
 /* Who only wants to know of aliases may see BOOK_NOBODY for a user, who is then not looked for. */
 void book_find(
     const struct lookup_conf *, const struct book_name *, bool aliases_only, struct book_entry *);
 void book_entry_free(struct book_entry *);
+/* ADDRESS is in a domain of ours, or at the host itself. */
+bool book_is_ours(const struct lookup_conf *, const char *address);
+/* The address that owner-NAME of the domain's aliases is, for an alias found by book_find; NULL: there
+ * is none.  The caller frees. */
+char *book_owner(const struct book_name *, const struct book_entry *);
 
 #endif

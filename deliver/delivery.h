@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "deliver/domain.h"
 #include "lib/ip.h"
 #include "lib/peer.h"
 
@@ -106,8 +107,13 @@ void relay_role_start(const struct relay_conf *);
 /* Ends when the jobs that it has are done. */
 void relay_role_retire(void);
 
+struct lookup_conf;
 struct local_conf {
 	const char *host;       /* our name in Maildir file names */
+	/* the master fills in for each process */
+	enum mailbox_method method;
+	const char *account, *home; /* of the account that it runs as; HOME may be NULL */
+	const struct lookup_conf *lookup;
 };
 void local_role_start(const struct local_conf *);
 

@@ -58,6 +58,8 @@ struct domain {
 	char *name;                  /* lower case */
 	enum domain_kind kind;
 	const struct table *aliases; /* NULL: none */
+	char *aliases_as;            /* the account that their programs run as; NULL: their file's owner */
+	char *delimiter;             /* signs between a name and its extension; "": none; NULL: "+" */
 	bool users_system;           /* accounts of the host */
 	const struct table *users;   /* else these; NULL: only aliases */
 	struct mailbox mailbox;

@@ -9,7 +9,9 @@
  *
  * What it may do besides is the master's choice by the method of its domain (smtpd/roles.c): only a
  * process for `pipe` runs programs, only one for `lmtp` makes sockets.  An order of another method
- * therefore fails here for want of rights, whatever the queue says.
+ * therefore fails here for want of rights, whatever the queue says.  A process for what aliases or
+ * .forward files name looks itself whether they do: the queue can make it do what the operator, or
+ * the user, wrote down, and nothing else.
  *
  * Contents are converted when they arrive, which is also the only copy made of them.  A result is
  * sent when the message is on disk and not before; when this process dies, what it had not reported
@@ -19,18 +21,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "deliver/alias.h"
 #include "deliver/command.h"
+#include "deliver/command_line.h"
 #include "deliver/delivery.h"
 #include "deliver/domain.h"
 #include "deliver/final.h"
+#include "deliver/forward.h"
 #include "deliver/lmtp.h"
+#include "deliver/lookup.h"
 #include "deliver/maildir.h"
 #include "deliver/mbox.h"
 #include "deliver/pipe.h"
+#include "deliver/target.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
@@ -45,6 +53,7 @@
 struct mailbox_order { /* a recipient of a job */
 	uint32_t index;
 	uint8_t method;
+	bool forward;
 	char *path, *address;
 };
 
@@ -62,7 +71,7 @@ struct local_job {
 };
 
 static struct {
-	const char *host;
+	const struct local_conf *conf;
 	struct maildirs *dirs;
 	struct lmtp *lmtp; /* to the one server that this process is for; NULL: not yet */
 	struct peer *queue;
@@ -77,7 +86,7 @@ static struct {
 static void
 copy_orders(struct local_job *to, const struct job *from)
 {
-	const char *address;
+	struct target target;
 	unsigned i;
 
 	to->orders_n = from->recipients_n;
@@ -85,12 +94,12 @@ copy_orders(struct local_job *to, const struct job *from)
 	for (i = 0; i < to->orders_n; i++) {
 		const struct job_recipient *r = &from->recipients[i];
 
-		address =
-		    r->address + (r->address[0] == '\\'); /* lookup.h: the mailbox of that name */
+		target_parse(r->address, &target);
 		to->orders[i] = (struct mailbox_order){ .index = r->index,
 			.method = r->method,
+			.forward = r->forward,
 			.path = xstrdup(r->path != NULL ? r->path : ""),
-			.address = xstrdup(address) };
+			.address = target.address };
 	}
 }
 
@@ -243,21 +252,28 @@ deliver_mbox(struct local_job *job, struct mailbox_order *order)
 }
 
 static void
-deliver_pipe(struct local_job *job, struct mailbox_order *order)
+run(struct local_job *job, struct mailbox_order *order, const struct command *command)
 {
-	struct command command;
-	struct pipe_item item = { .command = &command,
+	struct pipe_item item = { .command = command,
 		.sender = job->sender,
 		.address = order->address,
 		.content = &job->content,
 		.limit_ms = PIPE_LIMIT_MS };
 
+	pipe_deliver(&item);
+	report_final(job, order, &item.result);
+}
+
+static void
+deliver_pipe(struct local_job *job, struct mailbox_order *order)
+{
+	struct command command;
+
 	if (!command_decode(order->path, &command)) {
 		refuse(job, order);
 		return;
 	}
-	pipe_deliver(&item);
-	report_final(job, order, &item.result);
+	run(job, order, &command);
 	command_free(&command);
 }
 
@@ -276,7 +292,7 @@ deliver_lmtp(struct local_job *job)
 	unsigned i;
 
 	if (here.lmtp == NULL)
-		here.lmtp = lmtp_new(job->orders[0].path, here.host, &lmtp_timeouts);
+		here.lmtp = lmtp_new(job->orders[0].path, here.conf->host, &lmtp_timeouts);
 	for (i = 0; i < job->orders_n; i++)
 		to[i].address = job->orders[i].address;
 	lmtp_deliver(here.lmtp, &message, to, job->orders_n);
@@ -325,6 +341,125 @@ add_maildir(struct batch *batch, struct local_job *job, struct mailbox_order *or
 	batch->orders[batch->n++] = order;
 }
 
+/* --- what aliases and .forward files say --- */
+
+static void
+expand(const struct local_job *job, const struct mailbox_order *order, const char **targets,
+    size_t n)
+{
+	const struct delivery_expansion expansion = {
+		.job = job->id, .index = order->index, .targets_n = (unsigned)n, .targets = targets
+	};
+
+	if (here.queue != NULL)
+		delivery_send_expansion(here.queue->channel, &expansion);
+}
+
+static void
+put_off(const struct local_job *job, const struct mailbox_order *order, const char *why)
+{
+	struct final_result result = { .text = NULL };
+
+	final_settle(&result, DELIVERY_TEMP, xasprintf("451 4.3.5 %s", why));
+	report_final(job, order, &result);
+}
+
+/* "|/usr/bin/prog arg", by the account that this process is. */
+static void
+run_item(struct local_job *job, struct mailbox_order *order)
+{
+	const char *home = here.conf->home;
+	struct command command = { .user = (char *)(uintptr_t)here.conf->account,
+		.home = (char *)(uintptr_t)(home != NULL ? home : ""),
+		.domain = strrchr(order->address, '@'),
+		.extension = (char *)(uintptr_t) "" };
+	char *why = command_split(order->path + 1, &command.argv);
+
+	if (why != NULL) {
+		put_off(job, order, why);
+		free(why);
+		return;
+	}
+	command.domain = command.domain != NULL ? command.domain + 1 : command.extension;
+	run(job, order, &command);
+	command_argv_free(command.argv);
+}
+
+/* A program, a mbox, a Maildir (whose path ends in '/'), or nothing at all. */
+static void
+deliver_item(struct batch *batch, struct local_job *job, struct mailbox_order *order)
+{
+	if (order->path[0] == '|')
+		run_item(job, order);
+	else if (strcmp(order->path, "/dev/null") == 0)
+		report(job, order, DELIVERY_OK, "250 2.0.0 thrown away, as /dev/null asks for", NULL);
+	else if (order->path[0] == '/' && order->path[strlen(order->path) - 1] == '/')
+		add_maildir(batch, job, order);
+	else
+		deliver_mbox(job, order);
+}
+
+/* The account's .forward, as it is now, decides; false when it has nothing to say. */
+static bool
+obey_forward(struct batch *batch, struct local_job *job, struct mailbox_order *order)
+{
+	const char *item = order->method == MAILBOX_FORWARD ? order->path : "";
+	char *text = xasprintf("\\%s%s", order->address, item), *why = NULL;
+	struct alias_targets targets = { .n = 0 };
+	enum forward_result result = FORWARD_NONE;
+
+	if (here.conf->home != NULL)
+		result = forward_read(here.conf->home, geteuid(), order->address, &targets, &why);
+	if (result == FORWARD_LATER)
+		put_off(job, order, why);
+	else if (result == FORWARD_TARGETS && item[0] != '\0' && alias_has(&targets, text))
+		deliver_item(batch, job, order);
+	else if (result == FORWARD_TARGETS)
+		expand(job, order, (const char **)targets.addresses, targets.n);
+	else if (why != NULL)
+		log_warning("local.forward", F_STR("message", id_text(job->message).s),
+		    F_STR("to", order->address), F_STR("why", why),
+		    F_STR("what", "the mailbox gets it"));
+	alias_free(&targets);
+	free(why);
+	free(text);
+	return result != FORWARD_NONE;
+}
+
+/* Asked for by a process of the account alone: without a .forward the mailbox counts. */
+static void
+deliver_forward(struct batch *batch, struct local_job *job, struct mailbox_order *order)
+{
+	char *mailbox;
+
+	if (here.conf->method != MAILBOX_FORWARD) {
+		refuse(job, order);
+		return;
+	}
+	if (obey_forward(batch, job, order))
+		return;
+	mailbox = xasprintf("\\%s", order->address);
+	expand(job, order, (const char *[]){ mailbox }, 1);
+	free(mailbox);
+}
+
+static void
+deliver_alias(struct batch *batch, struct local_job *job, struct mailbox_order *order)
+{
+	char *why = NULL;
+
+	if (here.conf->method != MAILBOX_ALIAS) {
+		refuse(job, order);
+		return;
+	}
+	lookup_refresh(here.conf->lookup);
+	if (lookup_alias_names(here.conf->lookup, order->address, order->path, &why))
+		deliver_item(batch, job, order);
+	else
+		put_off(job, order, why != NULL ? why : "the alias does not say so any more");
+	free(why);
+}
+
 /* --- all of them --- */
 
 static void
@@ -337,6 +472,8 @@ add_job(struct batch *batch, struct local_job *job)
 		return;
 	}
 	for (i = 0; i < job->orders_n; i++) {
+		if (job->orders[i].forward && obey_forward(batch, job, &job->orders[i]))
+			continue;
 		switch ((enum mailbox_method)job->orders[i].method) {
 		case MAILBOX_MAILDIR:
 			add_maildir(batch, job, &job->orders[i]);
@@ -347,9 +484,13 @@ add_job(struct batch *batch, struct local_job *job)
 		case MAILBOX_PIPE:
 			deliver_pipe(job, &job->orders[i]);
 			break;
-		case MAILBOX_LMTP:
 		case MAILBOX_ALIAS:
+			deliver_alias(batch, job, &job->orders[i]);
+			break;
 		case MAILBOX_FORWARD:
+			deliver_forward(batch, job, &job->orders[i]);
+			break;
+		case MAILBOX_LMTP:
 			refuse(job, &job->orders[i]);
 			break;
 		}
@@ -415,7 +556,7 @@ local_role_start(const struct local_conf *conf)
 	static const struct subject_ops ops = { .message = on_message, .down = on_down };
 
 	STAILQ_INIT(&here.jobs);
-	here.host = conf->host;
+	here.conf = conf;
 	here.dirs = maildirs_new(conf->host);
 	evtimer_assign(&here.begin, peer_base(), on_begin, NULL);
 	peer_register(SUBJECT_DELIVERY, &ops);

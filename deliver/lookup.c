@@ -5,41 +5,57 @@
  * when it is due; smtpctl asks for its users.  Both questions are answered by the same steps, so
  * what RCPT accepts has a way to go.  The steps for an address of ours, first hit wins:
  *
- *	alias "local@domain", alias "local"       also for the part before '+'
- *	user "local"                              also for the part before '+'
- *	alias "@domain"                           everybody else
- *	postmaster, abuse, mailer-daemon          root, or a mailbox of that name: see book.h
+ *	alias "local@domain", alias "local"       also for the part before the delimiter
+ *	user "local"                              also for the part before the delimiter
+ *	SRS0=..., SRS1=...                        what we wrote for a sender whose mail we forwarded
+ *	alias or user "@domain", "*"              everybody else
+ *	postmaster, abuse, mailer-daemon          root, or who is named for it: see book.h
  *
  * An alias that names itself means the mailbox behind it; the answer then says "\local@domain",
- * which a later question takes as: no alias.  An alias that leads back to itself by way of others
+ * which a later question takes as: no alias.  A program or file that an alias names is asked about
+ * once more when it is due (target.h), and then the alias must still name it; when it does not, the
+ * answer is whom it names now.  An alias that leads back to itself by way of others
  * is a mistake and never a loop: it is walked to its ends before anything is answered.
  *
  * What is wrong with the host or the configuration is a reason to wait.  Only who does not exist,
  * and what was asked for and is not done here, fails for good.
  */
+#include <sys/stat.h>
+
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "deliver/alias.h"
+#include "deliver/alias_account.h"
 #include "deliver/alias_loop.h"
 #include "deliver/book.h"
 #include "deliver/command.h"
 #include "deliver/destination.h"
 #include "deliver/lookup.h"
 #include "deliver/mailbox_root.h"
+#include "deliver/srs.h"
+#include "deliver/target.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
+
+/* Domains that are others written anew. */
+#define DOMAINS_DEEP 5
 
 /* An answer being found, and what its strings live in. */
 struct finding {
 	const struct lookup_conf *conf;
+	const struct route_question *question;
 	bool read_files; /* :include: files */
 	struct route_answer answer;
-	bool foreign, unknown;
-	char *why, *path, *account, *root, *destination;
+	bool foreign, unknown, is_domain; /* IS_DOMAIN: the same name, elsewhere */
+	char *why, *path, *account, *root, *destination, *sender, *owner, *because;
 	struct alias_targets targets;
 };
+
+static void finding_free(struct finding *);
 
 /* --- what is wrong --- */
 
@@ -71,43 +87,62 @@ answer_targets(struct finding *f)
 	f->answer.kind = ROUTE_EXPAND;
 	f->answer.targets_n = (unsigned)f->targets.n;
 	f->answer.targets = (const char *const *)f->targets.addresses;
+	f->answer.owner = f->owner;
 }
 
-/* What the alias means by its own name is the mailbox. */
-static void
-mark_self(struct alias_targets *targets, const char *address)
+/* Who runs what the alias names, as far as a file that it includes may name it. */
+static uid_t
+alias_uid(const struct domain *domain)
 {
-	char *marked;
-	size_t i;
-
-	for (i = 0; i < targets->n; i++) {
-		if (strcasecmp(targets->addresses[i], address) != 0)
-			continue;
-		marked = xasprintf("\\%s", targets->addresses[i]);
-		free(targets->addresses[i]);
-		targets->addresses[i] = marked;
-	}
-}
-
-static void
-answer_alias(struct finding *f, const struct book_name *name, const char *value)
-{
-	bool later = false;
-	char *why = alias_parse(value, name->ours->name, f->read_files, &f->targets, &later);
+	struct mailbox_root root;
+	char *why = alias_account(domain, &root);
 
 	if (why != NULL) {
-		settle(f, later ? ROUTE_DEFER : ROUTE_FAIL, "%s alias \"%s\": %s",
-		    later ? "451 4.3.5" : "554 5.3.5", name->address, why);
 		free(why);
-		return;
+		return (uid_t)-1;
 	}
-	mark_self(&f->targets, name->address);
+	free(root.path);
+	free(root.account);
+	return root.uid;
+}
+
+/* What the alias stands for, into F->TARGETS.  False: it cannot be told, and F is settled. */
+static bool
+read_alias(struct finding *f, const struct book_name *name, const char *value)
+{
+	struct alias_of of = { .self = name->address,
+		.local = name->local,
+		.domain = name->ours->name,
+		.read_files = f->read_files,
+		.account = (uid_t)-1 };
+	char *why;
+
+	if (f->read_files && strchr(value, ':') != NULL && name->ours->aliases != NULL)
+		of.account = alias_uid(name->ours);
+	why = alias_parse(value, &of, &f->targets);
+	if (why == NULL)
+		return true;
+	settle(f, ROUTE_DEFER, "451 4.3.5 alias \"%s\": %s", name->address, why);
+	free(why);
+	return false;
+}
+
+static void
+answer_alias(struct finding *f, const struct book_name *name, const struct book_entry *entry)
+{
+	char *why;
+
+	if (!read_alias(f, name, entry->value))
+		return;
+	f->is_domain = alias_is_domain(entry->value);
+	alias_mark_self(&f->targets, name->address);
 	why = alias_find_loop(f->conf, name->address, &f->targets, f->read_files);
 	if (why != NULL) {
 		settle(f, ROUTE_FAIL, "554 5.4.6 alias loop: %s", why);
 		free(why);
 		return;
 	}
+	f->owner = book_owner(name, entry);
 	answer_targets(f);
 }
 
@@ -169,6 +204,38 @@ expand_command(const struct mailbox *mailbox, const struct mailbox_fields *field
 	return text;
 }
 
+/* True when the account may have a .forward: there is one, or only the account itself can see. */
+static bool
+may_forward(const struct book_name *name, const struct book_user *user)
+{
+	char *path;
+	bool absent;
+	struct stat st;
+
+	if (name->mailbox || !name->ours->users_system)
+		return false;
+	path = xasprintf("%s/.forward", user->home);
+	absent = lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+	free(path);
+	return !absent;
+}
+
+/* The account itself reads its .forward, or does what that says (ITEM, else ""). */
+static void
+answer_forward(struct finding *f, const struct book_user *user, const char *item)
+{
+	f->path = xstrdup(item);
+	f->root = xstrdup(user->home);
+	f->account = xstrdup(user->name);
+	f->answer = (struct route_answer){ .kind = ROUTE_LOCAL,
+		.uid = user->uid,
+		.gid = user->gid,
+		.method = MAILBOX_FORWARD,
+		.path = f->path,
+		.root = f->root,
+		.account = f->account };
+}
+
 static bool
 needs_home(const struct mailbox *mailbox)
 {
@@ -194,6 +261,12 @@ answer_user(struct finding *f, const struct book_name *name, const struct book_u
 		settle(f, ROUTE_DEFER, "451 4.3.5 %s has no mailboxes", name->ours->name);
 		return;
 	}
+	f->answer.forward = may_forward(name, user);
+	/* who delivers by LMTP is not the user, and sees no home */
+	if (f->answer.forward && mailbox->method == MAILBOX_LMTP) {
+		answer_forward(f, user, "");
+		return;
+	}
 	f->path = mailbox->method == MAILBOX_PIPE ? expand_command(mailbox, &fields)
 						  : mailbox_expand(mailbox->path, &fields);
 	if (f->path == NULL && user->home == NULL && needs_home(mailbox)) {
@@ -212,6 +285,22 @@ answer_user(struct finding *f, const struct book_name *name, const struct book_u
 	f->answer.path = f->path;
 	f->answer.root = f->root;
 	f->answer.account = f->account;
+}
+
+/* Somebody's mail that we forward gets a return address of ours, when his domain does not know that
+ * we send for it: neither he nor the next server is ours, and he can be told of failures. */
+static void
+rewrite_sender(struct finding *f)
+{
+	const struct route_question *q = f->question;
+	const char *domain;
+
+	if (f->conf->srs == NULL || q->via == NULL || q->sender[0] == '\0' ||
+	    book_is_ours(f->conf, q->sender) || !book_is_ours(f->conf, q->via))
+		return;
+	domain = strrchr(q->via, '@') + 1;
+	f->sender = srs_forward(f->conf->srs, q->sender, domain, clock_now());
+	f->answer.sender = f->sender;
 }
 
 static void
@@ -244,10 +333,12 @@ answer_foreign(struct finding *f, const struct book_name *name)
 	unsigned i;
 
 	f->foreign = true;
+	rewrite_sender(f);
 	for (i = 0; i < f->conf->routes_n; i++) {
 		const struct route *route = &f->conf->routes[i];
 
 		if (pattern_matches(route->pattern, name->domain)) {
+			f->because = xasprintf("route \"%s\"", route->pattern);
 			answer_hops(f, route->hops, route->hops_n, name->domain);
 			return;
 		}
@@ -258,12 +349,14 @@ answer_foreign(struct finding *f, const struct book_name *name)
 static void
 answer_entry(struct finding *f, const struct book_name *name, const struct book_entry *entry)
 {
+	if (entry->because != NULL)
+		f->because = xstrdup(entry->because);
 	switch (entry->kind) {
 	case BOOK_NOBODY:
 		settle_unknown(f);
 		break;
 	case BOOK_ALIAS:
-		answer_alias(f, name, entry->value);
+		answer_alias(f, name, entry);
 		break;
 	case BOOK_USER:
 		answer_user(f, name, &entry->user);
@@ -271,6 +364,10 @@ answer_entry(struct finding *f, const struct book_name *name, const struct book_
 	case BOOK_MOVED:
 		alias_add(&f->targets, entry->moved);
 		answer_targets(f);
+		break;
+	case BOOK_EXPIRED:
+		f->unknown = true;
+		settle(f, ROUTE_FAIL, "550 5.1.1 %s", entry->why);
 		break;
 	case BOOK_FOREIGN:
 		answer_foreign(f, name);
@@ -288,24 +385,120 @@ answer_entry(struct finding *f, const struct book_name *name, const struct book_
 	}
 }
 
-static struct finding
-find_answer(const struct lookup_conf *conf, const char *address, bool read_files)
+/* --- programs and files --- */
+
+static void
+answer_item_of_alias(struct finding *f, const struct book_name *name, const char *item)
 {
-	struct finding f = { .conf = conf, .read_files = read_files };
-	struct book_entry entry;
+	struct mailbox_root root;
+	char *why;
+
+	if (strcmp(item, "/dev/null") == 0) {
+		f->answer.kind = ROUTE_DISCARD;
+		return;
+	}
+	why = alias_account(name->ours, &root);
+	if (why != NULL) {
+		settle(f, ROUTE_DEFER, "451 4.3.5 %s", why);
+		free(why);
+		return;
+	}
+	f->path = xstrdup(item);
+	f->root = root.path;
+	f->account = root.account;
+	f->answer = (struct route_answer){ .kind = ROUTE_LOCAL,
+		.uid = root.uid,
+		.gid = root.gid,
+		.method = MAILBOX_ALIAS,
+		.path = f->path,
+		.root = f->root,
+		.account = f->account };
+}
+
+/* The account of an alias's name may name the item in its .forward, which only it can read. */
+static bool
+is_account(const struct lookup_conf *conf, const char *address, struct book_entry *entry)
+{
+	char *past = xasprintf("\\%s", address);
 	struct book_name name;
 	const char *why;
+	bool is = false;
 
-	if (!book_name_parse(conf, address, &name, &why)) {
+	*entry = (struct book_entry){ .kind = BOOK_NOBODY };
+	if (book_name_parse(conf, past, &name, &why)) {
+		if (name.ours != NULL && name.ours->users_system)
+			book_find(conf, &name, false, entry);
+		is = entry->kind == BOOK_USER;
+		book_name_free(&name);
+	}
+	free(past);
+	return is;
+}
+
+static void
+answer_item(struct finding *f, const struct book_name *name, const struct book_entry *entry,
+    const char *item)
+{
+	char *text = xasprintf("\\%s%s", name->address, item);
+	struct book_entry account = { .kind = BOOK_NOBODY };
+	bool is_alias = entry->kind == BOOK_ALIAS;
+
+	if (entry->because != NULL)
+		f->because = xstrdup(entry->because);
+	if (is_alias && !read_alias(f, name, entry->value))
+		;
+	else if (is_alias && alias_has(&f->targets, text))
+		answer_item_of_alias(f, name, item);
+	else if (is_account(f->conf, name->address, &account))
+		answer_forward(f, &account.user, item);
+	else if (is_alias) /* it names others by now */
+		answer_targets(f);
+	else
+		settle_unknown(f);
+	book_entry_free(&account);
+	free(text);
+}
+
+static struct finding
+find_answer(const struct lookup_conf *conf, const struct route_question *question, bool read_files)
+{
+	struct finding f = { .conf = conf, .question = question, .read_files = read_files };
+	const char *address = question->address, *why;
+	struct book_entry entry;
+	struct book_name name;
+	struct target target;
+
+	target_parse(address, &target);
+	if (!book_name_parse(conf, target.item != NULL ? target.address : address, &name, &why)) {
 		f.unknown = true;
 		settle(&f, ROUTE_FAIL, "553 5.1.3 %s", why);
+		target_free(&target);
 		return f;
 	}
 	book_find(conf, &name, false, &entry);
-	answer_entry(&f, &name, &entry);
+	if (target.item != NULL)
+		answer_item(&f, &name, &entry, target.item);
+	else
+		answer_entry(&f, &name, &entry);
+	f.answer.because = f.because;
 	book_entry_free(&entry);
 	book_name_free(&name);
+	target_free(&target);
 	return f;
+}
+
+bool
+lookup_alias_names(const struct lookup_conf *conf, const char *address, const char *item, char **why)
+{
+	char *text = xasprintf("\\%s%s", address, item);
+	struct route_question question = { .address = text, .sender = "" };
+	struct finding f = find_answer(conf, &question, true);
+	bool names = f.answer.kind == ROUTE_LOCAL && f.answer.method == MAILBOX_ALIAS;
+
+	*why = f.answer.why != NULL ? xstrdup(f.answer.why) : NULL;
+	finding_free(&f);
+	free(text);
+	return names;
 }
 
 static void
@@ -316,6 +509,9 @@ finding_free(struct finding *f)
 	free(f->account);
 	free(f->root);
 	free(f->destination);
+	free(f->sender);
+	free(f->owner);
+	free(f->because);
 	alias_free(&f->targets);
 }
 
@@ -329,10 +525,11 @@ words_of(const char *why)
 	return space == NULL ? why : space + 1;
 }
 
-enum recipient_verdict
-lookup_recipient_now(const struct lookup_conf *conf, const char *address, char **why)
+static enum recipient_verdict
+verdict_of(const struct lookup_conf *conf, const char *address, unsigned depth, char **why)
 {
-	struct finding f = find_answer(conf, address, false);
+	struct route_question question = { .address = address, .sender = "" };
+	struct finding f = find_answer(conf, &question, false);
 	enum recipient_verdict verdict = RECIPIENT_OURS;
 
 	*why = xstrdup("");
@@ -343,16 +540,28 @@ lookup_recipient_now(const struct lookup_conf *conf, const char *address, char *
 		verdict = f.unknown ? RECIPIENT_UNKNOWN : RECIPIENT_TEMP;
 		free(*why);
 		*why = xstrdup(words_of(f.why));
+	} else if (f.is_domain && f.answer.targets_n == 1 && depth < DOMAINS_DEEP) {
+		/* who exists there is known now, and a bounce later would go to a forged sender */
+		free(*why);
+		verdict = verdict_of(conf, f.answer.targets[0], depth + 1, why);
+		if (verdict == RECIPIENT_FOREIGN)
+			verdict = RECIPIENT_OURS;
 	}
 	finding_free(&f);
 	return verdict;
+}
+
+enum recipient_verdict
+lookup_recipient_now(const struct lookup_conf *conf, const char *address, char **why)
+{
+	return verdict_of(conf, address, 0, why);
 }
 
 void
 lookup_route_now(const struct lookup_conf *conf, const struct route_question *question,
     void (*callback)(const struct route_answer *, void *), void *arg)
 {
-	struct finding f = find_answer(conf, question->address, true);
+	struct finding f = find_answer(conf, question, true);
 
 	callback(&f.answer, arg);
 	finding_free(&f);

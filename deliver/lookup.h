@@ -12,6 +12,7 @@
 #include "deliver/domain.h"
 
 struct lookup_request;
+struct srs;
 
 /* In a role's start. */
 void lookup_client_init(void);
@@ -72,8 +73,12 @@ struct lookup_request *lookup_route(
 int destination_parse(const char *text, struct hop **hops, unsigned *n, char **domain);
 
 /* --- the role itself, and smtpctl address --- */
+#define SRS_FILE "srs-secret" /* in the spool */
 struct lookup_conf {
 	const char *host;          /* our own name: where <postmaster> without a domain goes */
+	const char *postmaster;    /* who gets what is for postmaster and has no other way; or NULL */
+	struct srs *srs;           /* the secret of return addresses, once the role has read it; or NULL */
+	const char *spool;         /* where it lies */
 	struct domain *domains;
 	unsigned domains_n;
 	struct route *routes;
@@ -85,6 +90,12 @@ void lookup_role_prepare(const struct lookup_conf *);
 void lookup_role_start(const struct lookup_conf *);
 /* The same answers without a role, in this process, at once (may read files and passwd): for the role and for smtpctl. */
 enum recipient_verdict lookup_recipient_now(const struct lookup_conf *, const char *address, char **why);
+/* Looks at the files of its tables and reads those that changed; logs, once, what is wrong with one, whose old content
+ * stays.  How many were wrong. */
+unsigned lookup_refresh(const struct lookup_conf *);
+/* Whether the alias ADDRESS, and not a .forward, names the program or file ITEM (target.h); or *WHY it cannot be told
+ * (caller frees), or else NULL. */
+bool lookup_alias_names(const struct lookup_conf *, const char *address, const char *item, char **why);
 void lookup_route_now(const struct lookup_conf *, const struct route_question *,
     void (*)(const struct route_answer *, void *), void *);
 

@@ -15,9 +15,11 @@
 #include "deliver/lookup.h"
 #include "deliver/lookup_message.h"
 #include "deliver/mailbox_root.h"
+#include "deliver/srs.h"
 #include "lib/clock.h"
 #include "lib/ctl.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 #include "lib/sandbox.h"
 #include "lib/table.h"
 
@@ -25,7 +27,6 @@
 
 static const struct lookup_conf *conf;
 static uint64_t refreshed_ms;
-static char *last_error;
 static struct {
 	uint64_t recipients, routes; /* questions answered */
 	uint64_t table_errors;       /* a file that could not be read again */
@@ -33,39 +34,15 @@ static struct {
 
 /* --- tables --- */
 
-/* The configuration is nobody else's in this process, and its tables' files are this role's to
- * read. */
-static void
-refresh(const struct table *table)
-{
-	char *why = table == NULL ? NULL : table_refresh((struct table *)table);
-
-	if (why == NULL)
-		return;
-	stats.table_errors++;
-	if (last_error == NULL || strcmp(last_error, why) != 0) {
-		log_warning("lookup.table", F_STR("table", table_name(table)), F_STR("why", why),
-		    F_STR("what", "what was read before stays in use"));
-		free(last_error);
-		last_error = why;
-	} else {
-		free(why);
-	}
-}
-
 static void
 refresh_all(void)
 {
 	uint64_t now = clock_ms();
-	unsigned i;
 
 	if (refreshed_ms != 0 && now - refreshed_ms < REFRESH_MS)
 		return;
 	refreshed_ms = now;
-	for (i = 0; i < conf->domains_n; i++) {
-		refresh(conf->domains[i].aliases);
-		refresh(conf->domains[i].users);
-	}
+	stats.table_errors += lookup_refresh(conf);
 }
 
 /* --- questions --- */
@@ -155,6 +132,23 @@ answer_stats(struct ctl *ctl, unsigned n, const char *const *words)
 
 /* --- the role --- */
 
+/* Without a secret mail is forwarded as it came. */
+static void
+prepare_srs(const struct lookup_conf *c)
+{
+	char *path, *why;
+
+	if (c->srs == NULL)
+		return;
+	path = xasprintf("%s/%s", c->spool, SRS_FILE);
+	why = srs_load(c->srs, path, true);
+	if (why != NULL)
+		log_error("lookup.srs", F_STR("why", why),
+		    F_STR("what", "senders are not rewritten when mail is forwarded"));
+	free(why);
+	free(path);
+}
+
 void
 lookup_role_prepare(const struct lookup_conf *c)
 {
@@ -163,6 +157,7 @@ lookup_role_prepare(const struct lookup_conf *c)
 	account_prepare();
 	for (i = 0; i < c->domains_n; i++)
 		mailbox_root_prepare(&c->domains[i]);
+	prepare_srs(c);
 	/* alias files may name any other file, and may be edited at any time */
 	sandbox_allow_read("/");
 }

@@ -16,6 +16,7 @@
 
 #include <event2/buffer.h>
 
+#include "deliver/target.h"
 #include "lib/buf.h"
 #include "lib/id.h"
 #include "lib/mem.h"
@@ -254,13 +255,6 @@ type_length(const char *original)
 	return original[len] == ';' ? len : 0;
 }
 
-/* "\\user@example.net" is the mailbox itself (deliver/lookup.h), which matters to nobody else. */
-static const char *
-plain_address(const char *address)
-{
-	return address + (address[0] == '\\');
-}
-
 static const char *
 reason_of(const struct recipient *r)
 {
@@ -303,14 +297,18 @@ add_recipient_words(
     struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
 {
 	const struct recipient *r = nr->recipient;
-	const char *address = plain_address(r->address), *original = r->original;
+	const char *original = r->original;
 	struct buf line = { 0 };
+	struct target target;
 
 	if (original != NULL && type_length(original) > 0)
 		original += type_length(original) + 1;
-	buf_addf(&line, "<%s>", address);
-	if (original != NULL && strcmp(original, address) != 0)
+	/* which program or file stood behind it is nobody else's business */
+	target_parse(r->address, &target);
+	buf_addf(&line, "<%s>", target.address);
+	if (original != NULL && strcmp(original, target.address) != 0)
 		buf_addf(&line, " (for <%s>)", original);
+	target_free(&target);
 	add_paragraph(b, "  ", buf_str(&line));
 	buf_clear(&line);
 	if (nr->expired)
@@ -442,10 +440,13 @@ add_recipient_fields(struct buf *b, const struct notice *notice, const struct no
 {
 	const struct recipient *r = nr->recipient;
 	struct buf status = { 0 };
+	struct target target;
 
 	if (r->original != NULL)
 		add_typed_address(b, "Original-Recipient", r->original);
-	add_typed_address(b, "Final-Recipient", plain_address(r->address));
+	target_parse(r->address, &target);
+	add_typed_address(b, "Final-Recipient", target.address);
+	target_free(&target);
 	add_header(b, "Action", action_of(notice, r));
 	add_status(&status, notice, nr);
 	add_header(b, "Status", buf_str(&status));

@@ -3,10 +3,9 @@
  *
  * Everything that a role may do is in its row and its prepare function.  The master, who is root, does one thing on
  * request: it makes a process that delivers as a user.  The queue asks for it, and could be lying if it was taken over; so
- * the account and the directory are checked against passwd and the configuration before anything is forked.
+ * the account and the directory are checked against passwd and the configuration before anything is forked (deliverer.c).
  */
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
-#include "deliver/mailbox_root.h"
 #include "filters/ledger.h"
 #include "lib/ctl.h"
 #include "lib/log.h"
@@ -26,6 +24,7 @@
 #include "smtpd/census.h"
 #include "smtpd/command.h"
 #include "smtpd/control.h"
+#include "smtpd/deliverer.h"
 #include "smtpd/health.h"
 #include "smtpd/keys.h"
 #include "smtpd/listen.h"
@@ -276,11 +275,17 @@ control_start(const void *unused, unsigned instance)
 	control_role_start(control_fd, conf);
 }
 
+/* What the process that is being forked is for. */
+static struct local_conf local_conf;
+
+/* The .forward lies in the home. */
 static void
 local_prepare(const void *root, unsigned instance)
 {
 	(void)instance;
 	sandbox_allow_write(root);
+	if (local_conf.home != NULL && local_conf.home[0] == '/' && local_conf.home[1] != '\0')
+		sandbox_allow_read(local_conf.home);
 }
 
 static void
@@ -297,7 +302,7 @@ local_start(const void *root, unsigned instance)
 {
 	(void)root;
 	(void)instance;
-	local_role_start(&conf->local);
+	local_role_start(&local_conf);
 }
 
 const struct role_spec role_table[] = {
@@ -340,101 +345,28 @@ const struct role_spec role_local_table[] = {
 	[MAILBOX_MBOX] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE, .prepare = local_prepare },
 	[MAILBOX_LMTP] = { LOCAL_ROLE, .may = MAY_READ | MAY_CONNECT | MAY_UNIX },
 	[MAILBOX_PIPE] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
+	[MAILBOX_ALIAS] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
+	[MAILBOX_FORWARD] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
 };
+_Static_assert(sizeof(role_local_table) / sizeof(role_local_table[0]) == MAILBOX_METHODS, "a row for each method");
 
 /* --- the master --- */
 
-/* What the queue wants a process for. */
-struct wanted {
-	uid_t uid;
-	gid_t gid;
-	enum mailbox_method method;
-	const char *account, *root;
-};
-
-/* The client of DOMAIN's LMTP server is our own account, as the lookup role finds it (mailbox_root.h). */
-static bool
-explains_lmtp(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
-{
-	return pw != NULL && pw->pw_uid == w->uid && pw->pw_gid == w->gid && strcmp(w->account, RUN_USER) == 0 &&
-	    domain->mailbox.path != NULL && strcmp(domain->mailbox.path, w->root) == 0;
-}
-
-/* An account's mailboxes, or its programs, in its own home or in a directory for all. */
-static bool
-explains_account(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
-{
-	return domain->users_system && pw != NULL && pw->pw_uid == w->uid && w->uid != 0 &&
-	    mailbox_root_group(domain, w->root, pw->pw_gid) == w->gid;
-}
-
-struct home_search {
-	const char *path;
-	bool found;
-};
-
 static void
-compare_home(const char *user, const char *home, void *arg)
+describe_process(const struct wanted *w)
 {
-	struct home_search *search = arg;
+	static char *account, *home;
+	const char *dir = deliverer_home(w);
 
-	(void)user;
-	search->found |= home != NULL && strcmp(home, search->path) == 0;
-}
-
-/* What mailboxes or programs of DOMAIN with W's root have as their home; NULL: none, or no matter. */
-static const char *
-home_for(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
-{
-	struct home_search search = { .path = w->root };
-
-	if (domain->users_system)
-		return pw != NULL ? pw->pw_dir : NULL;
-	if (domain->users != NULL)
-		table_each(domain->users, compare_home, &search);
-	return search.found ? w->root : NULL;
-}
-
-/* W's root is what DOMAIN's mailboxes lie below, and its uid who may write there: the account PW itself where users are
- * accounts, else the owner of that directory. */
-static bool
-explains(const struct domain *domain, const struct wanted *w, const struct passwd *pw)
-{
-	bool account = explains_account(domain, w, pw), ok;
-	struct mailbox_root r;
-	char *why;
-
-	if (domain->kind != DOMAIN_LOCAL || domain->mailbox.method != w->method)
-		return false;
-	if (w->method == MAILBOX_LMTP)
-		return explains_lmtp(domain, w, pw);
-	if (account && strcmp(pw->pw_dir, w->root) == 0)
-		return true;
-	why = mailbox_root_find(domain, home_for(domain, w, pw), !account, &r);
-	if (why != NULL) {
-		free(why);
-		return false;
-	}
-	ok = strcmp(r.path, w->root) == 0 &&
-	    (account || (r.uid == w->uid && r.gid == w->gid && strcmp(r.account, w->account) == 0));
-	free(r.path);
-	free(r.account);
-	return ok;
-}
-
-/* Does the configuration explain a delivery of this kind with these ids below that root? */
-static bool
-may_deliver(const struct wanted *w)
-{
-	const struct passwd *pw = *w->account != '\0' ? getpwnam(w->account) : NULL;
-	unsigned i;
-
-	if (geteuid() != 0)
-		return true; /* everybody is who started us; the sandbox keeps to ROOT */
-	for (i = 0; i < conf->lookup.domains_n; i++)
-		if (explains(&conf->lookup.domains[i], w, pw))
-			return true;
-	return false;
+	free(account);
+	free(home);
+	account = xstrdup(w->account);
+	home = dir != NULL ? xstrdup(dir) : NULL;
+	local_conf = conf->local;
+	local_conf.method = w->method;
+	local_conf.account = account;
+	local_conf.home = home;
+	local_conf.lookup = &conf->lookup;
 }
 
 static bool
@@ -447,14 +379,15 @@ on_delivery(struct peer *peer, struct message *m)
 	w.account = cursor_str(&m->body);
 	w.root = cursor_str(&m->body);
 	if (peer->role != ROLE_QUEUE || m->type != DELIVERY_START || !cursor_done(&m->body) || instance >= LOCAL_MOST ||
-	    method > MAILBOX_PIPE)
+	    method >= MAILBOX_METHODS)
 		return false;
-	if (!may_deliver(&w)) {
+	if (!deliverer_explained(&conf->lookup, &w)) {
 		log_error("role.refused", F_STR("what", "the queue asked for a delivery process that the configuration "
 		    "does not explain"), F_U64("uid", uid), F_STR("account", w.account), F_STR("root", w.root));
 		role_refuse(ROLE_LOCAL, instance, ROLE_QUEUE);
 		return true;
 	}
+	describe_process(&w);
 	role_spawn(&role_local_table[method], instance, uid, gid, *w.account != '\0' ? w.account : NULL, ROLE_QUEUE, w.root);
 	return true;
 }

@@ -162,7 +162,7 @@ int
 main(void)
 {
 	static const struct channel_ops ops = { on_message, on_closed };
-	static const struct local_conf conf = { "mx.example.net" };
+	static const struct local_conf conf = { .host = "mx.example.net" };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_many),

@@ -19,6 +19,7 @@
 #include "deliver/destination.h"
 #include "deliver/lookup.h"
 #include "deliver/lookup_message.h"
+#include "deliver/srs.h"
 #include "lib/mem.h"
 #include "lib/table.h"
 
@@ -42,6 +43,10 @@ static const char *const alias_rows[][2] = {
 	{ "command", "|/usr/bin/procmail" },
 	{ "qcommand", "\"|/usr/bin/procmail -a, b\"" },
 	{ "file", "/var/log/mail" },
+	{ "null", "/dev/null" },
+	{ "shell", "\"|/bin/cat > /tmp/x\"" },
+	{ "list", "alice" },
+	{ "owner-list", "bob" },
 	{ "quoted", "\"alice\"" },
 	{ "colon", ":fail: gone" },
 	{ "typo", "alice, not an address" },
@@ -63,7 +68,7 @@ static const char *const user_rows[][2] = {
 	{ "with+plus", "" },
 };
 
-enum { OURS, VIRTUAL, CATCH, SYSTEM, DOOR, LISTS, BARE, MBOX, LMTP, PROGRAM, HOMES, MISSING, DOMAINS };
+enum { OURS, VIRTUAL, CATCH, SYSTEM, DOOR, LISTS, BARE, MBOX, LMTP, PROGRAM, HOMES, MISSING, MOVED, MIXED, DASH, PLAIN, DOMAINS };
 static struct domain domains[DOMAINS];
 static struct hop door_hops[] = {
 	{ .host = (char *)(uintptr_t)"[192.0.2.9]", .ip = { .family = AF_INET, .bytes = { 192, 0, 2, 9 } }, .port = 2525 },
@@ -78,7 +83,8 @@ static struct route routes[] = {
 	{ (char *)(uintptr_t)"*.partner.example", v6_hop, 1 },
 	{ (char *)(uintptr_t)"*.example", mx_hop, 1 },
 };
-static struct lookup_conf conf = { .host = "mx.host.example", .domains = domains, .domains_n = DOMAINS,
+static struct srs srs;
+static struct lookup_conf conf = { .srs = &srs, .host = "mx.host.example", .domains = domains, .domains_n = DOMAINS,
 	.routes = routes, .routes_n = 3 };
 
 static char *
@@ -116,7 +122,7 @@ make_table(const char *const (*rows)[2], size_t n)
 	return table;
 }
 
-static struct table *aliases, *users, *catch_all, *no_root, *root_alias;
+static struct table *aliases, *users, *catch_all, *no_root, *root_alias, *moved, *mixed;
 
 static int
 setup(void **state)
@@ -124,6 +130,9 @@ setup(void **state)
 	static const char *const catch_rows[][2] = { { "@catch.example", "alice@ours.example, self@catch.example" },
 		{ "user@catch.example", "x@other.example" } };
 	bool made_dir = mkdtemp(dir) != NULL; /* before its name is used */
+	static const char *const moved_rows[][2] = { { "*", "@ours.example" } };
+	static const char *const mixed_rows[][2] = { { "fwd", "bob@other.example, alice@ours.example" },
+		{ "box@mixed.example", "/srv/box" }, { "@mixed.example", "alice@ours.example" } };
 	static const char *const root_rows[][2] = { { "root", "postmaster@system.example" } };
 	const struct domain made[] = {
 		[OURS] = { .name = text("ours.example"), .aliases = aliases, .users = users,
@@ -147,6 +156,13 @@ setup(void **state)
 			.mailbox = { MAILBOX_MAILDIR, text("%{home}/Maildir"), NULL } },
 		[MISSING] = { .name = text("missing.example"), .users = users,
 			.mailbox = { MAILBOX_MAILDIR, text("/no-such-genkan-folder/%{user}"), NULL } },
+		[MOVED] = { .name = text("moved.example") },
+		[MIXED] = { .name = text("mixed.example"),
+			.mailbox = { MAILBOX_MAILDIR, xasprintf("%s/mail/%%{user}", dir), NULL } },
+		[DASH] = { .name = text("dash.example"), .delimiter = text("-+"),
+			.mailbox = { MAILBOX_MAILDIR, xasprintf("%s/mail/%%{user}", dir), NULL } },
+		[PLAIN] = { .name = text("plain.example"), .delimiter = text(""),
+			.mailbox = { MAILBOX_MAILDIR, xasprintf("%s/mail/%%{user}", dir), NULL } },
 	};
 
 	(void)state;
@@ -161,6 +177,10 @@ setup(void **state)
 	domains[OURS].users = domains[VIRTUAL].users = domains[CATCH].users = domains[MBOX].users = users;
 	domains[LMTP].users = domains[PROGRAM].users = users;
 	domains[HOMES].users = domains[MISSING].users = users;
+	domains[DASH].users = domains[PLAIN].users = users;
+	domains[MOVED].aliases = moved = make_table(moved_rows, 1);
+	domains[MIXED].users = mixed = make_table(mixed_rows, 3);
+	chmod(bad_file, 0664); /* and so nobody's in particular */
 	domains[CATCH].aliases = catch_all = make_table(catch_rows, 2);
 	no_root = table_new("");
 	root_alias = make_table(root_rows, 1);
@@ -191,6 +211,11 @@ teardown(void **state)
 	table_free(catch_all);
 	table_free(no_root);
 	table_free(root_alias);
+	table_free(moved);
+	table_free(mixed);
+	free(domains[MIXED].mailbox.path);
+	free(domains[DASH].mailbox.path);
+	free(domains[PLAIN].mailbox.path);
 	account_forget();
 	return 0;
 }
@@ -216,6 +241,8 @@ describe(const struct route_answer *a, void *arg)
 		buf_adds(out, "expand");
 		for (i = 0; i < a->targets_n; i++)
 			buf_addf(out, " %s", a->targets[i]);
+		if (a->owner != NULL)
+			buf_addf(out, " owner %s", a->owner);
 		break;
 	case ROUTE_FAIL:
 		buf_addf(out, "fail %s", a->why);
@@ -251,7 +278,9 @@ expect_route(const char *address, const char *expected)
 
 #define UNKNOWN "fail 550 5.1.1 there is no such user here"
 #define MISTAKE "defer 451 4.3.5 alias \""
-#define REFUSED "fail 554 5.3.5 alias \""
+#define NO_ACCOUNT                                                                                 \
+	"defer 451 4.3.5 no program is run and no file is written as root, who may own the "        \
+	"configuration; say whom instead: aliases ... as \"nobody\", in domain \"ours.example\""
 
 static void
 test_routes(void **state)
@@ -296,21 +325,40 @@ test_routes(void **state)
 		{ "utf@ours.example", "expand \xc3\xa9@other.example" },
 		{ "team@ours.example", "expand carol@other.example alice@ours.example \\bob@ours.example "
 		    "bob@ours.example" },
-		/* a file may only name addresses */
-		{ "teams@ours.example", "expand carol@other.example" },
+		/* a file that others may write names addresses only */
+		{ "teams@ours.example", "expand carol@other.example q@ours.example" },
 		{ "nofile@ours.example", MISTAKE "nofile@ours.example\": cannot read \":include:%s/none\": No such "
 		    "file or directory" },
 		{ "relfile@ours.example", MISTAKE "relfile@ours.example\": \":include:team\": the path must begin "
 		    "with \"/\"" },
-		/* what is not done */
-		{ "command@ours.example", REFUSED "command@ours.example\": delivery to a command is not supported "
-		    "yet" },
-		{ "qcommand@ours.example", REFUSED "qcommand@ours.example\": delivery to a command is not supported "
-		    "yet" },
-		{ "file@ours.example", REFUSED "file@ours.example\": delivery to a file is not supported yet" },
-		{ "quoted@ours.example", REFUSED "quoted@ours.example\": quoted names are not supported; write the "
-		    "address without quotes" },
-		{ "colon@ours.example", REFUSED "colon@ours.example\": only \":include:/path\" may begin with a "
+		/* programs and files are named by their alias, and believed as long as it names them */
+		{ "command@ours.example", "expand \\command@ours.example|/usr/bin/procmail" },
+		{ "qcommand@ours.example", "expand \\qcommand@ours.example|/usr/bin/procmail -a, b" },
+		{ "file@ours.example", "expand \\file@ours.example/var/log/mail" },
+		{ "quoted@ours.example", "expand alice@ours.example" },
+		{ "\\command@ours.example|/usr/bin/procmail", NO_ACCOUNT },
+		{ "\\file@ours.example/var/log/mail", NO_ACCOUNT },
+		{ "\\command@ours.example|/bin/sh", "expand \\command@ours.example|/usr/bin/procmail" },
+		{ "\\alice@ours.example|/bin/sh", UNKNOWN },
+		{ "\\sales@ours.example/etc/passwd", "expand alice@ours.example bob@other.example" },
+		{ "null@ours.example", "expand \\null@ours.example/dev/null" },
+		{ "\\null@ours.example/dev/null", "discard" },
+		{ "shell@ours.example", MISTAKE "shell@ours.example\": '>' would need a shell, and none is run; name "
+		    "the program alone, and put the rest into a script" },
+		{ "list@ours.example", "expand alice@ours.example owner owner-list@ours.example" },
+		{ "list+x@ours.example", "expand alice@ours.example owner owner-list@ours.example" },
+		/* domains written anew */
+		{ "who@moved.example", "expand who@ours.example" },
+		{ "who+x@moved.example", "expand who+x@ours.example" },
+		/* rows of users that are addresses, and the row for everybody */
+		{ "fwd@mixed.example", "expand bob@other.example alice@ours.example" },
+		{ "box@mixed.example", "local %s/mail/box root %s" },
+		{ "anybody@mixed.example", "expand alice@ours.example" },
+		/* another delimiter, and none */
+		{ "alice-x@dash.example", "local %s/mail/alice root %s" },
+		{ "alice+x@dash.example", "local %s/mail/alice root %s" },
+		{ "alice+x@plain.example", UNKNOWN },
+		{ "colon@ours.example", MISTAKE "colon@ours.example\": only \":include:/path\" may begin with a "
 		    "colon" },
 		{ "typo@ours.example", MISTAKE "typo@ours.example\": \"not an address\" is no address: the part "
 		    "before '@' has a character that is only allowed in quotes" },
@@ -383,8 +431,12 @@ test_verdicts(void **state)
 		{ "x%elsewhere.test@ours.example", RECIPIENT_UNKNOWN, "there is no such user here" },
 		{ "elsewhere.test!x@ours.example", RECIPIENT_UNKNOWN, "there is no such user here" },
 		/* what the operator must put right is not held against the sender */
-		{ "command@ours.example", RECIPIENT_TEMP,
-		    "alias \"command@ours.example\": delivery to a command is not supported yet" },
+		{ "colon@ours.example", RECIPIENT_TEMP,
+		    "alias \"colon@ours.example\": only \":include:/path\" may begin with a colon" },
+		{ "command@ours.example", RECIPIENT_OURS, "" },
+		/* who does not exist at the new domain does not exist at the old one */
+		{ "alice@moved.example", RECIPIENT_OURS, "" },
+		{ "who@moved.example", RECIPIENT_UNKNOWN, "there is no such user here" },
 		{ "lasso@ours.example", RECIPIENT_OURS, "" },
 		{ "one@ours.example", RECIPIENT_TEMP, "alias loop: one@ours.example -> two@ours.example -> "
 		    "three@ours.example -> one@ours.example" },
@@ -407,25 +459,24 @@ test_verdicts(void **state)
 	}
 }
 
-static void
-check_root_mailbox(const struct route_answer *a, void *arg)
-{
-	(void)arg;
-	assert_int_equal(a->kind, ROUTE_LOCAL);
-	assert_int_equal(a->uid, 0);
-	assert_int_equal(a->gid, 0);
-	assert_string_equal(a->account, "root");
-	assert_string_equal(a->root, "/root");
-	assert_string_equal(a->path, "/root/Maildir");
-}
+#define NOBODY_FOR_ROOT                                                                            \
+	"defer 451 4.3.0 nobody is named for the mail of root; write an alias for root, or "       \
+	"postmaster \"somebody@example.net\" into the configuration"
 
 static void
 test_system_users(void **state)
 {
 	(void)state;
-	lookup_route_now(&conf, &(struct route_question){ .address = "root@system.example", .sender = "" }, check_root_mailbox, NULL);
-	lookup_route_now(&conf, &(struct route_question){ .address = "ROOT+x@system.example", .sender = "" }, check_root_mailbox, NULL);
-	lookup_route_now(&conf, &(struct route_question){ .address = "postmaster@system.example", .sender = "" }, check_root_mailbox, NULL);
+	/* nothing is delivered as root */
+	expect_route("root@system.example", NOBODY_FOR_ROOT);
+	expect_route("ROOT+x@system.example", NOBODY_FOR_ROOT);
+	expect_route("postmaster@system.example", NOBODY_FOR_ROOT);
+	conf.postmaster = "alice@ours.example";
+	expect_route("root@system.example", "expand alice@ours.example");
+	expect_route("postmaster@system.example", "expand alice@ours.example");
+	expect_route("abuse@ours.example", "expand alice@ours.example");
+	expect_route("alice@ours.example", "local %s/mail/ours.example/alice root %s");
+	conf.postmaster = NULL;
 	expect_route("genkan-nobody@system.example", UNKNOWN);
 	expect_route("../root@system.example", "fail 553 5.1.3 the part before '@' has a dot at its start or two in a row");
 	expect_route("a/b@system.example", UNKNOWN);
@@ -478,22 +529,22 @@ test_include_limits(void **state)
 	struct alias_targets targets = { .n = 0 };
 	char *path = xasprintf("%s/many", dir), *value = xasprintf(":include:%s", path), *why;
 	FILE *f = fopen(path, "w");
-	bool later = false;
+	const struct alias_of of = { .self = "many@ours.example", .local = "many",
+		.domain = "ours.example", .read_files = true };
 	int i;
 
 	(void)state;
 	for (i = 0; i <= ALIAS_TARGETS_MAX; i++)
 		fprintf(f, "u%d@other.example\n", i);
 	fclose(f);
-	why = alias_parse(value, "ours.example", true, &targets, &later);
+	why = alias_parse(value, &of, &targets);
 	assert_non_null(why);
 	assert_non_null(strstr(why, "more than 20000 addresses"));
-	assert_true(later);
 	free(why);
 	alias_free(&targets);
 	unlink(path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	why = alias_parse(value, "ours.example", true, &targets, &later);
+	why = alias_parse(value, &of, &targets);
 	assert_non_null(strstr(why, "is not a text file"));
 	free(why);
 	alias_free(&targets);
