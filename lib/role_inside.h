@@ -13,12 +13,6 @@
 
 #define ROLE_AGAIN_SECONDS 1 /* after a failed fork, or a channel that was closed */
 
-#define STABLE_MS 60000
-#define AGAIN_SECONDS 1 /* after a failed fork, or a channel that was closed */
-
-#define STABLE_MS 60000
-#define AGAIN_SECONDS 1 /* after a failed fork, or a channel that was closed */
-
 struct child {
 	const struct role_spec *spec;
 	unsigned instance;
@@ -54,7 +48,6 @@ struct master {
 	int spare; /* what role_refuse hands out when no descriptor is left */
 };
 extern struct master master;
-
 
 /* --- role_links.c --- */
 /* It retired and ended: its place may be taken. */
