@@ -217,7 +217,7 @@ fetch(struct sts_domain *d, const char *id)
 static bool
 choose_record(const struct dns_answer *answer, char id[STS_ID_MAX + 1])
 {
-	char other[STS_ID_MAX + 1];
+	char other[STS_ID_MAX + 1] = "";
 	enum sts_record result;
 	unsigned i, n = 0;
 	bool ok = false;

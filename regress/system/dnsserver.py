@@ -19,10 +19,17 @@ With front=True a small proxy stands before it, and names can be made to misbeha
         dns.heal()                                          # all behave again
         dns.seen                                            # [("mail.example.org", "A"), ...] as they came
 
+With signed=True the root is signed by a key of its own, whose file dns.anchor is for `resolver ... anchor "FILE"`; names in
+UNSIGNED, and all below them, are zones without DNSSEC.  forge() makes the signature of one name's records wrong:
+
+        DnsServer(tmp_path, records, signed=True, unsigned=["plain.example"])
+        dns.forge("_25._tcp.mx.example.org", "TLSA")        # visible after reload()
+
 stop() ends it (so does leaving the with block); start() after stop() takes the same port again, for tests of an outage.
 """
 import heapq
 import pathlib
+import re
 import selectors
 import signal
 import socket
@@ -62,7 +69,12 @@ remote-control:
     control-enable: no
 zone:
     name: "."
-    zonefile: "root.zone"
+    zonefile: "{root}"
+"""
+ZONE = """\
+zone:
+    name: "{name}"
+    zonefile: "{name}zone"
 """
 
 
@@ -97,13 +109,18 @@ def zone_line(record, ttl):
 
 
 class DnsServer:
-    def __init__(self, directory, records=(), *, port=None, front=False, ttl=1, address="127.0.0.1"):
+    def __init__(self, directory, records=(), *, port=None, front=False, ttl=1, address="127.0.0.1", signed=False,
+                 unsigned=()):
         self.directory = pathlib.Path(directory)
         self.address = address
         self.port = port or free_port(address)
         self.ttl = ttl
         self.records = list(records)
         self.serial = int(time.time())
+        self.signed = signed
+        self.unsigned = [absolute(name) for name in unsigned]
+        self.forged = []
+        self.key = None
         self.process = None
         self.nsd_port = free_port(address) if front else self.port
         self.front = Front(address, self.port, self.nsd_port) if front else None
@@ -136,22 +153,57 @@ class DnsServer:
     def ptr(self, ip, name):
         self.add(f"{dns.reversename.from_address(ip)} PTR {name}")
 
+    def forge(self, name, kind):
+        self.forged.append((absolute(name), kind))
+
+    def zone_of(self, record):
+        """The zone in which it stands: "." or one of UNSIGNED."""
+        name = absolute(record.split()[0]).lower()
+        return next((z for z in self.unsigned if name == z or name.endswith("." + z)), ".")
+
     def write_zone(self):
         self.serial += 1
-        lines = [f". {self.ttl} IN SOA ns. root. {self.serial} 3600 600 86400 {self.ttl}\n",
-                 f". {self.ttl} IN NS ns.\n", f"ns. {self.ttl} IN A {self.address}\n"]
-        lines += [zone_line(record, self.ttl) for record in self.records]
-        new = self.directory / "root.zone.new"
-        new.write_text("".join(lines))
-        new.rename(self.directory / "root.zone")
+        for zone in [*self.unsigned, "."]:
+            soa = f"{zone} {self.ttl} IN SOA ns. root. {self.serial} 3600 600 86400 {self.ttl}\n"
+            lines = [soa, f"{zone} {self.ttl} IN NS ns.\n"]
+            if zone == ".":
+                lines += [f"ns. {self.ttl} IN A {self.address}\n"]
+                lines += [f"{z} {self.ttl} IN NS ns.\n" for z in self.unsigned]
+            lines += [zone_line(record, self.ttl) for record in self.records if self.zone_of(record) == zone]
+            file = "root.zone" if zone == "." else f"{zone}zone"
+            new = self.directory / (file + ".new")
+            new.write_text("".join(lines))
+            new.rename(self.directory / file)
+        if self.signed:
+            self.sign()
         self.log_read = len(self.log())
+
+    def sign(self):
+        """root.zone becomes root.zone.signed, by ldns."""
+        def ldns(*words):
+            return subprocess.run(words, cwd=self.directory, check=True, capture_output=True, text=True).stdout.strip()
+        if not self.key:
+            self.key = ldns("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", ".")
+            self.anchor = self.directory / "anchor"
+            self.anchor.write_text((self.directory / (self.key + ".key")).read_text())
+        ldns("ldns-signzone", "-o", ".", "-f", "root.zone.half", "root.zone", self.key)
+        half = self.directory / "root.zone.half"
+        text = half.read_text()
+        for name, kind in self.forged:
+            signature = re.compile(rf"^({re.escape(name)}\s.*\sRRSIG\s+{kind}\s.*\s)(\S{{10}})(\S+==)", re.M)
+            text, count = signature.subn(lambda m: m[1] + m[2].swapcase() + m[3], text)
+            assert count == 1, f"no signature of {name} {kind}:\n{text}"
+        half.write_text(text)
+        half.rename(self.directory / "root.zone.signed")
 
     # its life
 
     def start(self):
         self.directory.mkdir(parents=True, exist_ok=True)
         conf = self.directory / "nsd.conf"
-        conf.write_text(CONF.format(address=self.address, port=self.nsd_port, dir=self.directory.resolve()))
+        conf.write_text(CONF.format(address=self.address, port=self.nsd_port, dir=self.directory.resolve(),
+                                    root="root.zone.signed" if self.signed else "root.zone") +
+                        "".join(ZONE.format(name=zone) for zone in self.unsigned))
         self.write_zone()
         # it ends with us, however we end
         self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", NSD, "-d", "-c", str(conf)],
@@ -205,7 +257,7 @@ class DnsServer:
         return log.read_text() if log.exists() else ""
 
     def zone_refused(self):
-        return "zone . file root.zone read with" in self.log()[self.log_read:]
+        return f"zone . file root.zone{'.signed' if self.signed else ''} read with" in self.log()[self.log_read:]
 
     def nap(self, seconds):
         """Between two looks at a server that has no way to call us."""

@@ -94,7 +94,8 @@ class Genkan:
         self.clock_path = self.dir / "clock"
         self.clock_path.write_bytes(struct.pack("<q", 0))
         self.env = dict(os.environ, GENKAN_CLOCK=str(self.clock_path), **(env or {}))
-        resolver = f"resolver 127.0.0.1 port {dns.port if dns else 9}\n"
+        resolver = f"resolver 127.0.0.1 port {dns.port if dns else 9}"
+        resolver += f' anchor "{dns.anchor}"\n' if dns and getattr(dns, "signed", False) else "\n"
         self.write_conf(resolver + conf, listen)
         for path in (self.dir, self.mail, self.clock_path, self.conf_path):
             own(path)
