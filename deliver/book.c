@@ -44,8 +44,8 @@ has_mailboxes(const struct domain *domain)
 
 /* Where mail for the host itself goes: its own name if that is a domain, else the first that has
  * mailboxes. */
-static const struct domain *
-home_domain(const struct lookup_conf *conf)
+const struct domain *
+book_home(const struct lookup_conf *conf)
 {
 	const struct domain *domain = find_domain(conf, conf->host);
 	unsigned i;
@@ -315,7 +315,7 @@ static void
 find_reserved(
     const struct lookup_conf *conf, const struct book_name *name, struct book_entry *entry)
 {
-	const struct domain *home = home_domain(conf);
+	const struct domain *home = book_home(conf);
 
 	if (name->ours->users_system) {
 		find_root(conf, name, entry);
@@ -413,7 +413,7 @@ book_find(const struct lookup_conf *conf, const struct book_name *name, bool ali
 
 	*entry = (struct book_entry){ .kind = BOOK_NOBODY };
 	if (is_for_host(conf, name)) {
-		home = home_domain(conf);
+		home = book_home(conf);
 		if (home != NULL)
 			move(entry, xasprintf("%s@%s", name->local, home->name),
 			    "the domain that stands for this host");

@@ -56,6 +56,9 @@ struct book_entry {
 	char *because;	  /* for people: what was found, and where it stands; or NULL */
 };
 
+/* Where mail for the host itself goes: its own name if that is a domain, else the first that has mailboxes; NULL: none. */
+const struct domain *book_home(const struct lookup_conf *);
+
 /* Who only wants to know of aliases may see BOOK_NOBODY for a user, who is then not looked for. */
 void book_find(
     const struct lookup_conf *, const struct book_name *, bool aliases_only, struct book_entry *);

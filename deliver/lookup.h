@@ -29,6 +29,12 @@ enum recipient_verdict {
 struct lookup_request *lookup_recipient(const char *address,
     void (*)(enum recipient_verdict, const char *why, void *arg), void *arg);
 
+/* --- who writes, on submission --- */
+
+/* May ACCOUNT send as ADDRESS?  RECIPIENT_OURS: it may; RECIPIENT_FOREIGN: it may not; RECIPIENT_TEMP.  As lookup_recipient. */
+struct lookup_request *lookup_sender(const char *account, const char *address,
+    void (*)(enum recipient_verdict, const char *why, void *arg), void *arg);
+
 /* --- when a recipient is due --- */
 struct route_question {
 	const char *address;
@@ -89,6 +95,7 @@ struct lookup_conf {
 void lookup_role_prepare(const struct lookup_conf *);
 void lookup_role_start(const struct lookup_conf *);
 /* The same answers without a role, in this process, at once (may read files and passwd): for the role and for smtpctl. */
+enum recipient_verdict lookup_sender_now(const struct lookup_conf *, const char *account, const char *address);
 enum recipient_verdict lookup_recipient_now(const struct lookup_conf *, const char *address, char **why);
 /* Looks at the files of its tables and reads those that changed; logs, once, what is wrong with one, whose old content
  * stays.  How many were wrong. */

@@ -76,9 +76,9 @@ answer_lost(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* VIA NULL: none; SENDER NULL: only the address is asked about. */
+/* ABOUT and VIA as far as the TYPE has them. */
 static struct lookup_request *
-ask(enum lookup_type type, const char *address, const char *sender, const char *via)
+ask(enum lookup_type type, const char *address, const char *about, const char *via)
 {
 	struct lookup_request *request = xcalloc(1, sizeof(*request));
 	struct peer *peer = peer_for(ROLE_LOOKUP, 0);
@@ -93,10 +93,10 @@ ask(enum lookup_type type, const char *address, const char *sender, const char *
 	RB_INSERT(request_tree, &sent, request);
 	b = channel_begin(peer->channel, type, request->id);
 	buf_add_str(b, address);
-	if (sender != NULL) {
-		buf_add_str(b, sender);
+	if (type != LOOKUP_RECIPIENT)
+		buf_add_str(b, about);
+	if (type == LOOKUP_ROUTE)
 		buf_add_str(b, via);
-	}
 	channel_end(peer->channel, -1);
 	return request;
 }
@@ -106,6 +106,17 @@ lookup_recipient(
     const char *address, void (*callback)(enum recipient_verdict, const char *, void *), void *arg)
 {
 	struct lookup_request *request = ask(LOOKUP_RECIPIENT, address, NULL, NULL);
+
+	request->verdict = callback;
+	request->arg = arg;
+	return request;
+}
+
+struct lookup_request *
+lookup_sender(const char *account, const char *address,
+    void (*callback)(enum recipient_verdict, const char *, void *), void *arg)
+{
+	struct lookup_request *request = ask(LOOKUP_SENDER, address, account, NULL);
 
 	request->verdict = callback;
 	request->arg = arg;

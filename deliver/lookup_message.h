@@ -14,6 +14,7 @@
 enum lookup_type {
 	LOOKUP_RECIPIENT = MESSAGE_TYPE(SUBJECT_LOOKUP, 1), /* string address */
 	LOOKUP_ROUTE,	/* strings address, sender, via ("": none) */
+	LOOKUP_SENDER,	/* strings address, account */
 	LOOKUP_VERDICT, /* u8 enum recipient_verdict, string why */
 	LOOKUP_ANSWER	/* a route answer, as below */
 };

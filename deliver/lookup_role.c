@@ -28,7 +28,7 @@
 static const struct lookup_conf *conf;
 static uint64_t refreshed_ms;
 static struct {
-	uint64_t recipients, routes; /* questions answered */
+	uint64_t recipients, senders, routes; /* questions answered */
 	uint64_t table_errors;       /* a file that could not be read again */
 } stats;
 
@@ -47,23 +47,41 @@ refresh_all(void)
 
 /* --- questions --- */
 
+static void
+send_verdict(struct peer *peer, uint64_t id, enum recipient_verdict verdict, const char *why)
+{
+	struct buf *b = channel_begin(peer->channel, LOOKUP_VERDICT, id);
+
+	buf_add_u8(b, (uint8_t)verdict);
+	buf_add_str(b, why);
+	channel_end(peer->channel, -1);
+}
+
 static bool
 tell_recipient(struct peer *peer, struct message *m)
 {
 	const char *address = cursor_str(&m->body);
 	enum recipient_verdict verdict;
-	struct buf *b;
 	char *why;
 
 	if (!cursor_done(&m->body))
 		return false;
 	stats.recipients++;
 	verdict = lookup_recipient_now(conf, address, &why);
-	b = channel_begin(peer->channel, LOOKUP_VERDICT, m->id);
-	buf_add_u8(b, (uint8_t)verdict);
-	buf_add_str(b, why);
-	channel_end(peer->channel, -1);
+	send_verdict(peer, m->id, verdict, why);
 	free(why);
+	return true;
+}
+
+static bool
+tell_sender(struct peer *peer, struct message *m)
+{
+	const char *address = cursor_str(&m->body), *account = cursor_str(&m->body);
+
+	if (!cursor_done(&m->body))
+		return false;
+	stats.senders++;
+	send_verdict(peer, m->id, lookup_sender_now(conf, account, address), "");
 	return true;
 }
 
@@ -106,6 +124,8 @@ on_message(struct peer *peer, struct message *m)
 	switch (m->type) {
 	case LOOKUP_RECIPIENT:
 		return tell_recipient(peer, m);
+	case LOOKUP_SENDER:
+		return tell_sender(peer, m);
 	case LOOKUP_ROUTE:
 		return tell_route(peer, m);
 	default:
@@ -124,7 +144,7 @@ answer_stats(struct ctl *ctl, unsigned n, const char *const *words)
 	(void)words;
 	for (i = 0; i < conf->domains_n; i++)
 		tables += (conf->domains[i].aliases != NULL) + (conf->domains[i].users != NULL);
-	ctl_record(ctl, FIELDS(F_U64("recipients", stats.recipients),
+	ctl_record(ctl, FIELDS(F_U64("recipients", stats.recipients), F_U64("senders", stats.senders),
 	    F_U64("routes", stats.routes), F_U64("domains", conf->domains_n),
 	    F_U64("tables", tables), F_U64("table_errors", stats.table_errors)));
 	ctl_end(ctl, 0, "");

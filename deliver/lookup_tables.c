@@ -42,5 +42,5 @@ lookup_refresh(const struct lookup_conf *conf)
 		wrong += refresh(conf->domains[i].aliases);
 		wrong += refresh(conf->domains[i].users);
 	}
-	return wrong;
+	return wrong + refresh(conf->senders);
 }

@@ -120,43 +120,9 @@ find_known(const struct header_field *f)
 struct walk {
 	const struct compose_options *options;
 	struct composed *out;
-	const struct header_field *field;
-	size_t copied;    /* octets of the field's value that are in OUT already */
 	unsigned resent;  /* RESENT or 0: the recipients are those of such fields */
 	unsigned present; /* enum present, or'ed */
 };
-
-static void
-complete_address(const struct header_address *a, void *arg)
-{
-	struct walk *w = arg;
-
-	if (a->qualified)
-		return;
-	buf_add(&w->out->text, w->field->value + w->copied, a->end - w->copied);
-	buf_addf(&w->out->text, "@%s", w->options->host);
-	w->copied = a->end;
-}
-
-/* A list that cannot be read stays as it is: it is the writer's, and not what the message is sent
- * by. */
-static void
-add_addresses(struct walk *w, const struct header_field *f)
-{
-	struct buf *text = &w->out->text;
-	size_t begin = text->len, at;
-	const char *why;
-
-	buf_add(text, f->name, (size_t)(f->value - f->name));
-	w->field = f;
-	w->copied = 0;
-	if (!header_addresses(f->value, f->value_len, complete_address, w, &why, &at)) {
-		text->len = begin + (size_t)(f->value - f->name);
-		w->copied = 0;
-	}
-	buf_add(text, f->value + w->copied, f->value_len - w->copied);
-	buf_adds(text, "\r\n");
-}
 
 static void
 add_recipient(const struct header_address *a, void *arg)
@@ -193,7 +159,7 @@ walk_field(struct walk *w, const struct header_field *f, size_t used)
 	if (known->flags & DROPPED)
 		return why;
 	if (known->flags & ADDRESSES)
-		add_addresses(w, f);
+		header_add_qualified(&w->out->text, f, w->options->host);
 	else
 		buf_add(&w->out->text, f->name, used);
 	return why;

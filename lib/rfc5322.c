@@ -349,6 +349,42 @@ header_addresses(const char *value, size_t len,
 
 /* --- writing --- */
 
+struct completion {
+	struct buf *out;
+	const struct header_field *field;
+	const char *host;
+	size_t copied; /* octets of the field's value that are in OUT already */
+};
+
+static void
+complete_address(const struct header_address *a, void *arg)
+{
+	struct completion *c = arg;
+
+	if (a->qualified)
+		return;
+	buf_add(c->out, c->field->value + c->copied, a->end - c->copied);
+	buf_addf(c->out, "@%s", c->host);
+	c->copied = a->end;
+}
+
+void
+header_add_qualified(struct buf *out, const struct header_field *f, const char *host)
+{
+	struct completion c = { .out = out, .field = f, .host = host };
+	size_t begin, at;
+	const char *why;
+
+	buf_add(out, f->name, (size_t)(f->value - f->name));
+	begin = out->len;
+	if (!header_addresses(f->value, f->value_len, complete_address, &c, &why, &at)) {
+		out->len = begin;
+		c.copied = 0;
+	}
+	buf_add(out, f->value + c.copied, f->value_len - c.copied);
+	buf_adds(out, "\r\n");
+}
+
 static bool
 is_atom_text(char c)
 {

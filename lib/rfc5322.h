@@ -43,6 +43,9 @@ bool header_addresses(const char *value, size_t len,
     void (*visit)(const struct header_address *, void *arg), void *arg,
     const char **why, size_t *at);
 
+/* The field, as it is but with "@HOST" behind every address that has no domain, and CRLF at its end.  A list that cannot be
+ * read stays as it is: it is the writer's, and not what the message is sent by. */
+void header_add_qualified(struct buf *, const struct header_field *, const char *host);
 /* A display name: as it is when it is words of atoms, quoted when it must be, encoded (RFC 2047,
  * UTF-8) when it is not ASCII.  Controls become spaces. */
 void header_add_phrase(struct buf *, const char *name);

@@ -11,7 +11,7 @@
 #include "smtpd/command.h"
 #include "smtpd/mail_params.h"
 #include "smtpd/session.h"
-#include "smtpd/session_tls.h"
+#include "smtpd/submission.h"
 #include "smtpd/transaction.h"
 
 /* RFC 1870 6.1: what is too big for us for good, or now. */
@@ -80,15 +80,17 @@ crowded(struct session *s)
 	return true;
 }
 
-/* RFC 6409 4.3, RFC 4954 6: our own users only, and they say who they are. */
-static bool
-stranger(struct session *s)
+static void
+on_sender(struct session *s, enum recipient_verdict verdict)
 {
-	if (!s->listener->submission || s->relay_client || s->login != NULL)
-		return false;
-	session_reply(s, 530, "5.7.0", "log in first%s", session_tls_offered(s) ? ", after STARTTLS" : "");
-	session_error(s);
-	return true;
+	if (verdict == RECIPIENT_OURS) {
+		door_pass(s, PHASE_MAIL, on_judged);
+		return;
+	}
+	drop(s);
+	if (verdict == RECIPIENT_FOREIGN)
+		session_error(s);
+	session_resume(s);
 }
 
 void
@@ -99,7 +101,7 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	size_t skip = 5, used = 0;
 	char *text;
 
-	if (crowded(s) || stranger(s))
+	if (crowded(s) || submission_stranger(s))
 		return;
 	if (len >= 5 && strncasecmp(arg, "FROM:", 5) == 0) {
 		while (skip < len && arg[skip] == ' ')
@@ -127,5 +129,5 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 		return;
 	}
 	session_wait(s);
-	door_pass(s, PHASE_MAIL, on_judged);
+	submission_check_sender(s, on_sender);
 }

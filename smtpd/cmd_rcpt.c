@@ -17,6 +17,7 @@
 #include "smtpd/command.h"
 #include "smtpd/mail_params.h"
 #include "smtpd/session.h"
+#include "smtpd/submission.h"
 #include "smtpd/transaction.h"
 
 static bool
@@ -57,6 +58,7 @@ on_judged(struct session *s, const struct door_answer *a)
 		if (a->close)
 			session_finish(s, "gate");
 	} else {
+		submission_count(s);
 		envelope_add_recipient(s->tx->env, s->tx->recipient, s->tx->original, s->tx->notify);
 		session_state(s, STATE_RCPT);
 		session_reply(s, 250, "2.1.5", "recipient ok");
@@ -132,6 +134,8 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 		session_reply(s, 452, "4.5.3", "too many recipients for one message; send it again to the others");
 		return;
 	}
+	if (submission_spent(s))
+		return;
 	if (len >= 3 && strncasecmp(arg, "TO:", 3) == 0) {
 		while (skip < len && arg[skip] == ' ')
 			skip++;

@@ -16,8 +16,10 @@
 #include "lib/content.h"
 #include "lib/id.h"
 #include "lib/log.h"
+#include "smtpd/fixup.h"
 #include "smtpd/intake.h"
 #include "smtpd/session.h"
+#include "smtpd/submission.h"
 #include "smtpd/transaction.h"
 
 void
@@ -38,6 +40,7 @@ intake_open(struct session *s)
 	tx->text = evbuffer_new();
 	transaction_trace(s, tx->text);
 	submit_write(tx->submission, tx->text);
+	submission_read(s);
 }
 
 static void
@@ -53,6 +56,8 @@ intake_write(struct session *s, uint64_t size, uint8_t defects)
 
 	if (size > session_conf()->limits[LIMIT_SIZE] || defects != 0) /* read on to the end, keep nothing */
 		evbuffer_drain(tx->text, evbuffer_get_length(tx->text));
+	if (tx->fixup != NULL)
+		fixup_text(tx->fixup, tx->text);
 	submit_write(tx->submission, tx->text);
 	if (submit_busy(tx->submission)) {
 		session_wait(s);
@@ -138,6 +143,19 @@ fault(const struct intake_found *found, int *code, const char **status)
 	return NULL;
 }
 
+static void
+on_authors(struct session *s, enum recipient_verdict verdict)
+{
+	if (verdict == RECIPIENT_OURS) {
+		door_pass(s, PHASE_MESSAGE, on_message_judged);
+		return;
+	}
+	intake_over(s);
+	if (verdict == RECIPIENT_FOREIGN)
+		session_error(s);
+	session_resume(s);
+}
+
 bool
 intake_end(struct session *s, const struct intake_found *found)
 {
@@ -148,10 +166,12 @@ intake_end(struct session *s, const struct intake_found *found)
 	s->messages++;
 	tx->found = *found;
 	what = fault(found, &code, &status);
+	if (what == NULL && tx->fixup != NULL)
+		what = fixup_end(tx->fixup, tx->text);
 	if (what == NULL) {
 		submit_write(tx->submission, tx->text);
 		session_wait(s);
-		door_pass(s, PHASE_MESSAGE, on_message_judged);
+		submission_check_authors(s, on_authors);
 		return false;
 	}
 	log_info("message.refused", F_STR("session", id_text(s->id).s), F_STR("client", tx->env->origin),

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include <ctype.h>
 #include <string.h>
 
 #include "filters/meter.h"
@@ -16,22 +17,32 @@
 
 static const struct gate *gate;
 static struct meter *tables; /* [worker][meter] */
+static struct meter *accounts; /* [worker] */
 static unsigned workers_n, mine;
 static uint64_t secret;
+
+static struct meter *
+reserve(size_t n)
+{
+	struct meter *meters = mmap(NULL, n * sizeof(*meters), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (meters == MAP_FAILED)
+		fatal("meters: no shared memory");
+	return meters;
+}
 
 void
 meters_init(const struct gate *g, unsigned workers)
 {
-	size_t n = (size_t)workers * g->meters_n;
-
 	gate = g;
 	workers_n = workers;
-	if (n == 0)
+	if (workers == 0)
 		return;
-	tables = mmap(NULL, n * sizeof(*tables), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (tables == MAP_FAILED)
-		fatal("meters: no shared memory");
+	if (g->meters_n > 0)
+		tables = reserve((size_t)workers * g->meters_n);
+	if (accounts == NULL) /* what an account has sent is not forgotten with a new configuration */
+		accounts = reserve(workers);
 	if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
 		fatal("meters: no random numbers");
 }
@@ -51,6 +62,38 @@ meters_join(unsigned worker)
 	for (i = 0; i < gate->meters_n; i++)
 		meter_clear(table(mine, i));
 }
+
+/* --- accounts --- */
+
+/* Letters without case, as names of accounts are compared. */
+static uint64_t
+key_of_account(const char *account)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (; *account != '\0'; account++)
+		h = (h ^ (uint64_t)tolower((unsigned char)*account)) * 0x100000001b3ULL;
+	return h;
+}
+
+void
+meters_count_account(const char *account)
+{
+	meter_add(&accounts[mine], key_of_account(account), METERS_ACCOUNT_SECONDS * 1000, clock_ms());
+}
+
+uint64_t
+meters_account(const char *account)
+{
+	uint64_t sum = 0, key = key_of_account(account);
+	unsigned worker;
+
+	for (worker = 0; worker < workers_n; worker++)
+		sum += meter_read(&accounts[worker], key, METERS_ACCOUNT_SECONDS * 1000, clock_ms());
+	return sum;
+}
+
+/* --- the gate's --- */
 
 /* The /24 or /64, or the address. */
 static uint64_t

@@ -18,4 +18,9 @@ void meters_count(enum fact, const struct ip *);
 /* Fills in those of OUT that are meters of FACT. */
 void meters_read(enum fact, const struct ip *, uint32_t out[GATE_METERS]);
 
+/* Recipients that an account wrote to: one more; how many within the last hour. */
+#define METERS_ACCOUNT_SECONDS 3600
+void meters_count_account(const char *account);
+uint64_t meters_account(const char *account);
+
 #endif

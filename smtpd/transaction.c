@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/mem.h"
+#include "smtpd/fixup.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -39,6 +40,7 @@ transaction_free(struct transaction *tx)
 		submit_abort(tx->submission);
 	if (tx->text != NULL)
 		evbuffer_free(tx->text);
+	fixup_free(tx->fixup);
 	free(tx->recipient);
 	free(tx->unknown);
 	free(tx->original);

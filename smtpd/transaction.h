@@ -15,6 +15,7 @@
 #include "smtpd/intake.h"
 
 struct evbuffer;
+struct fixup;
 struct session;
 
 struct transaction {
@@ -31,6 +32,9 @@ struct transaction {
 	struct intake_found found; /* in the whole text */
 	struct submission *submission;
 	struct evbuffer *text;     /* read and not yet handed to the submission */
+	struct fixup *fixup;       /* what our own users send is made fit by it; else NULL */
+	size_t author;             /* of those that it names, the next to be checked */
+	void (*checked)(struct session *, enum recipient_verdict); /* whoever waits for submission.c's answer */
 };
 
 struct transaction *transaction_new(struct session *, const char *sender);
