@@ -247,3 +247,48 @@ class Exim(Peer):
     def inject(self, sender, recipient, text):
         done = self.run("/usr/sbin/exim4", "-i", "-f", sender, recipient, input=text)
         assert done.returncode == 0, done.stderr
+
+
+class Dovecot(Peer):
+    """An LMTP server: every user has a Maildir; one called "full" has a quota of a thousand octets, which is exceeded for good,
+    or for now when TEMPFAIL."""
+    name, packages, accounts = "dovecot", ("dovecot-core", "dovecot-lmtpd", "libexttextcat-data", "libexttextcat-2.0-0",
+                                           "liblua5.4-0"), ("dovecot", "dovenull")
+    daemon = ("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/test.conf")
+
+    def __init__(self, directory, port, *, domain, users, tempfail=False):
+        self.tempfail = tempfail
+        super().__init__(directory, port, route=None, domain=domain, users=users)
+
+    def configure(self):
+        (self.work / "run/dovecot").mkdir()
+        (self.work / "var/lib/dovecot").mkdir()
+        self.write("etc/dovecot/users", "".join(
+            f"{user}@{self.domain}:{{PLAIN}}x:{self.uid(user)}:{self.uid(user)}::/home/{user}::"
+            f"{'userdb_quota_rule=*:storage=1000B' if user == 'full' else ''}\n" for user in self.users))
+        self.write("etc/dovecot/test.conf", f"""\
+            protocols = lmtp
+            ssl = no
+            log_path = /var/log/dovecot.log
+            mail_location = maildir:~/Maildir
+            mail_plugins = quota
+            first_valid_uid = 1
+            plugin {{
+              quota = maildir:quota
+            }}
+            quota_full_tempfail = {'yes' if self.tempfail else 'no'}
+            passdb {{
+              driver = passwd-file
+              args = /etc/dovecot/users
+            }}
+            userdb {{
+              driver = passwd-file
+              args = /etc/dovecot/users
+            }}
+            service lmtp {{
+              inet_listener lmtp {{
+                address = 127.0.0.1
+                port = {self.port}
+              }}
+            }}
+            """)
