@@ -527,15 +527,16 @@ has_8bit(const char *s, size_t len)
 	return false;
 }
 
-/* RFC 3461 4.3: the whole only when asked for, only of failures, and not when it could not be sent
- * as lines of text. */
+/* RFC 3461 4.3: the whole only when asked for, only of failures, not when it could not be sent as
+ * lines of text, and not when it requires TLS (RFC 8689 5). */
 static bool
 returns_whole(const struct notice *notice)
 {
 	bool asked = notice->kind == NOTICE_DOUBLE ||
 	    (notice->kind == NOTICE_FAILURE && notice->about->ret == 1);
 
-	return asked && notice->whole && notice->about->body != BODY_BINARYMIME;
+	return asked && notice->whole && notice->about->body != BODY_BINARYMIME &&
+	    !notice->about->requiretls;
 }
 
 struct returned {
@@ -629,6 +630,7 @@ make_envelope(const struct notice *notice, uint64_t size, bool global, bool eigh
 	env->size = size;
 	env->body = eight_bit ? BODY_8BITMIME : BODY_7BIT;
 	env->utf8 = global;
+	env->requiretls = notice->about->requiretls; /* RFC 8689 5 */
 	/* without a domain it is ours (RFC 5321 4.5.1) */
 	envelope_add_recipient(env,
 	    notice->kind == NOTICE_DOUBLE ? "postmaster" : notice->to, NULL,

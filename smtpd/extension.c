@@ -26,6 +26,13 @@ to_submitters(const struct session *s)
 	return s->listener->submission;
 }
 
+/* RFC 8689 2: in the clear it is not offered. */
+static bool
+over_tls(const struct session *s)
+{
+	return s->tls != NULL;
+}
+
 static bool
 with_limits(const struct session *s)
 {
@@ -110,6 +117,7 @@ static const struct {
 	[EXT_LIMITS] = { "LIMITS", with_limits, say_limits },
 	[EXT_ETRN] = { "ETRN", etrn_served, NULL },
 	[EXT_STARTTLS] = { "STARTTLS", session_tls_offered, NULL },
+	[EXT_REQUIRETLS] = { "REQUIRETLS", over_tls, NULL },
 	[EXT_AUTH] = { "AUTH", auth_served, say_auth },
 	[EXT_XCLIENT] = { "XCLIENT", xclient_allowed, say_xclient },
 	[EXT_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL },

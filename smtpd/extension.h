@@ -22,6 +22,7 @@ enum extension {
 	EXT_LIMITS,        /* RFC 9422 */
 	EXT_ETRN,          /* RFC 1985 */
 	EXT_STARTTLS,      /* RFC 3207 */
+	EXT_REQUIRETLS,    /* RFC 8689 */
 	EXT_AUTH,          /* RFC 4954 */
 	EXT_XCLIENT,       /* Postfix's XCLIENT_README */
 	EXT_ENHANCEDSTATUSCODES, /* RFC 2034 */

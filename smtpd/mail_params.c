@@ -52,6 +52,13 @@ take_utf8(struct transaction *tx, const struct param *p)
 }
 
 static const char *
+take_requiretls(struct transaction *tx, const struct param *p)
+{
+	tx->env->requiretls = true;
+	return p->value == NULL ? NULL : "REQUIRETLS takes no value";
+}
+
+static const char *
 take_ret(struct transaction *tx, const struct param *p)
 {
 	if (p->value != NULL && is("FULL", p->value, p->value_len))
@@ -153,6 +160,7 @@ static const struct parameter of_mail[] = {
 	{ "SIZE", EXT_SIZE, take_size },
 	{ "BODY", EXT_8BITMIME, take_body },
 	{ "SMTPUTF8", EXT_SMTPUTF8, take_utf8 },
+	{ "REQUIRETLS", EXT_REQUIRETLS, take_requiretls },
 	{ "RET", EXT_DSN, take_ret },
 	{ "ENVID", EXT_DSN, take_envid },
 	{ "HOLDFOR", EXT_FUTURERELEASE, take_hold_for },
