@@ -58,6 +58,24 @@ check_string(const char *s, const uint8_t *data, size_t size)
 		require((const uint8_t *)s >= data && (const uint8_t *)s + strlen(s) < data + size);
 }
 
+/* What was read is written as it was, and can be shown and gone on with. */
+static void
+check_tries(struct ledger_item *item, const uint8_t *value, size_t len)
+{
+	static const struct ip nobody;
+	enum operator_kind kind;
+	struct buf b = { 0 };
+
+	tries_encode(&b, &item->tries);
+	require(b.len == len && memcmp(b.data, value, len) == 0);
+	buf_clear(&b);
+	tries_print(&b, &item->tries);
+	free(tries_whom(&item->tries, item->identity, &kind));
+	tries_add(&item->tries, NOW, &nobody, "", NULL);
+	require(item->tries.n >= 1 && item->tries.n <= TRIES_KEPT);
+	buf_free(&b);
+}
+
 /* An octet names the table, one the length of the key. */
 static void
 disk(const uint8_t *data, size_t size)
@@ -78,6 +96,8 @@ disk(const uint8_t *data, size_t size)
 		require(grey_selector_matches(&sel, &item, NOW));
 		if (item.type == ITEM_TRIPLET)
 			try_triplet(&item.triplet);
+		if (item.type == ITEM_TRIES)
+			check_tries(&item, data + 2 + key_len, size - 2 - key_len);
 	}
 	ledger_item_clear(&item);
 }
