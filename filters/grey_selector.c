@@ -11,28 +11,29 @@
 #include <string.h>
 
 #include "filters/grey_selector.h"
+#include "lib/buf.h"
 #include "lib/mem.h"
 
-static const char *const states[] = { "waiting", "ready", "passed", "expired", "trusted", "known",
-	"allowed", "denied", "caller", "trapped", "left", "stayed", "correspondent", "refused", "proposed",
-	"rescued" };
+const char *const grey_states[] = { "waiting", "ready", "passed", "expired", "known", "trusted", "refused",
+	"proposed", "rescued", "allowed", "denied", "caller", "trapped", "left", "stayed", "correspondent", NULL };
 
 static bool
 parse_state(const char *value, struct grey_selector *sel, char **why)
 {
-	size_t i;
+	const char *const *state;
+	struct buf all = { 0 };
 
-	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-		if (strcmp(states[i], value) != 0)
-			continue;
-		free(sel->state);
-		sel->state = xstrdup(value);
-		return true;
+	for (state = grey_states; *state != NULL; state++) {
+		if (strcmp(*state, value) == 0) {
+			free(sel->state);
+			sel->state = xstrdup(value);
+			buf_free(&all);
+			return true;
+		}
+		buf_addf(&all, "%s%s", state == grey_states ? "" : ", ", *state);
 	}
-	*why = xasprintf("state=%s: no such state; there are waiting, ready, passed, expired, "
-			 "trusted, known, allowed, "
-			 "denied, refused, proposed, rescued, caller, trapped, left, correspondent",
-	    value);
+	*why = xasprintf("state=%s: no such state; there are %s", value, buf_str(&all));
+	buf_free(&all);
 	return false;
 }
 

@@ -19,6 +19,9 @@ struct grey_selector {
 	bool all, dry_run;
 };
 
+/* What "state=" may be; ends with NULL. */
+extern const char *const grey_states[];
+
 /* Words "client=", "name=", "identity=", "from=", "to=", "state=", "limit=", "all", "-n"; all that
  * are given must match.  False: *WHY (the caller frees) says what is wrong. */
 bool grey_selector_parse(unsigned n, const char *const *words, struct grey_selector *, char **why);

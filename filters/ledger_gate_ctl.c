@@ -1,5 +1,6 @@
 /*
- * `smtpctl gate rescued` and `smtpctl gate explain session=ID` (ledger_gate_ctl.h); the report is a file of its own.
+ * `smtpctl gate rescued`, `gate explain session=ID`, and what `gate explain` asks of a caller
+ * (ledger_gate_ctl.h); the report is a file of its own.
  *
  * Who came back is in the table of tries; the last decisions are kept in full, so that one session can be explained
  * afterwards.  Both stream from walks.
@@ -143,6 +144,48 @@ start_explain(struct ctl *ctl, unsigned n, const char *const *words)
 	ledger_walk(&w);
 }
 
+/*
+ * What a session would hear
+ */
+
+static const char *
+word_of(unsigned n, const char *const *words, const char *key)
+{
+	size_t len = strlen(key);
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		if (strncmp(words[i], key, len) == 0)
+			return words[i] + len;
+	return NULL;
+}
+
+/* For `gate explain`, which plays a session: the answer to its question at connect, and the operator's word on the mail. */
+static void
+start_caller(struct ctl *ctl, unsigned n, const char *const *words)
+{
+	struct grey_question q = { .identity = word_of(n, words, "identity="),
+		.sender = word_of(n, words, "from="),
+		.recipient = word_of(n, words, "to="),
+		.name = word_of(n, words, "name=") };
+	const char *client = word_of(n, words, "client=");
+	enum operator_word word;
+	struct ledger_caller a;
+	int64_t now = clock_now();
+
+	if (client == NULL || !ip_parse(client, &q.client)) {
+		ctl_end(ctl, 2, "gate caller client=IP [name=] [identity=] [from=] [to=]");
+		return;
+	}
+	ledger_judge_caller(ledger, &q.client, q.name, now, &a);
+	word = ledger_operator_word(ledger, &q, now);
+	ctl_record(ctl, FIELDS(F_BOOL("allowed", a.allowed), F_BOOL("mail_allowed", word == OPERATOR_ALLOW),
+			    F_BOOL("denied", word == OPERATOR_DENY),
+			    F_BOOL("passed", a.passed), F_BOOL("stayed", a.stayed),
+			    F_BOOL("trapped", a.trapped), F_BOOL("left", a.left)));
+	ctl_end(ctl, a.unknown, a.unknown ? DOWN : "");
+}
+
 static void
 on_gate(struct ctl *ctl, unsigned n, const char *const *words)
 {
@@ -150,6 +193,8 @@ on_gate(struct ctl *ctl, unsigned n, const char *const *words)
 		ledger_report(ledger, ctl, n - 2, words + 2);
 	else if (n > 1 && strcmp(words[1], "rescued") == 0)
 		start_rescued(ctl, n - 2, words + 2);
+	else if (n > 1 && strcmp(words[1], "caller") == 0)
+		start_caller(ctl, n - 2, words + 2);
 	else if (n > 1 && strcmp(words[1], "explain") == 0)
 		start_explain(ctl, n - 2, words + 2);
 	else

@@ -117,11 +117,20 @@ is_excused(const struct walk *w, const struct rule *r)
 	    conf_is_postmaster(w->conf, f->recipient);
 }
 
+/* What asks for a recipient is asked with all that is known of the mail. */
+static bool
+is_allowed(const struct caller *c, const struct rule *r)
+{
+	if (r->at == PHASE_RCPT && is_decisive(r->action))
+		return c->mail_allowed && puts_off(r->action);
+	return c->allowed && puts_off(r->action);
+}
+
 /* The rule matches and is not only an observer. */
 static const char *
 apply(struct walk *w, const struct rule *r)
 {
-	if (w->caller->allowed && puts_off(r->action)) {
+	if (is_allowed(w->caller, r)) {
 		w->decided = w->decided || is_decisive(r->action);
 		return "allowed"; /* by the operator, or rescued */
 	}

@@ -19,7 +19,8 @@ struct caller {
 	struct facts facts;
 	uint32_t assumed;     /* FACT_BIT()s of what was neither given nor asked */
 	bool name_given;      /* name=: DNS is not asked for it */
-	bool allowed, denied, passed, stayed, left; /* the ledger's word on the address, if it was asked */
+	bool allowed, denied, passed, stayed, left; /* the ledger's word on him, if it was asked */
+	bool mail_allowed; /* and on his mail, which is known at rcpt */
 	bool ledger_asked;
 	uint32_t rate, unknown_recipients; /* for all meters of the gate */
 	/* for people, or NULL */

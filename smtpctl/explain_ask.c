@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "filters/dnsbl_ask.h"
 #include "filters/helo.h"
+#include "filters/identity.h"
 #include "filters/rdns.h"
 #include "filters/sender_domain.h"
 #include "filters/spf.h"
@@ -171,20 +172,27 @@ caller_ask_dns(struct caller *c, const struct conf *conf, char **why)
 
 /* --- the ledger --- */
 
-static void
-on_state(const struct field *fields, void *arg)
+static bool
+says(const struct field *f, const char *key)
 {
-	const char *state = field_get(fields, "state");
+	for (; f->type != FIELD_END; f++)
+		if (f->type == FIELD_BOOL && strcmp(f->key, key) == 0)
+			return f->b;
+	return false;
+}
+
+static void
+on_word(const struct field *f, void *arg)
+{
 	struct caller *c = arg;
 
-	if (state == NULL)
-		return;
-	c->facts.trapped = c->facts.trapped || strcmp(state, "trapped") == 0;
-	c->allowed = c->allowed || strcmp(state, "allowed") == 0;
-	c->denied = c->denied || strcmp(state, "denied") == 0;
-	c->passed = c->passed || strcmp(state, "caller") == 0;
-	c->stayed = c->stayed || strcmp(state, "stayed") == 0;
-	c->left = c->left || strcmp(state, "left") == 0;
+	c->facts.trapped = c->facts.trapped || says(f, "trapped");
+	c->allowed = says(f, "allowed");
+	c->mail_allowed = says(f, "mail_allowed");
+	c->denied = says(f, "denied");
+	c->passed = says(f, "passed");
+	c->stayed = says(f, "stayed");
+	c->left = says(f, "left");
 }
 
 static void
@@ -216,14 +224,39 @@ ask_correspondent(struct caller *c)
 	free(to);
 }
 
+/* The words that a session's questions would have in them; the caller frees each. */
+static unsigned
+ledger_words(const struct caller *c, char *words[7])
+{
+	const struct facts *f = &c->facts;
+	char *identity = identity_of(&f->client, f->name, c->spf_domain), *sender;
+	unsigned n = 0;
+
+	words[n++] = xstrdup("gate");
+	words[n++] = xstrdup("caller");
+	words[n++] = xasprintf("client=%s", ip_text(&f->client).s);
+	words[n++] = xasprintf("identity=%s", identity);
+	if (f->name != NULL)
+		words[n++] = xasprintf("name=%s", f->name);
+	if (f->sender != NULL) {
+		sender = identity_sender(f->sender);
+		words[n++] = xasprintf("from=%s", sender);
+		free(sender);
+	}
+	if (f->recipient != NULL)
+		words[n++] = xasprintf("to=%s", f->recipient);
+	free(identity);
+	return n;
+}
+
 void
 caller_ask_ledger(struct caller *c)
 {
-	struct ip_text ip = ip_text(&c->facts.client);
-	char *client = xasprintf("client=%s", ip.s), *why = NULL;
-	const char *words[] = { "grey", "list", client };
-	struct request r = { .n = 3, .words = words, .record = on_state, .arg = c };
+	struct request r = { .record = on_word, .arg = c };
+	char *words[7], *why = NULL;
 
+	r.n = ledger_words(c, words);
+	r.words = (const char *const *)words;
 	c->ledger_asked = client_request(&r, true, &why) == 0;
 	if (c->ledger_asked)
 		c->assumed &= ~FACT_BIT(FACT_TRAPPED);
@@ -231,5 +264,6 @@ caller_ask_ledger(struct caller *c)
 	    can_correspond(c->sender) && can_correspond(c->recipient))
 		ask_correspondent(c);
 	free(why);
-	free(client);
+	while (r.n > 0)
+		free(words[--r.n]);
 }

@@ -171,8 +171,22 @@ def test_whom_the_operator_allows_nobody_puts_off(start, rule):
     mx.ctl("grey", "allow", "name=pool.example")
     assert send(mx, POOL[0]).code == 250
     words = ["gate", "explain", "client=127.0.40.7", "helo=x.example", "from=a@b.example", "to=alice@example.org"]
-    [rule] = [r for r in mx.ctl(*words) if r["part"] == "rule"]
-    assert rule["outcome"] == "allowed"
+    [found] = [r for r in mx.ctl(*words) if r["part"] == "rule"]
+    assert found["outcome"] == "allowed"
+    words[2] = f"client={POOL[0]}"      # by his name
+    [found] = [r for r in mx.ctl(*words) if r["part"] == "rule"]
+    assert found["outcome"] == "allowed"
+
+
+def test_explain_knows_the_word_on_the_mail(start):
+    """Which is known at rcpt: the pause is for him, and the greylist is not."""
+    mx = start(CONF.replace('tempfail "be patient" when s25r', "pause 1s\n\tgreylist"))
+    mx.ctl("grey", "allow", "from=friend@far.example")
+    words = ["gate", "explain", f"client={POOL[0]}", "helo=x.example", "to=alice@example.org"]
+    outcomes = [r["outcome"] for r in mx.ctl(*words, "from=friend@far.example") if r["part"] == "rule"]
+    assert outcomes == ["waits", "allowed"]
+    outcomes = [r["outcome"] for r in mx.ctl(*words, "from=other@far.example") if r["part"] == "rule"]
+    assert outcomes == ["waits", "decides"]
 
 
 def test_the_more_exact_word_holds(start):
