@@ -21,6 +21,7 @@ domain "example.org" {
 ROLES = {
     "resolver": ("_smtpd", "empty"), "ledger": ("_smtpd", "ledger"), "lookup": ("_smtpd", None), "relay": ("_smtpd", "empty"),
     "queue": ("_smtpq", "queue"), "session": ("_smtpd", "empty"), "control": ("_smtpd", None),
+    "vault": ("_smtpd", None),
 }
 
 
@@ -45,6 +46,8 @@ def mx(place):
 
 def test_ids_roots_and_filters(mx):
     wait_for(lambda: {name.rstrip("0123456789") for name in mx.pids()} >= set(ROLES), "all roles to be what they are")
+    # a role reads what it needs, and only then gives up its rights
+    wait_for(lambda: all(status(pid)["Seccomp"] == ["2"] for pid in mx.pids().values()), "all roles to be confined")
     seen = set()
     for name, pid in mx.pids().items():
         role = name.rstrip("0123456789")
@@ -105,3 +108,41 @@ def test_anybody_may_send_and_nobody_else_may_look(mx):
                           capture_output=True, text=True, **nobody)
     assert send.returncode == 0, send.stderr
     assert b"from nobody" in mx.deliveries("alice", 1)[0]
+
+
+def test_relay_needs_no_file(place, tmp_path):
+    """From its empty root directory the relay verifies, logs in and fetches a policy: all that it reads was read before."""
+    from certs import Authority
+    from dnsserver import DnsServer
+    from httpspeer import PolicyServer
+    from smtppeer import SmtpPeer
+
+    ca = Authority(place / "ca")
+    account = place / "account"
+    account.write_text("smart.example alice:open sesame\n")
+    account.chmod(0o600)
+    records = ["partner.example MX 10 mx.partner.example", "mx.partner.example A 127.0.8.32",
+               "smart.example A 127.0.8.33", "mta-sts.partner.example A 127.0.8.31",
+               '_mta-sts.partner.example TXT "v=STSv1; id=one;"']
+    conf = f"""
+        relay {{
+            trust "{ca.path}"
+            route "partner.example" to mx
+            route "*" to "smart.example" login "{account}"
+        }}
+    """
+    with DnsServer(tmp_path / "dns", records) as dns, \
+            PolicyServer("127.0.8.31", ca.context("mta-sts.partner.example")) as web, \
+            SmtpPeer("127.0.8.32", 25, context=ca.context("mx.partner.example")) as partner, \
+            SmtpPeer("127.0.8.33", 25, context=ca.context("smart.example"), accounts={"alice": "open sesame"},
+                     mechanisms=["SCRAM-SHA-256"]) as smarthost, \
+            Genkan(place / "mx", conf, dns=dns, as_root=True) as mx:
+        web.policy("enforce", ["mx.partner.example"])
+        for domain in ("partner.example", "other.example"):
+            with Client(mx.port) as c:
+                assert c.mail("a@example.org", f"b@{domain}").code == 250
+        wait_for(lambda: len(mx.log("queue.delivered")) == 2, "both: " + mx.log_text()[-3000:])
+        assert sorted(e["detail"].split()[-1] for e in mx.log("queue.delivered")) == ["mta-sts", "verified"]
+        assert smarthost.sessions[0].user == "alice" and partner.messages
+        relay = status(mx.pids("relay")[0])
+        assert relay["Seccomp"] == ["2"] and int(relay["CapEff"][0], 16) == 0
