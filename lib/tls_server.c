@@ -382,6 +382,7 @@ tls_server_load(const void *bundle, size_t len)
 	}
 	if (c.bad && why == NULL)
 		why = xstrdup("the bundle is damaged");
+	ERR_clear_error(); /* a certificate that is odd and usable leaves one */
 	free_server(why == NULL ? current : s);
 	if (why == NULL)
 		current = s;

@@ -73,17 +73,31 @@ gave_up(struct session *s, const char *why)
 {
 	failed++;
 	log_info("session.tls_failed", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-	    F_STR("why", why), F_STR("sni", SSL_get_servername(s->tls, TLSEXT_NAMETYPE_host_name)));
+	    F_STR("why", why),
+	    F_STR("sni", s->tls != NULL ? SSL_get_servername(s->tls, TLSEXT_NAMETYPE_host_name) : NULL));
 	session_finish(s, "no TLS");
+}
+
+/* Whoever sends nothing costs nothing of OpenSSL's. */
+static bool
+have_tls(struct session *s)
+{
+	const struct listener *l = s->listener;
+
+	if (s->tls == NULL)
+		s->tls = tls_server_new(s->fd, l->certificate->name, l->client_ca);
+	return s->tls != NULL;
 }
 
 static void
 step(struct session *s)
 {
-	int r = tls_handshake(s->tls);
+	int r = have_tls(s) ? tls_handshake(s->tls) : TLS_FAILED;
 	char *why;
 
-	if (r == TLS_DONE) {
+	if (s->tls == NULL) {
+		gave_up(s, "no certificate can be used");
+	} else if (r == TLS_DONE) {
 		succeeded(s);
 	} else if (r == TLS_FAILED) {
 		why = tls_why("client");
@@ -135,15 +149,7 @@ session_tls_ready(struct session *s)
 void
 session_tls_begin(struct session *s)
 {
-	const struct listener *l = s->listener;
-
 	s->upgrading = false;
-	if (s->tls == NULL)
-		s->tls = tls_server_new(s->fd, l->certificate->name, l->client_ca);
-	if (s->tls == NULL) {
-		session_drop(s, "no certificate can be used");
-		return;
-	}
 	s->handshaking = true;
 	patience_turn(s);
 	if (s->deadline_ms > clock_ms() + HANDSHAKE_MS)

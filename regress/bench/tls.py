@@ -3,13 +3,18 @@
 
 Handshakes: `openssl s_time -new` against each server in turn, three rounds, the server on the first processor of this machine and
 the client on the second; the same certificate.  Rate, and user and system time of the server's processes for one handshake; ours
-says its banner besides, and keeps a log.  Memory: PSS of all processes of a server less what it was before, divided.
+says its banner besides, and keeps a log.  Memory: PSS of all processes of a server less what it was before, divided.  Last, how long others wait under a flood of handshakes.
 """
+import contextlib
+import multiprocessing
 import os
 import pathlib
 import re
 import resource
+import socket
+import ssl
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -131,6 +136,81 @@ def hold(server):
     return c
 
 
+def client_hello():
+    outs = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        trusting().wrap_bio(ssl.MemoryBIO(), outs).do_handshake()
+    return outs.read()
+
+
+def half_open(n):
+    """Memory of N that sent half a ClientHello and wait."""
+    directory = fresh()
+    try:
+        certificate(directory, key="rsa:2048")
+        with Ours(directory) as server:
+            hold(server).close()
+            time.sleep(1)
+            before, hello, held = pss(server), client_hello(), []
+            for _ in range(n):
+                held.append(Client(server.implicit, greet=False))
+                held[-1].send(hello[:200])
+            time.sleep(1)
+            print(f"Genkan: {n} half of a ClientHello, {(pss(server) - before) / n:.1f} KiB each", flush=True)
+            for c in held:
+                c.close()
+    finally:
+        remove_tree(directory)
+
+
+def flooding(port, number):
+    """For ever: 50 connections at once that send a ClientHello made before, which costs them nothing, and wait for the answer."""
+    hello = client_hello()
+    os.sched_setaffinity(0, {int(CLIENT)})
+    while True:
+        held = []
+        for _ in range(50):
+            s = socket.create_connection(("127.0.0.1", port), source_address=(f"127.0.4.{number + 1}", 0))
+            s.sendall(hello)
+            held.append(s)
+        for s in held:
+            s.recv(1)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.close()
+
+
+def latency(port, seconds):
+    """Milliseconds of a session in the clear: half of them, and 99 of 100, take less."""
+    took, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        with Client(port) as c:
+            c.say("EHLO client.example")
+            c.say("QUIT")
+        took.append((time.monotonic() - began) * 1000)
+    took.sort()
+    return took[len(took) // 2], took[len(took) * 99 // 100]
+
+
+def flood(seconds):
+    directory = fresh()
+    try:
+        certificate(directory, key="rsa:2048")
+        with Ours(directory) as server:
+            calm = latency(server.port, seconds)
+            attackers = [multiprocessing.Process(target=flooding, args=(server.implicit, i), daemon=True) for i in range(4)]
+            for a in attackers:
+                a.start()
+            time.sleep(1)
+            stormy = latency(server.port, seconds)
+            for a in attackers:
+                a.kill()
+            print("a session in the clear takes %.1f ms (99 %%: %.1f), " % calm +
+                  "and under a flood of 200 handshakes at once %.1f ms (99 %%: %.1f)" % stormy, flush=True)
+    finally:
+        remove_tree(directory)
+
+
 def fresh():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="genkan-tls-"))
     directory.chmod(0o755)
@@ -144,6 +224,8 @@ def main():
     rates(seconds)
     memory("Genkan", Ours, n)
     memory("Postfix", Theirs, min(n, 100))
+    half_open(n)
+    flood(seconds)
 
 
 if __name__ == "__main__":

@@ -361,11 +361,12 @@ def test_certificate_by_name(place):
             assert c.say("NOOP").code == 250
 
 
-def put(new, chain):
+def put(new, chain, owner=True):
     """NEW, a pair, in the place of CHAIN and its key: the key first."""
     for source, target in zip(reversed(new), (chain.with_suffix(".key"), chain)):
         shutil.copy(source, f"{target}.new")
-        own(f"{target}.new")
+        if owner:
+            own(f"{target}.new")
         os.rename(f"{target}.new", target)
 
 
@@ -510,7 +511,40 @@ def test_client_certificate(place):
             assert line.get("certificate") == (f"/CN={who[0].stem}" if who else None)
 
 
+# --- where the connection comes from ---
+
+def test_behind_a_proxy(place):
+    """The header, then TLS, in one piece: each is read by whom it is for."""
+    port = free_port()
+    conf = CONF + f'listen on 127.0.0.1 port {port} implicit-tls "mx.example.org" proxy from {{ 127.0.0.1 }}\n'
+    with tls_server(place, conf) as mx, Client(port, greet=False) as c:
+        ins, outs = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trusting().wrap_bio(ins, outs)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 465\r\n" + outs.read())
+        ins.write(c.socket.recv(65536))
+        tls.do_handshake()
+        c.send(outs.read())
+        mx.await_log("session.tls", client="192.0.2.7")
+
+
 # --- secrets ---
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_roots_key(place):
+    """Read while there is root, and served by processes that are not."""
+    with tls_server(place, as_root=True) as mx:
+        key = mx.dir / "mx.example.org.key"
+        for new in (None, certificate(place, file="renewed")):
+            if new:
+                os.chown(new[1], 0, 0)
+                put(new, key.with_suffix(".pem"), owner=False)
+            os.chown(key, 0, 0)
+            assert key.stat().st_mode & 0o777 == 0o600
+            wait_for(lambda: shown(mx.implicit) == der(key.with_suffix(".pem")), "the certificate")
+        assert mx.log("tls.reread") and not mx.log("tls.refused")
+
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads the memory of other processes")
 def test_keys_are_where_they_are_used_only(place):
