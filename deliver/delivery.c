@@ -112,6 +112,8 @@ delivery_send_job(struct channel *ch, const struct job *job, struct evbuffer *co
 	buf_add_u8(b, job->ret);
 	buf_add_u8(b, job->utf8);
 	buf_add_u8(b, job->requiretls);
+	buf_add_u8(b, job->by);
+	buf_add_u64(b, (uint64_t)job->deliver_by);
 	buf_add_u64(b, job->size);
 	add_optional(b, job->destination);
 	buf_add_u32(b, job->recipients_n);
@@ -172,6 +174,8 @@ delivery_read_job(struct message *m, struct job *job)
 	job->ret = cursor_u8(c);
 	job->utf8 = read_bool(c);
 	job->requiretls = read_bool(c);
+	job->by = cursor_u8(c);
+	job->deliver_by = (int64_t)cursor_u64(c);
 	job->size = cursor_u64(c);
 	job->destination = read_optional(c);
 	if (job->body > BODY_BINARYMIME)

@@ -26,6 +26,9 @@ enum delivery_type {
 /* RFC 6152, RFC 3030 */
 enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 
+/* RFC 2852 4: what becomes of a message that was not delivered by its time */
+enum deliver_by { BY_NOTIFY = 1, BY_RETURN = 2, BY_TRACE = 4 };
+
 struct job_recipient {
 	uint32_t index;      /* in the envelope */
 	const char *address; /* RCPT TO, or for local delivery the address for Delivered-To */
@@ -45,6 +48,8 @@ struct job {
 	uint8_t ret;
 	bool utf8;
 	bool requiretls;      /* RFC 8689 */
+	uint8_t by;           /* enum deliver_by, or'ed, */
+	int64_t deliver_by;   /* and when that is */
 	uint64_t size;
 	const char *destination; /* relay: lookup.h; local: NULL */
 	unsigned recipients_n;

@@ -111,6 +111,8 @@ relay_job_new(struct peer *queue, struct message *m, const struct job *from)
 		.ret = from->ret,
 		.utf8 = from->utf8,
 		.requiretls = from->requiretls,
+		.by = from->by,
+		.deliver_by = from->deliver_by,
 		.size = from->size,
 		.recipients = job->sent,
 		.content = job->content,
@@ -180,7 +182,7 @@ relay_report(struct relay_job *job, unsigned i, enum delivery_status status, con
 		.text = text,
 		.detail = detail,
 		.dsn = status == DELIVERY_OK && job->link != NULL &&
-		    smtp_client_does_dsn(job->link->client) };
+		    smtp_client_tells_sender(job->link->client, &job->outgoing) };
 
 	if (job->reported[i])
 		return;

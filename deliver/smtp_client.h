@@ -42,6 +42,8 @@ struct smtp_client_message {
 	bool utf8;
 	bool requiretls; /* says so to a server that offers it; whether others get it is the caller's
 			    matter */
+	uint8_t by;	    /* RFC 2852: enum deliver_by, or'ed, */
+	int64_t deliver_by; /* and when that is */
 	uint64_t size;
 	unsigned recipients_n; /* at least 1 */
 	const struct job_recipient *recipients;
@@ -94,8 +96,8 @@ bool smtp_client_takes_requiretls(const struct smtp_client *);
 /* True while the last of the data is sent and its reply is awaited: the message may be there
  * already. */
 bool smtp_client_is_committed(const struct smtp_client *);
-/* The server takes over what RFC 3461 asks for. */
-bool smtp_client_does_dsn(const struct smtp_client *);
+/* The server tells the sender of the message what he asked for (RFC 3461, 2852), and we need not. */
+bool smtp_client_tells_sender(const struct smtp_client *, const struct smtp_client_message *);
 /* Says QUIT if that is in order, and goes; no callback comes any more. */
 void smtp_client_quit(struct smtp_client *);
 /* Closes at once; no callback comes any more. */

@@ -49,6 +49,7 @@ take_offer(struct smtp_client *c, const char *line, size_t len)
 		{ "STARTTLS", OFFER_STARTTLS },
 		{ "REQUIRETLS", OFFER_REQUIRETLS },
 		{ "AUTH", OFFER_AUTH },
+		{ "DELIVERBY", OFFER_DELIVERBY },
 	};
 	size_t i, word = 0;
 
@@ -61,6 +62,8 @@ take_offer(struct smtp_client *c, const char *line, size_t len)
 		c->offers |= known[i].offer;
 		if (known[i].offer == OFFER_SIZE && word < len)
 			c->size_most = strtoull(line + word + 1, NULL, 10);
+		if (known[i].offer == OFFER_DELIVERBY && word < len)
+			c->by_least = (int64_t)strtoul(line + word + 1, NULL, 10);
 		if (known[i].offer == OFFER_AUTH && word < len && c->mechanisms == NULL)
 			c->mechanisms = xstrndup(line + word + 1, len - word - 1);
 	}

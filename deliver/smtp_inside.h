@@ -47,7 +47,8 @@ enum offer {
 	OFFER_DSN = 16,
 	OFFER_STARTTLS = 32,
 	OFFER_REQUIRETLS = 64,
-	OFFER_AUTH = 128
+	OFFER_AUTH = 128,
+	OFFER_DELIVERBY = 256
 };
 
 enum recipient_step {
@@ -84,6 +85,7 @@ struct smtp_client {
 	struct smtp_reply reply;
 	unsigned offers;
 	uint64_t size_most; /* 0: not said */
+	int64_t by_least;   /* seconds that DELIVERBY asks for; 0: not said */
 	char *mechanisms;   /* behind AUTH */
 	/* login */
 	struct smtp_login *login; /* under way */

@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "deliver/smtp_inside.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/xtext.h"
@@ -111,6 +112,9 @@ send_mail(struct smtp_client *c)
 		buf_adds(&params, " SMTPUTF8");
 	if (m->requiretls && (c->offers & OFFER_REQUIRETLS))
 		buf_adds(&params, " REQUIRETLS");
+	if (m->by != 0 && (c->offers & OFFER_DELIVERBY))
+		buf_addf(&params, " BY=%lld;%c%s", (long long)(m->deliver_by - clock_now()),
+		    m->by & BY_RETURN ? 'R' : 'N', m->by & BY_TRACE ? "T" : "");
 	if ((c->offers & OFFER_DSN) && m->ret != 0)
 		buf_adds(&params, m->ret == 1 ? " RET=FULL" : " RET=HDRS");
 	if ((c->offers & OFFER_DSN) && m->envid != NULL) {
@@ -378,6 +382,16 @@ line_ends_ok(const struct smtp_client_message *m)
 					 dotstuff_end(&stuff, NULL));
 }
 
+/* RFC 2852 4.1.4.1: what is to come back by a time goes to nobody who would not send it back. */
+static bool
+by_ok(const struct smtp_client *c, const struct smtp_client_message *m)
+{
+	int64_t rest = m->deliver_by - clock_now();
+
+	return !(m->by & BY_RETURN) ||
+	    ((c->offers & OFFER_DELIVERBY) && rest > 0 && rest >= c->by_least);
+}
+
 /* Why this message cannot go to this server, or NULL; the caller frees. */
 static char *
 why_not(const struct smtp_client *c, const struct smtp_client_message *m)
@@ -392,6 +406,9 @@ why_not(const struct smtp_client *c, const struct smtp_client_message *m)
 	if (needs_utf8(m) && !(c->offers & OFFER_SMTPUTF8))
 		return xstrdup(
 		    "550 5.6.7 the message needs SMTPUTF8, which the server does not offer");
+	if (!by_ok(c, m))
+		return xstrdup("554 5.3.3 the message is to come back when it is late, and the server does not "
+			       "offer DELIVERBY for so short a time");
 	if (m->body == BODY_BINARYMIME)
 		return xstrdup("554 5.6.3 the message is binary; conversion is not possible");
 	if (!(c->offers & OFFER_8BITMIME) && has_8bit(m))

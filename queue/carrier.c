@@ -164,6 +164,8 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 		.ret = env->ret,
 		.utf8 = env->utf8,
 		.requiretls = env->requiretls,
+		.by = env->by,
+		.deliver_by = env->deliver_by,
 		.size = env->size,
 		.destination = task->lane->kind == LANE_RELAY ? task->lane->name : NULL,
 		.recipients = recipients };

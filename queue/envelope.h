@@ -30,9 +30,6 @@ enum notify {
 	NOTIFY_DELAY = 8
 };
 
-/* RFC 2852 4: what becomes of a message that was not delivered by its time */
-enum deliver_by { BY_NOTIFY = 1, BY_RETURN = 2, BY_TRACE = 4 };
-
 struct recipient {
 	char *address;  /* normalised forward-path, "local@domain" */
 	char *original; /* what the client named: xtext-decoded ORCPT, or the address that was

@@ -18,6 +18,7 @@
     hang up                                      we do
     tls                                          we begin TLS
     member                                       (before hello) we call from an address that may relay
+    submission                                   (before hello) that, at the port for submission
     stop unless accepted                         all is well when the last reply was no
     M: /pattern/    M: not /pattern/             the message that arrived in $rcpt's mailbox
     M: body "line\\n"                             its body, line ends as \\n
@@ -78,7 +79,7 @@ class Dialogue:
             raise Broken(f"{path}: the first line is RFC NUMBER SECTIONS MUST|SHOULD, the next its words")
         self.rfc, self.sections, self.strength = match.group(1), match.group(2).split(", "), match.group(3)
         self.title = " ".join(title.split())
-        self.needs, self.member = [], False
+        self.needs, self.member, self.submission = [], False, False
         self.steps, self.next = [], []
         steps = self.steps
         for number, line in enumerate(body.splitlines(), head.count("\n") + 3):
@@ -87,8 +88,8 @@ class Dialogue:
                 continue
             if line == "next":
                 steps = self.next
-            elif line == "member":
-                self.member = True
+            elif line in ("member", "submission"):
+                self.member, self.submission = True, line == "submission"
             elif line.startswith("needs "):
                 self.needs += line.split()[1:]
             elif line in MACROS:

@@ -24,12 +24,13 @@ class Server:
     """A server under test: where it is, what is there, where its mail arrives."""
 
     def __init__(self, address, port, *, host="mx.example.org", domain="example.org", user="alice", unknown="nobody-here",
-                 foreign="next.example", member="127.0.0.2", stranger="127.0.0.1", mailbox=None, next_port=None):
+                 foreign="next.example", member="127.0.0.2", stranger="127.0.0.1", mailbox=None, next_port=None,
+                 submission=None):
         self.address, self.port, self.host, self.domain = address, port, host, domain
         self.member, self.stranger, self.mailbox, self.next_port = member, stranger, mailbox, next_port
         self.names = {"host": host, "domain": domain, "rcpt": f"{user}@{domain}", "unknown": f"{unknown}@{domain}",
                       "user": user, "foreign": f"somebody@{foreign}"}
-        self.listener = None
+        self.submission, self.listener = submission, None
         if next_port:
             self.listener = socket.create_server(("127.0.0.1", next_port))
 
@@ -42,14 +43,15 @@ class Server:
         except BlockingIOError:
             self.listener.settimeout(PATIENCE)
 
-    def connect(self, member=False):
+    def connect(self, member=False, submission=False):
         local = self.address in ("127.0.0.1", "localhost")
         source = (self.member if member else self.stranger, 0) if local else None
-        return Line(socket.create_connection((self.address, self.port), PATIENCE, source_address=source))
+        return Line(socket.create_connection((self.address, self.submission if submission else self.port), PATIENCE,
+                                             source_address=source))
 
-    def offered(self, member):
+    def offered(self, dialogue):
         """Keywords of EHLO."""
-        with self.connect(member) as line:
+        with self.connect(dialogue.member, dialogue.submission) as line:
             line.reply()
             line.send(b"EHLO client.example\r\n")
             return {text.split()[0].upper() for text in line.reply()[1].split("\n")[1:] if text.split()}
@@ -243,13 +245,13 @@ class Player:
         """None: passed; "not offered"; or why it failed."""
         d = self.dialogue
         if (any(kind[0] in "MN" for _, kind, _, _ in d.steps + d.next) and not self.server.mailbox) or \
-                (d.next and not self.server.next_port):
+                (d.next and not self.server.next_port) or (d.submission and not self.server.submission):
             return "not offered"
         try:
-            if d.needs and not set(d.needs) <= self.server.offered(d.member):
+            if d.needs and not set(d.needs) <= self.server.offered(d):
                 return "not offered"
             following = NextServer(self.server, [s for s in d.next if s[1][0] not in "MN"], self.names) if d.next else None
-            with self.server.connect(d.member) as line:
+            with self.server.connect(d.member, d.submission) as line:
                 for step in d.steps:
                     if step[1] == "stop unless accepted" and self.last >= 400:
                         if following:

@@ -54,12 +54,14 @@ def unpacked(name, packages):
 class Peer:
     name, packages, accounts = "", (), ()
 
-    def __init__(self, directory, port, *, route, domain, users):
+    def __init__(self, directory, port, *, route, domain, users, members="127.0.0.0/8", certificate=None):
+        """MEMBERS may relay; CERTIFICATE is (chain, key) for STARTTLS."""
         if os.geteuid() != 0:
             pytest.skip("peers need root (mount namespaces)")
         self.root = unpacked(self.name, self.packages)
         self.work = pathlib.Path(directory) / self.name
         self.port, self.route, self.domain, self.users = port, route, domain, users
+        self.members, self.certificate = members, certificate
         for folder in ("etc", "run", "home", "var/spool", "var/lib", "var/log", "var/mail", "var/tmp"):
             (self.work / folder).mkdir(parents=True, exist_ok=True)
         self.work.parent.chmod(0o755)
@@ -86,6 +88,18 @@ class Peer:
 
     def uid(self, account):
         return UID + [*self.accounts, *self.users].index(account)
+
+    def take_certificate(self):
+        """Files of ours that everybody there can read, or None."""
+        if not self.certificate:
+            return None
+        for source, name in zip(self.certificate, ("chain.pem", "key.pem")):
+            target = self.work / "etc" / name
+            target.write_bytes(pathlib.Path(source).read_bytes())
+            target.chmod(0o644 if name == "chain.pem" else self.key_mode)
+        return "/etc/chain.pem", "/etc/key.pem"
+
+    key_mode = 0o600
 
     def write(self, path, text):
         path = self.work / path
@@ -175,8 +189,8 @@ class Postfix(Peer):
             mydestination = {self.domain}
             inet_interfaces = 127.0.0.1
             inet_protocols = ipv4
-            mynetworks = 127.0.0.0/8
-            smtpd_recipient_restrictions = permit_mynetworks, reject
+            mynetworks = {self.members}
+            smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
             home_mailbox = Maildir/
             biff = no
             alias_maps =
@@ -187,6 +201,10 @@ class Postfix(Peer):
             relayhost = {self.route}
             maillog_file = /var/log/mail.log
             """)
+        tls = self.take_certificate()
+        if tls:
+            with open(self.work / "etc/postfix/main.cf", "a") as f:
+                f.write(f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {tls[1]}, {tls[0]}\n")
         self.write("etc/postfix/master.cf",
                    f"127.0.0.1:{self.port} inet n - n - - smtpd\n" + textwrap.dedent(self.SERVICES))
 
@@ -201,12 +219,17 @@ class Exim(Peer):
             (self.work / folder).mkdir(parents=True)
             os.chown(self.work / folder, owner, owner)
         host, _, port = self.route.rpartition(":")
+        self.key_mode = 0o644
+        tls = self.take_certificate()
         self.write("etc/exim4/exim4.conf", f"""\
             primary_hostname = mx.{self.domain}
             local_interfaces = 127.0.0.1
             daemon_smtp_ports = {self.port}
-            tls_advertise_hosts =
-            acl_smtp_rcpt = accept
+            tls_advertise_hosts = {"*" if tls else ""}
+            {f"tls_certificate = {tls[0]}" if tls else ""}
+            {f"tls_privatekey = {tls[1]}" if tls else ""}
+            dsn_advertise_hosts = *
+            acl_smtp_rcpt = check_rcpt
             host_lookup =
             rfc1413_query_timeout = 0s
             dns_again_means_nonexist = *
@@ -214,7 +237,20 @@ class Exim(Peer):
             trusted_users = root
             keep_environment =
             add_environment =
+            begin acl
+            check_rcpt:
+              accept hosts = {self.members}
+              accept local_parts = postmaster
+                     domains = {self.domain} :
+              require message = relay not permitted
+                      domains = {self.domain}
+              require verify = recipient
+              accept
             begin routers
+            postmaster:
+              driver = redirect
+              local_parts = postmaster
+              data = {self.users[0]}@{self.domain}
             ours:
               driver = accept
               domains = {self.domain}
@@ -246,6 +282,32 @@ class Exim(Peer):
 
     def inject(self, sender, recipient, text):
         done = self.run("/usr/sbin/exim4", "-i", "-f", sender, recipient, input=text)
+        assert done.returncode == 0, done.stderr
+
+
+class OpenSMTPD(Peer):
+    name, packages, accounts = "opensmtpd", ("opensmtpd",), ("opensmtpd", "opensmtpq")
+    daemon = ("/usr/sbin/smtpd", "-d", "-f", "/etc/smtpd.conf")
+
+    def configure(self):
+        host, _, port = self.route.rpartition(":")
+        tls = self.take_certificate()
+        self.write("etc/smtpd.conf", f"""\
+            {f'pki mx cert "{tls[0]}"' if tls else ""}
+            {f'pki mx key "{tls[1]}"' if tls else ""}
+            listen on 127.0.0.1 port {self.port} hostname mx.{self.domain} {"tls pki mx" if tls else ""}
+            table aliases {{ postmaster = {self.users[0]} }}
+            action "local" maildir "/home/%{{user.username}}/Maildir" alias <aliases>
+            action "relay" relay host "smtp://{host.strip('[]')}:{port}"
+            match from any for domain "{self.domain}" action "local"
+            match from src {{ {self.members} }} for any action "relay"
+            match from local for any action "relay"
+            """)
+        for folder in ("var/empty", "var/lib/opensmtpd/empty", "run/opensmtpd"):
+            (self.work / folder).mkdir(parents=True, exist_ok=True)
+
+    def inject(self, sender, recipient, text):
+        done = self.run("/usr/sbin/smtpctl", "sendmail", "-i", "-f", sender, recipient, input=text)
         assert done.returncode == 0, done.stderr
 
 

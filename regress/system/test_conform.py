@@ -15,6 +15,7 @@ from player import Player, Server  # noqa: E402
 RFCS = pathlib.Path(os.environ.get("CORPORA", ROOT.parent / "shared/corpora")).parent / "reference/rfc"
 CONF = """
 gate { }
+listen on 127.0.0.1 port $submission submission tls "mx"
 certificate "mx" chain "$dir/mx.pem" key "$dir/mx.key"
 relay {
 	from { 127.0.0.2 }
@@ -28,16 +29,18 @@ domain "example.org" {
 """
 """Each keyword with the dialogues that need it: nobody would miss what is skipped everywhere."""
 OFFERED = {"SIZE", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN", "LIMITS",
-           "STARTTLS", "ETRN"}
+           "STARTTLS", "ETRN", "FUTURERELEASE", "DELIVERBY"}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     directory, following = tmp_path_factory.mktemp("conform"), free_port()
     certificate(directory, file="mx")
-    conf = CONF.replace("$next", str(following)).replace("$$", "$")
+    submission = free_port()
+    conf = CONF.replace("$submission", str(submission)).replace("$next", str(following)).replace("$$", "$")
     with Genkan(directory, conf, listen='tls "mx"') as mx:
-        yield Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=following)
+        yield Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=following,
+                     submission=submission)
 
 
 @pytest.mark.parametrize("dialogue", all_dialogues(), ids=lambda d: d.name)
