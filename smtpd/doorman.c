@@ -366,6 +366,20 @@ is_excused(const struct session *s, const struct rule *verdict)
 		conf_is_postmaster(session_conf(), d->facts.recipient));
 }
 
+/* He talked before the banner, and is refused in its place for that: nothing is gained by keeping him. */
+static bool
+has_said_enough(const struct session *s)
+{
+	struct facts f = s->door.facts;
+	struct gate_result r;
+
+	if (s->door.phase != PHASE_GREETING || s->door.served || !f.early_talker)
+		return false;
+	f.known |= FACT_BIT(FACT_EARLY_TALKER);
+	gate_run(gate(), PHASE_GREETING, &f, &r);
+	return r.missing == 0 && r.verdict != NULL && gate_refusal(r.verdict->action) != NULL;
+}
+
 /* A phase is judged from its beginning each time that something was learned, until nothing is missing. */
 static void
 judge(struct session *s)
@@ -385,7 +399,7 @@ judge(struct session *s)
 	if ((r.wait != NULL || r.wait_else != NULL || puts_off(r.verdict)) && (d->asked & DOOR_CALLER))
 		return; /* whether he must wait again, or at all, is not known yet */
 	d->undecided = r.verdict == NULL;
-	if (begin_wait(s, choose_wait(s, &r)))
+	if (!has_said_enough(s) && begin_wait(s, choose_wait(s, &r)))
 		return;
 	if (d->phase == PHASE_GREETING && !d->served) {
 		d->served = true; /* now it is known whether he talked */
@@ -472,10 +486,15 @@ door_timer(struct session *s)
 void
 door_early(struct session *s)
 {
-	if (!s->door.facts.early_talker)
-		log_info("gate.early_talker", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-		    F_U64("ms", clock_ms() - s->door.since_ms));
+	if (s->door.facts.early_talker)
+		return;
 	s->door.facts.early_talker = true;
+	log_info("gate.early_talker", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+	    F_U64("ms", clock_ms() - s->door.since_ms));
+	if (s->door.waiting && has_said_enough(s)) {
+		s->door.waiting = false;
+		judge(s);
+	}
 }
 
 /* Who leaves before a tarpit that has a greylist behind it has begun left it as well: it takes its judgement to know. */

@@ -72,7 +72,7 @@ void door_pass_unknown(struct session *, door_callback done);
 bool door_left(const struct session *);
 /* The session's timer went off. */
 void door_timer(struct session *);
-/* Octets came before the banner. */
+/* Octets came before the banner.  When the gate refuses him for that in the banner's place, it does so now. */
 void door_early(struct session *);
 /* The caller left, or the session ends: no question of his is answered any more. */
 void door_close(struct session *);

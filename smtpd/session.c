@@ -666,13 +666,12 @@ work(struct session *s, const char *new, size_t len)
 static void
 talks_early(struct session *s, const char *p, size_t len)
 {
-	door_early(s);
 	if (len > DOOR_LIMIT - s->in.len)
 		len = DOOR_LIMIT - s->in.len;
 	buf_add(&s->in, p, len);
 	if (s->in.len == DOOR_LIMIT)
 		set_reading(s, false);
-	arm(s);
+	door_early(s); /* which may be the end of him */
 }
 
 static void

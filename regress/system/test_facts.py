@@ -402,6 +402,15 @@ def test_an_early_talker_does_not_reach_the_postmaster(server):
         assert c.mail("a@mx.example", "postmaster@example.org", helo=None).code == 550
 
 
+@pytest.mark.parametrize("rule", ["reject", "drop", "tempfail"])
+def test_who_is_refused_for_talking_early_is_not_kept(server, rule):
+    mx = server(f"pause 4m\n{rule} at greeting when early-talker", listen="gate")
+    with Client(mx.port, source="127.0.7.4", greet=False) as c:
+        c.send("EHLO mail.caller.example\r\n") # the answer is here long before the pause would be over
+        assert c.reply().code == {"reject": 554, "drop": 421, "tempfail": 450}[rule]
+    assert not mx.ctl("grey", "list", "client=127.0.7.4") # he has not sat through it
+
+
 def test_texts_are_filled_in_and_sent_as_ascii(server):
     mx = server('reject "Für %{name} [%{client}]: être ou ne pas être – %{sender} → %{recipient}" when sender in "a@mx.example"\n'
                 'greylist delay 5m "Bitte %{minutes} Minuten"')
