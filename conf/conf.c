@@ -38,14 +38,21 @@ parse_text(struct build *build, const char *text, size_t len)
 	lexer_free(&lexer);
 }
 
+static void
+complain_of_default(struct place place, const char *text, void *arg)
+{
+	complain(&((struct build *)arg)->errors, place, "the built-in gate: %s", text);
+}
+
 /* The built-in gate goes the same way as one in the file, so that it can do nothing that the
- * language cannot say. */
+ * language cannot say.  It comes after the check, which has numbered only what stands in the file. */
 static void
 parse_default_gate(struct build *build)
 {
 	char *text = xasprintf("gate {\n%s}\n", gate_default_text());
 
 	parse_text(build, text, strlen(text));
+	gate_number(&build->gate, complain_of_default, build);
 	build->gate.built_in = true;
 	free(text);
 }

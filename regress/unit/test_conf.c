@@ -491,6 +491,7 @@ test_roles(void **state)
 	assert_int_equal(conf->limits[LIMIT_SIZE], 50 << 20);
 	assert_true(conf->dns.validate);
 	assert_true(conf->gate.built_in);
+	assert_int_equal(conf->gate.meters_n, 1); /* it is numbered as one in the file is */
 	end(&outcome);
 }
 
