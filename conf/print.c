@@ -166,7 +166,8 @@ print_indented(struct buf *out, const char *text)
 
 	while (*text != '\0') {
 		len = strcspn(text, "\n");
-		buf_addc(out, '\t');
+		if (len > 0)
+			buf_addc(out, '\t');
 		buf_add(out, text, len);
 		buf_addc(out, '\n');
 		text += len + (text[len] == '\n');

@@ -17,6 +17,7 @@ BOTS = 450           # not so many that a home line's name were needed twice
 WAVES = 2            # days on which everybody comes
 SPREAD = 40          # seconds in which all of a day come first
 SESSION = 150        # seconds that most sessions do not last
+SETTLED = 3          # real seconds after which who is still in a session is kept waiting
 PACE = 4             # all waits inside a session, the gate's and the callers', are so many times shorter than they say
 OUR_DOMAIN = "example.org"
 OUR_HOST = "mx.example.org"
@@ -598,7 +599,8 @@ class Session:
 class Player:
     """Plays all actors in the order of the test clock.  It jumps only over time in which nobody who is in a session now
     could come again, so that nobody is late, and leaves him the time between that a session may take, so that a greylist that
-    is asked at its end has seen him early enough."""
+    is asked at its end has seen him early enough.  And not while somebody has just begun: who is sent away for coming too soon
+    must not find two minutes gone when he says RCPT."""
 
     def __init__(self, world, server, *, dns, most=1500):
         self.world, self.server, self.dns, self.most = world, server, dns, most
@@ -613,8 +615,9 @@ class Player:
         while waiting or flying:
             while waiting and len(flying) < self.most and self.may_start(waiting[-1][0], flying):
                 _, _, actor = waiting.pop()
+                actor.began = self.loop.time()
                 flying[asyncio.create_task(self.one(actor))] = actor
-            delay = self.until(waiting[-1][0]) if waiting and not flying_bound(flying, waiting[-1][0]) else None
+            delay = self.until(waiting[-1][0]) if waiting and not self.is_bound(flying, waiting[-1][0]) else SETTLED
             done, _ = await asyncio.wait(flying, timeout=delay, return_when=asyncio.FIRST_COMPLETED) if flying \
                 else (set(), await asyncio.sleep(delay or 0))
             for task in done:
@@ -635,7 +638,7 @@ class Player:
         """At the time, or when the clock may be moved to it.  Within a minute time passes by itself, for the many."""
         if when <= self.now():
             return True
-        if flying_bound(flying, when) or when - self.now() < 5 and flying:
+        if self.is_bound(flying, when) or when - self.now() < 5 and flying:
             return False
         self.reach(when)
         return True
@@ -647,14 +650,14 @@ class Player:
         while self.healing and self.healing[0][0] < self.now():
             self.dns.front.rules.pop(self.healing.pop(0)[1] + ".", None)
 
+    def is_bound(self, flying, when):
+        """Somebody in a session could be due before WHEN, or soon after, or is not yet kept waiting."""
+        young = self.loop.time() - SETTLED
+        return any(actor.began > young or actor.soonest() - SESSION < when for actor in flying.values())
+
     async def one(self, actor):
         actor.time = max(actor.time, 0)
         attempt = actor.attempt()
         actor.attempts.append(attempt)
         await Session(self.server.port, attempt).play()
         return actor.after(attempt, self.now())
-
-
-def flying_bound(flying, when):
-    """Somebody in a session could be due before WHEN, or soon after."""
-    return any(actor.soonest() - SESSION < when for actor in flying.values())
