@@ -49,6 +49,19 @@ usage(void)
 	exit(2);
 }
 
+/* What the relay will read can be read. */
+static bool
+relay_is_ready(const struct conf *conf, struct buf *errors)
+{
+	char *why;
+
+	if (relay_check(&conf->relay, &why) == 0)
+		return true;
+	buf_addf(errors, "%s\n", why);
+	free(why);
+	return false;
+}
+
 static struct conf *
 load(const char *path)
 {
@@ -57,7 +70,7 @@ load(const char *path)
 
 	struct keys *keys = conf != NULL ? keys_read(conf, &errors, &warnings) : NULL;
 
-	if (keys == NULL) {
+	if (keys == NULL || !relay_is_ready(conf, &errors)) {
 		conf_free(conf);
 		conf = NULL;
 	}

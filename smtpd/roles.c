@@ -429,9 +429,7 @@ roles_prepare(const struct conf *c, char **why)
 	tzset(); /* for the gate's `time`: a confined role reads no time zone */
 	census_init(ROLE_LINKS_MAX);
 	meters_init(&c->gate, role_cores());
-	r = relay_check(&c->relay, why);
-	if (r == 0)
-		r = listen_bind(c, why);
+	r = listen_bind(c, why);
 	if (r == 0) {
 		control_fd = control_listen(path, why);
 		r = control_fd < 0 ? -1 : 0;
