@@ -217,6 +217,7 @@ set_times(struct envelope *env)
 {
 	const struct queue_conf *conf = accepting.queue->conf;
 
+	env->held = false;
 	env->time = clock_now();
 	if (env->release > env->time + conf->lifetime)
 		env->release = env->time + conf->lifetime;
@@ -229,18 +230,18 @@ set_times(struct envelope *env)
 /* The queue's own part of an envelope is its own: a session says nothing about states, and of times only what the client
  * asked for. */
 static void
-prepare(struct envelope *env, const struct submit_message *message)
+prepare(struct envelope *env, const struct submit_message *message, bool restored)
 {
 	struct recipient *r;
 	uint32_t i;
 
-	set_times(env);
-	env->held = false;
+	if (!restored)
+		set_times(env);
 	if (!message->in_file)
 		env->size = message->content_len;
 	for (i = 0; i < env->recipients_n; i++) {
 		r = &env->recipients[i];
-		r->due = env->release > env->time ? env->release : env->time;
+		r->due = env->release > clock_now() ? env->release : clock_now();
 		r->parent = UINT32_MAX;
 		r->attempts = 0;
 		r->state = RECIPIENT_WAITING;
@@ -327,7 +328,9 @@ on_submission(struct submitter *s, struct message *m)
 	}
 	if (h != NULL)
 		remove_half(s, h);
-	prepare(message.envelope, &message);
+	/* the control role tells by this that it brings back what was in a queue before */
+	prepare(message.envelope, &message,
+	    s->peer->role == ROLE_CONTROL && message.envelope->expires != 0);
 	store_message(s, &message);
 	return true;
 }

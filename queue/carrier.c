@@ -203,6 +203,19 @@ carrier_hand(struct carrier *carrier, struct task *task)
 	return true;
 }
 
+void
+carrier_cancel(struct work *work)
+{
+	struct task *task;
+
+	TAILQ_FOREACH(task, &work->tasks, of_work) {
+		if (task->carrier == NULL || task->carrier->peer == NULL || task->cancelled)
+			continue;
+		task->cancelled = true;
+		channel_send(task->carrier->peer->channel, DELIVERY_CANCEL, task->id);
+	}
+}
+
 /* --- the word back --- */
 
 static struct task *
@@ -273,6 +286,18 @@ on_expansion(struct lanes *lanes, struct peer *peer, struct message *m)
 	return true;
 }
 
+/* As we asked: what has no result waits as if nothing had happened. */
+static void
+was_not_tried(struct task *task)
+{
+	uint32_t i;
+
+	for (i = 0; i < task->parts_n; i++)
+		if (!task->parts[i].reported)
+			outcome_postponed(task->work, task->parts[i].index, clock_now());
+	task_free(task);
+}
+
 static bool
 on_done(struct lanes *lanes, struct peer *peer, struct message *m)
 {
@@ -283,9 +308,15 @@ on_done(struct lanes *lanes, struct peer *peer, struct message *m)
 		return false;
 	lane = task->lane;
 	let_go(task);
-	if (lane->kind == LANE_RELAY && !task->judged)
-		window_succeeded(&lane->window);
-	give_up(task, TEXT_SILENT); /* usually nothing is left of it */
+	if (task->cancelled && task->left > 0) {
+		if (lane->kind == LANE_RELAY && !task->judged)
+			window_abandoned(&lane->window);
+		was_not_tried(task);
+	} else {
+		if (lane->kind == LANE_RELAY && !task->judged)
+			window_succeeded(&lane->window);
+		give_up(task, TEXT_SILENT); /* usually nothing is left of it */
+	}
 	lane_pump(lane);
 	if (lane->kind == LANE_RELAY)
 		lanes_unblock(lanes);

@@ -283,6 +283,10 @@ on_route(const struct route_answer *answer, void *arg)
 	/* the operator may have been faster */
 	if (r->state != RECIPIENT_WAITING || work->env->held)
 		outcome_postponed(work, question.index, r->due);
+	else if (r->route != NULL)
+		/* the operator has decided, whatever the address stands for */
+		take_answer(work, question.index,
+		    &(struct route_answer){ .kind = ROUTE_RELAY, .destination = r->route });
 	else
 		take_answer(work, question.index, answer);
 	if (work->asking == 0 && work->routed_n > 0)

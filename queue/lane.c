@@ -108,6 +108,18 @@ get(struct lanes *lanes, struct lane *key, bool *is_new)
 	return lane;
 }
 
+/* Its place in PAUSED, or PAUSED_N. */
+static size_t
+paused_at(const struct lanes *lanes, const char *destination)
+{
+	size_t i;
+
+	for (i = 0; i < lanes->paused_n; i++)
+		if (strcmp(lanes->paused[i], destination) == 0)
+			break;
+	return i;
+}
+
 struct lane *
 lane_relay(struct queue *q, const char *destination)
 {
@@ -118,6 +130,7 @@ lane_relay(struct queue *q, const char *destination)
 	if (is_new) {
 		lane->hash = hash(destination);
 		window_init(&lane->window, q->conf->destination_most);
+		lane->paused = paused_at(q->lanes, destination) < q->lanes->paused_n;
 	}
 	return lane;
 }
@@ -210,6 +223,12 @@ lane_take_out(struct task *task)
 	task->lane->waiting_n -= task->parts_n;
 }
 
+static bool
+is_paused(const struct lane *lane)
+{
+	return lane->paused || lane->lanes->queue->paused[lane->kind];
+}
+
 void
 lane_put(struct task *task)
 {
@@ -220,8 +239,7 @@ lane_put(struct task *task)
 		give_up_dead(task);
 		return;
 	}
-	if (lane->waiting_n >=
-	    (lane->lanes->queue->paused[lane->kind] ? PAUSED_LANE_MAX : LANE_MAX)) {
+	if (lane->waiting_n >= (is_paused(lane) ? PAUSED_LANE_MAX : LANE_MAX)) {
 		size_t spread = lane->lanes->queue->schedule.n / PUT_OFF_PER_SECOND;
 
 		postpone(task, now + PUT_OFF + (int64_t)(task->work->env->id % (spread + 1)));
@@ -282,7 +300,7 @@ lane_pump(struct lane *lane)
 {
 	const struct queue *q = lane->lanes->queue;
 
-	if (q->paused[lane->kind] || q->stopping)
+	if (is_paused(lane) || q->stopping)
 		return;
 	if (lane->kind == LANE_RELAY)
 		relay_pump(lane);
@@ -387,6 +405,29 @@ lanes_wake_one(struct lanes *lanes, const char *destination)
 		if (lane->kind == LANE_RELAY && lane->window.dead && strcmp(lane->name, destination) == 0 &&
 		    lane->window.retry_at > clock_now())
 			lane->window.retry_at = clock_now();
+}
+
+bool
+lanes_pause(struct lanes *lanes, const char *destination, bool paused)
+{
+	struct lane key = { .kind = LANE_RELAY, .name = (char *)(uintptr_t)destination }, *lane;
+	size_t i = paused_at(lanes, destination);
+
+	if ((i < lanes->paused_n) == paused)
+		return false;
+	if (paused) {
+		lanes->paused = xreallocarray(lanes->paused, i + 1, sizeof(*lanes->paused));
+		lanes->paused[lanes->paused_n++] = xstrdup(destination);
+	} else {
+		free(lanes->paused[i]);
+		lanes->paused[i] = lanes->paused[--lanes->paused_n];
+	}
+	lane = RB_FIND(lane_tree, &lanes->tree, &key);
+	if (lane == NULL)
+		return true;
+	lane->paused = paused;
+	lane_pump(lane);
+	return true;
 }
 
 /* --- housekeeping --- */

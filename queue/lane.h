@@ -46,6 +46,7 @@ struct task {
 	struct carrier *carrier;   /* NULL: waits in its lane */
 	uint64_t ticket;           /* relay: of the window */
 	bool judged;               /* relay: the window knows how it went */
+	bool cancelled;            /* called back: what has no result was not tried */
 	uint8_t deaths;            /* deliverers that died with it */
 	uint32_t left;             /* parts not reported */
 	uint32_t parts_n;
@@ -77,6 +78,7 @@ struct lane {
 	uint64_t hash;
 	struct window window;
 	bool blocked;            /* no deliverer has room for it */
+	bool paused;             /* by the operator: its name is in PAUSED */
 	char *host, *text;       /* dead: who said so, and what */
 	/* local */
 	uid_t uid;
@@ -100,6 +102,8 @@ struct lanes {
 	uint32_t out_n;
 	uint64_t last_id;
 	struct evbuffer *content;   /* scratch */
+	char **paused;              /* destinations that the operator has paused */
+	size_t paused_n;
 	struct lane_list blocked;   /* relay lanes that wait for room with a deliverer */
 	struct lane_list wanted;    /* local lanes that wait for a process */
 	struct lane_list asked, idle; /* local lanes, the longest so first */
@@ -135,6 +139,9 @@ void lanes_unblock(struct lanes *);
 int64_t lane_failed(struct task *, const char *host, const char *text);
 /* Takes back all tasks of WORK that wait: their recipients are postponed as they stand. */
 void lanes_withdraw(struct work *);
+/* One destination is paused or goes on: nothing new is handed out for it meanwhile.  False: that is
+ * how it is already. */
+bool lanes_pause(struct lanes *, const char *destination, bool paused);
 /* Dead destinations are tried again now. */
 void lanes_wake(struct lanes *);
 /* The one of that name, if it is dead. */
@@ -156,6 +163,9 @@ bool carrier_is_idle(const struct carrier *);
 /* Takes the task out of its lane and hands it over.  False: its content could not be read, and it
  * is gone. */
 bool carrier_hand(struct carrier *, struct task *);
+/* Calls back what deliverers hold of WORK and have not begun; they say what they did not do by
+ * DELIVERY_DONE. */
+void carrier_cancel(struct work *);
 bool carrier_message(struct lanes *, struct peer *, struct message *);
 void carrier_up(struct lanes *, struct peer *);
 void carrier_down(struct lanes *, struct peer *);

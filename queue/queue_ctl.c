@@ -1,12 +1,12 @@
 /*
  * smtpctl's requests about the queue: `queue VERB SELECTOR...`, `stats`, `pause` and `resume`.
  *
- * One table of verbs.  A request first notes the ids of the messages it is about, then goes through
- * them one by one, resting whenever the caller reads slower than we write and after every few
- * hundred, so that mail goes on meanwhile; a message that is gone when its turn comes is passed
- * over.  A verb that changes something wants to be told what, if only by "all", and shows with
+ * One table of verbs.  A request goes through the messages in the order of their ids, up to the
+ * youngest there was when it came, resting whenever the caller reads slower than we write and after
+ * every few hundred, so that mail goes on meanwhile; it keeps nothing but its place.  A verb that changes something wants to be told what, if only by "all", and shows with
  * "dry-run" what it would have done it to.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,8 @@
 
 #include <event2/buffer.h>
 
+#include "deliver/destination.h"
+#include "deliver/lookup.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/ctl.h"
@@ -21,23 +23,30 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "queue/lane.h"
-#include "queue/outcome.h"
 #include "queue/queue.h"
+#include "queue/queue_act.h"
+#include "queue/queue_history.h"
 #include "queue/queue_show.h"
 
 /* Messages handled in one turn of the loop, and octets of a content read at once. */
 #define TURN_MAX 256
 #define PIECE (64 * 1024)
-#define TEXT_BOUNCED "554 5.7.0 Returned by the operator of this mail server"
+/* Messages looked at in one turn, of which few may be meant. */
+#define LOOK_MAX 4096
 
 struct request {
 	struct queue *queue;
 	struct ctl *ctl;
 	const struct verb *verb;
-	struct selector selector;
-	int64_t now;
-	uint64_t *ids;
-	size_t n, room, at;
+	struct selector selector; /* points into WORDS */
+	struct order order;
+	char **words;
+	unsigned words_n;
+	char *route;
+	unsigned ids_at;     /* the selector names messages: how many were looked up */
+	uint64_t last, until; /* else: the id looked at last, and the youngest there was at the
+			       * beginning: what comes later is not meant */
+	uint64_t n;           /* that were meant */
 	struct summary *summary;
 	int fd;           /* content that is being sent, or -1 */
 	const char *why;  /* something failed */
@@ -48,27 +57,21 @@ static struct queue *the_queue;
 /* --- what is done to a message --- */
 
 static void
-act_list(struct request *rq, struct envelope *env)
+tell_list(struct request *rq, struct envelope *env)
 {
 	show_line(rq->queue, rq->ctl, env);
 }
 
 static void
-act_summary(struct request *rq, struct envelope *env)
+tell_summary(struct request *rq, struct envelope *env)
 {
 	summary_add(rq->summary, rq->queue, env);
 }
 
 static void
-act_show(struct request *rq, struct envelope *env)
+tell_show(struct request *rq, struct envelope *env)
 {
 	show_message(rq->queue, rq->ctl, env);
-}
-
-static void
-act_log(struct request *rq, struct envelope *env)
-{
-	show_log(rq->ctl, env);
 }
 
 /* Sends the content, or leaves its descriptor in RQ->FD for go_on(). */
@@ -96,7 +99,7 @@ open_content(struct request *rq, const struct envelope *env, struct evbuffer *co
 }
 
 static void
-act_cat(struct request *rq, struct envelope *env)
+tell_cat(struct request *rq, struct envelope *env)
 {
 	struct evbuffer *content = evbuffer_new();
 	int fd;
@@ -106,82 +109,20 @@ act_cat(struct request *rq, struct envelope *env)
 	evbuffer_free(content);
 }
 
+/* Envelope, recipients and content: all that another server needs, or smtpctl to bring it back. */
 static void
-act_flush(struct request *rq, struct envelope *env)
+tell_export(struct request *rq, struct envelope *env)
 {
-	const struct work *work = work_find(rq->queue, env);
-	uint32_t i;
+	struct evbuffer *content = evbuffer_new();
+	struct id_text id = id_text(env->id);
+	int fd;
 
-	if (env->held)
-		return;
-	for (i = 0; i < env->recipients_n; i++)
-		if (env->recipients[i].due > rq->now && (work == NULL || !work_is_busy(work, i)))
-			env->recipients[i].due = rq->now;
-	dispatch_message(rq->queue, env);
-}
-
-static void
-act_hold(struct request *rq, struct envelope *env)
-{
-	struct work *work = work_find(rq->queue, env);
-
-	if (env->held)
-		return;
-	env->held = true;
-	store_update_all(rq->queue->store, env, NULL, NULL);
-	if (work != NULL)
-		lanes_withdraw(work);
-}
-
-static void
-act_release(struct request *rq, struct envelope *env)
-{
-	if (!env->held)
-		return;
-	env->held = false;
-	store_update_all(rq->queue->store, env, NULL, NULL);
-	dispatch_message(rq->queue, env);
-}
-
-static void
-act_remove(struct request *rq, struct envelope *env)
-{
-	struct work *work;
-	uint32_t i;
-
-	for (i = 0; i < env->recipients_n; i++) {
-		if (!recipient_is_open(&env->recipients[i]))
-			continue;
-		if (env->recipients[i].state == RECIPIENT_WAITING)
-			env->recipients[i].state = RECIPIENT_REMOVED;
-		env->recipients[i].owed = false;
-		store_update(rq->queue->store, env, i);
-	}
-	/* what is with a deliverer ends there, and the message with it */
-	work = work_find(rq->queue, env);
-	if (work != NULL)
-		lanes_withdraw(work);
-	else
-		store_finish(rq->queue->store, env);
-}
-
-static void
-act_bounce(struct request *rq, struct envelope *env)
-{
-	struct work *work = work_find(rq->queue, env);
-	uint32_t i, n = env->recipients_n;
-	uint64_t id = env->id;
-
-	if (work != NULL)
-		lanes_withdraw(work);
-	/* with its last recipient the message may go */
-	for (i = 0; i < n && (env = store_find(rq->queue->store, id)) != NULL; i++) {
-		if (env->recipients[i].state != RECIPIENT_WAITING)
-			continue;
-		work = work_begin(rq->queue, env, i);
-		if (work != NULL)
-			outcome_local(work, i, DELIVERY_PERM, TEXT_BOUNCED);
-	}
+	if (open_content(rq, env, content, &fd)) {
+		show_message(rq->queue, rq->ctl, env);
+		send_content(rq, content, fd);
+	} else
+		ctl_record(rq->ctl, FIELDS(F_STR("unreadable", id.s)));
+	evbuffer_free(content);
 }
 
 /* --- verbs --- */
@@ -190,31 +131,49 @@ enum verb_flags {
 	CHANGES = 1,  /* wants a selector, knows dry-run, is logged */
 	ANY = 2,      /* no selector means all */
 	NAMED = 4,    /* it is an error if there is no such message */
-	WAKES = 8     /* dead destinations are tried again now */
+	WAKES = 8,    /* dead destinations are tried again now */
+	TIMED = 16,   /* knows at= */
+	ROUTED = 32   /* ends in "to DESTINATION" */
 };
 
 static const struct verb {
 	const char *name;
-	void (*act)(struct request *, struct envelope *);
+	void (*tell)(struct request *, struct envelope *); /* one of the two */
+	void (*act)(struct queue *, struct envelope *, const struct order *);
 	unsigned flags;
 	const char *done; /* what happened to the message */
 } verbs[] = {
-	{ "list", act_list, ANY, NULL },
-	{ "summary", act_summary, ANY, NULL },
-	{ "show", act_show, NAMED, NULL },
-	{ "cat", act_cat, NAMED, NULL },
-	{ "log", act_log, NAMED, NULL },
-	{ "flush", act_flush, CHANGES | ANY | WAKES, "tried" },
-	{ "hold", act_hold, CHANGES, "held" },
-	{ "release", act_release, CHANGES, "released" },
-	{ "remove", act_remove, CHANGES, "removed" },
-	{ "bounce", act_bounce, CHANGES, "returned" },
+	{ "list", tell_list, NULL, ANY, NULL },
+	{ "summary", tell_summary, NULL, ANY, NULL },
+	{ "show", tell_show, NULL, NAMED, NULL },
+	{ "cat", tell_cat, NULL, NAMED, NULL },
+	{ "export", tell_export, NULL, ANY, NULL },
+	{ "flush", NULL, act_flush, CHANGES | ANY | WAKES | TIMED, "tried" },
+	{ "hold", NULL, act_hold, CHANGES, "held" },
+	{ "release", NULL, act_release, CHANGES, "released" },
+	{ "remove", NULL, act_remove, CHANGES, "removed" },
+	{ "bounce", NULL, act_bounce, CHANGES, "returned" },
+	{ "reroute", NULL, act_reroute, CHANGES | ROUTED, "rerouted" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
 static void go_on(struct ctl *, void *);
 
 /* --- a request --- */
+
+static void
+free_request(struct request *rq)
+{
+	unsigned i;
+
+	if (rq->fd >= 0)
+		close(rq->fd);
+	for (i = 0; i < rq->words_n; i++)
+		free(rq->words[i]);
+	free(rq->words);
+	free(rq->route);
+	free(rq);
+}
 
 static void
 end(struct request *rq)
@@ -231,10 +190,7 @@ end(struct request *rq)
 		log_notice("queue.operator", F_STR("verb", verb->name),
 		    F_U64("uid", ctl_uid(rq->ctl)), F_U64("messages", rq->n));
 	ctl_end(rq->ctl, why != NULL, why != NULL ? why : "");
-	if (rq->fd >= 0)
-		close(rq->fd);
-	free(rq->ids);
-	free(rq);
+	free_request(rq);
 }
 
 /* The next piece of a large content. */
@@ -256,73 +212,67 @@ send_piece(struct request *rq)
 }
 
 static void
-act(struct request *rq, uint64_t id)
+act(struct request *rq, struct envelope *env)
 {
 	const struct verb *verb = rq->verb;
-	struct envelope *env = store_find(rq->queue->store, id);
-	struct id_text text = id_text(id);
+	struct id_text text = id_text(env->id);
 
-	if (env == NULL)
-		return;
-	if (rq->selector.dry_run && (verb->flags & CHANGES) != 0) {
+	rq->n++;
+	if (verb->tell != NULL)
+		verb->tell(rq, env);
+	else if (rq->selector.dry_run)
 		show_line(rq->queue, rq->ctl, env);
-		return;
-	}
-	if (verb->done != NULL)
+	else {
 		ctl_record(rq->ctl, FIELDS(F_STR("message", text.s), F_STR("result", verb->done)));
-	verb->act(rq, env);
+		verb->act(rq->queue, env, &rq->order);
+	}
+}
+
+/* The next message to look at; who names messages has them looked up, not searched. */
+static struct envelope *
+next_message(struct request *rq)
+{
+	struct envelope *env = NULL;
+
+	if (rq->selector.ids_n > 0) {
+		while (env == NULL && rq->ids_at < rq->selector.ids_n)
+			env = store_find(rq->queue->store, rq->selector.ids[rq->ids_at++]);
+		return env;
+	}
+	env = store_after(rq->queue->store, rq->last);
+	if (env == NULL || env->id > rq->until)
+		return NULL;
+	rq->last = env->id;
+	return env;
 }
 
 static void
 go_on(struct ctl *ctl, void *arg)
 {
 	struct request *rq = arg;
-	unsigned turn;
+	struct envelope *env;
+	unsigned looked = 0, turn = 0;
 
-	for (turn = 0; rq->at < rq->n || rq->fd >= 0; turn++) {
-		if (ctl_gone(ctl))
-			break;
-		if (turn == TURN_MAX || ctl_busy(ctl)) {
+	while (!ctl_gone(ctl)) {
+		if (turn == TURN_MAX || looked == LOOK_MAX || ctl_busy(ctl)) {
 			ctl_on_drained(ctl, go_on, rq);
 			return;
 		}
-		if (rq->fd >= 0)
+		if (rq->fd >= 0) {
+			turn++;
 			send_piece(rq);
-		else
-			act(rq, rq->ids[rq->at++]);
+			continue;
+		}
+		if ((env = next_message(rq)) == NULL)
+			break;
+		looked++;
+		if (!select_match(
+			&rq->selector, env, message_state(rq->queue, env), rq->order.now))
+			continue;
+		turn++;
+		act(rq, env);
 	}
 	end(rq);
-}
-
-static bool
-note(struct envelope *env, void *arg)
-{
-	struct request *rq = arg;
-
-	if (!select_match(&rq->selector, env, message_state(rq->queue, env), rq->now))
-		return true;
-	if (rq->n == rq->room) {
-		rq->room = rq->room == 0 ? 16 : rq->room * 2;
-		rq->ids = xreallocarray(rq->ids, rq->room, sizeof(*rq->ids));
-	}
-	rq->ids[rq->n++] = env->id;
-	return true;
-}
-
-/* Who names messages has them looked up, not searched. */
-static void
-note_all(struct request *rq)
-{
-	struct envelope *env;
-	unsigned i;
-
-	if (rq->selector.ids_n == 0) {
-		store_each(rq->queue->store, note, rq);
-		return;
-	}
-	for (i = 0; i < rq->selector.ids_n; i++)
-		if ((env = store_find(rq->queue->store, rq->selector.ids[i])) != NULL)
-			note(env, rq);
 }
 
 static const struct verb *
@@ -343,41 +293,130 @@ refuse(struct ctl *ctl, char *why)
 	free(why);
 }
 
+/* --- words --- */
+
+/* "at=SECONDS", since 1970: smtpctl has made it of what a person wrote. */
+static char *
+take_time(struct request *rq)
+{
+	unsigned i, kept = 0;
+	char *end, *why = NULL;
+
+	for (i = 0; i < rq->words_n; i++) {
+		if (strncmp(rq->words[i], "at=", 3) != 0) {
+			rq->words[kept++] = rq->words[i];
+			continue;
+		}
+		errno = 0;
+		rq->order.due = strtoll(rq->words[i] + 3, &end, 10);
+		if (errno != 0 || *end != '\0' || end == rq->words[i] + 3)
+			why = xasprintf("%s: this is no time", rq->words[i]);
+		free(rq->words[i]);
+	}
+	rq->words_n = kept;
+	return why;
+}
+
+/* "[192.0.2.9]:25" as it stands; a port that was left out is 25. */
+static char *
+read_route(const char *text)
+{
+	struct hop *hops;
+	char *domain, *route = NULL, *with_port = xasprintf("%s:%d", text, SMTP_PORT);
+	unsigned n;
+
+	if (destination_parse(text, &hops, &n, &domain) == 0 ||
+	    destination_parse(with_port, &hops, &n, &domain) == 0) {
+		route = destination_text(hops, n, domain != NULL ? domain : "");
+		destination_free(hops, n, domain);
+	}
+	free(with_port);
+	return route;
+}
+
+/* "... to DESTINATION" */
+static char *
+take_route(struct request *rq)
+{
+	const char *text;
+
+	if (rq->words_n < 2 || strcmp(rq->words[rq->words_n - 2], "to") != 0)
+		return xstrdup("queue reroute: end with to \"HOST:PORT\", or to default");
+	text = rq->words[rq->words_n - 1];
+	if (strcmp(text, "default") != 0 && (rq->route = read_route(text)) == NULL)
+		return xasprintf("%s: this is no server; write \"mail.example.net:25\", "
+				 "\"[192.0.2.9]:25\", \"mx example.net\" or default", text);
+	rq->order.route = rq->route;
+	free(rq->words[--rq->words_n]);
+	free(rq->words[--rq->words_n]);
+	return NULL;
+}
+
+static char *
+read_words(struct request *rq)
+{
+	char *why = NULL;
+
+	if ((rq->verb->flags & ROUTED) != 0)
+		why = take_route(rq);
+	if (why == NULL && (rq->verb->flags & TIMED) != 0)
+		why = take_time(rq);
+	if (why == NULL)
+		why = select_parse(
+		    &rq->selector, rq->words_n, (const char *const *)(void *)rq->words);
+	if (why == NULL && select_is_empty(&rq->selector) && (rq->verb->flags & ANY) == 0)
+		why = xasprintf("queue %s: name messages by id or by conditions, or say \"all\"",
+		    rq->verb->name);
+	return why;
+}
+
+/* The words are ours only during the call, and a request may be long. */
+static struct request *
+new_request(struct ctl *ctl, const struct verb *verb, unsigned n, const char *const *words)
+{
+	struct request *rq = xcalloc(1, sizeof(*rq));
+	unsigned i;
+
+	rq->queue = the_queue;
+	rq->ctl = ctl;
+	rq->verb = verb;
+	rq->fd = -1;
+	rq->order.now = rq->order.due = clock_now();
+	rq->order.selector = &rq->selector;
+	rq->words = xcalloc(n + 1, sizeof(*rq->words));
+	for (i = 0; i < n; i++)
+		rq->words[rq->words_n++] = xstrdup(words[i]);
+	return rq;
+}
+
 static void
 on_queue(struct ctl *ctl, unsigned n, const char *const *words)
 {
 	const struct verb *verb = n > 1 ? find_verb(words[1]) : NULL;
 	struct request *rq;
-	struct selector selector;
 	char *why;
 
-	if (verb == NULL) {
-		refuse(ctl, xstrdup("queue: what? list, summary, show, cat, log, flush, hold, "
-				    "release, remove or bounce"));
+	if (n > 1 && strcmp(words[1], "log") == 0) {
+		history_ask(the_queue, ctl, n - 2, words + 2);
 		return;
 	}
-	why = select_parse(&selector, n - 2, words + 2);
-	if (why == NULL && select_is_empty(&selector) && (verb->flags & ANY) == 0)
-		why = xasprintf(
-		    "queue %s: name messages by id or by conditions, or say \"all\"", verb->name);
+	if (verb == NULL) {
+		refuse(ctl, xstrdup("queue: what? list, summary, show, cat, log, flush, hold, "
+				    "release, remove, bounce, reroute or export"));
+		return;
+	}
+	rq = new_request(ctl, verb, n - 2, words + 2);
+	why = read_words(rq);
 	if (why != NULL) {
+		free_request(rq);
 		refuse(ctl, why);
 		return;
 	}
-	rq = xcalloc(1, sizeof(*rq));
-	*rq = (struct request){ .queue = the_queue,
-		.ctl = ctl,
-		.verb = verb,
-		.selector = selector,
-		.now = clock_now(),
-		.fd = -1 };
-	if (verb->act == act_summary)
+	rq->until = store_last(rq->queue->store);
+	if (verb->tell == tell_summary)
 		rq->summary = summary_new();
-	note_all(rq);
-	if ((verb->flags & WAKES) != 0 && !selector.dry_run)
+	if ((verb->flags & WAKES) != 0 && !rq->selector.dry_run && rq->order.due <= rq->order.now)
 		lanes_wake(rq->queue->lanes);
-	/* the words are ours only during this call */
-	rq->selector = (struct selector){ .ids_n = selector.ids_n, .dry_run = selector.dry_run };
 	go_on(ctl, rq);
 }
 
@@ -392,41 +431,75 @@ on_stats(struct ctl *ctl, unsigned n, const char *const *words)
 	ctl_end(ctl, 0, "");
 }
 
-/* `pause` and `resume`, of both ways or of one: out to other servers, local into mailboxes. */
-static void
-set_paused(struct ctl *ctl, const char *verb, const char *way, bool paused)
+/* "example.net" is where its MX lead, "[192.0.2.9]:25" and "mail.example.net:25" a server. */
+static char *
+read_destination(const char *text)
 {
-	struct queue *q = the_queue;
-	bool relay = way == NULL || strcmp(way, "out") == 0,
-	     local = way == NULL || strcmp(way, "local") == 0;
+	struct buf b = { 0 };
 
-	if (!relay && !local) {
-		ctl_end(ctl, 2, "out or local, or nothing for both");
-		return;
-	}
-	log_notice(
-	    "queue.operator", F_STR("verb", verb), F_STR("way", way), F_U64("uid", ctl_uid(ctl)));
-	if (relay)
-		q->paused[LANE_RELAY] = paused;
-	if (local)
-		q->paused[LANE_LOCAL] = paused;
+	if (strpbrk(text, "[: ") != NULL)
+		return read_route(text);
+	buf_adds(&b, "mx ");
+	for (; *text != '\0'; text++)
+		buf_addc(&b, (char)tolower((unsigned char)*text));
+	return buf_take(&b);
+}
+
+static void
+show_paused(struct ctl *ctl)
+{
+	const struct queue *q = the_queue;
+	size_t i;
+
 	ctl_record(ctl, FIELDS(F_BOOL("relay_paused", q->paused[LANE_RELAY]),
 	    F_BOOL("local_paused", q->paused[LANE_LOCAL])));
+	for (i = 0; i < q->lanes->paused_n; i++)
+		ctl_record(ctl, FIELDS(F_STR("destination_paused", q->lanes->paused[i])));
 	ctl_end(ctl, 0, "");
-	lanes_pump_all(q->lanes);
+}
+
+/* `pause` and `resume`, of both ways or of one: out to other servers, or to one destination, local
+ * into mailboxes.  Until it is resumed or this process ends. */
+static void
+set_paused(struct ctl *ctl, unsigned n, const char *const *words, bool paused)
+{
+	struct queue *q = the_queue;
+	const char *way = n > 1 ? words[1] : NULL;
+	bool relay = way == NULL || strcmp(way, "out") == 0,
+	     local = way == NULL || strcmp(way, "local") == 0;
+	char *destination = relay && n > 2 ? read_destination(words[2]) : NULL;
+
+	if ((!relay && !local) || n > 3 || (n > 2 && destination == NULL)) {
+		ctl_end(ctl, 2, "out, out DESTINATION or local, or nothing for both");
+		free(destination);
+		return;
+	}
+	log_notice("queue.operator", F_STR("verb", words[0]), F_STR("way", way),
+	    F_STR("destination", destination), F_U64("uid", ctl_uid(ctl)));
+	if (destination != NULL) {
+		lanes_pause(q->lanes, destination, paused);
+	} else {
+		if (relay)
+			q->paused[LANE_RELAY] = paused;
+		if (local)
+			q->paused[LANE_LOCAL] = paused;
+		lanes_pump_all(q->lanes);
+	}
+	free(destination);
+	show_paused(ctl);
 	queue_wake(q, clock_now());
 }
 
 static void
 on_pause(struct ctl *ctl, unsigned n, const char *const *words)
 {
-	set_paused(ctl, "pause", n > 1 ? words[1] : NULL, true);
+	set_paused(ctl, n, words, true);
 }
 
 static void
 on_resume(struct ctl *ctl, unsigned n, const char *const *words)
 {
-	set_paused(ctl, "resume", n > 1 ? words[1] : NULL, false);
+	set_paused(ctl, n, words, false);
 }
 
 void

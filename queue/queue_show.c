@@ -5,6 +5,7 @@
  * interface that scripts rely on (smtpctl(8)).
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -119,19 +120,44 @@ show_line(struct queue *q, struct ctl *ctl, const struct envelope *env)
 	buf_free(&names);
 }
 
+/* As sendmail -N has it; NULL when nothing was said. */
+#define NOTIFY_TEXT sizeof("success,failure,delay")
+static const char *
+notify_text(uint8_t notify, char text[NOTIFY_TEXT])
+{
+	static const struct {
+		uint8_t bit;
+		const char *name;
+	} names[] = { { NOTIFY_NEVER, "never" }, { NOTIFY_SUCCESS, "success" },
+		{ NOTIFY_FAILURE, "failure" }, { NOTIFY_DELAY, "delay" } };
+	size_t i;
+
+	text[0] = '\0';
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((notify & names[i].bit) == 0)
+			continue;
+		if (text[0] != '\0')
+			strlcat(text, ",", NOTIFY_TEXT);
+		strlcat(text, names[i].name, NOTIFY_TEXT);
+	}
+	return notify != NOTIFY_DEFAULT ? text : NULL;
+}
+
 static void
 show_recipient(struct queue *q, struct ctl *ctl, const struct envelope *env, uint32_t index)
 {
 	const struct work *work = work_find(q, env);
 	const struct recipient *r = &env->recipients[index];
 	const char *from = r->parent != UINT32_MAX ? env->recipients[r->parent].address : NULL;
+	char notify[NOTIFY_TEXT];
 
 	ctl_record(ctl,
 	    FIELDS(F_STR("recipient", r->address), F_STR("state", recipient_state_names[r->state]),
 		F_BOOL("active", work != NULL && work_is_busy(work, index)),
 		F_STR("original", r->original), F_STR("expanded_from", from),
 		F_U64("attempts", r->attempts), F_I64("due", r->due), F_STR("host", r->host),
-		F_STR("reason", r->reason)));
+		F_STR("reason", r->reason), F_STR("route", r->route),
+		F_STR("notify", notify_text(r->notify, notify))));
 }
 
 void
@@ -146,50 +172,13 @@ show_message(struct queue *q, struct ctl *ctl, const struct envelope *env)
 		F_I64("expires", env->expires), F_U64("size", env->size),
 		F_STR("sender", env->sender), F_STR("origin", env->origin),
 		F_BOOL("ours", env->ours), F_STR("envid", env->envid),
+		F_STR("ret", env->ret == 1 ? "full" : env->ret == 2 ? "hdrs" : NULL),
 		F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
 		F_STR("hold", env->hold),
 		env->by != 0 ? F_I64("deliver_by", env->deliver_by) : F_STR("deliver_by", NULL),
 		F_U64("recipients", env->recipients_n)));
 	for (i = 0; i < env->recipients_n; i++)
 		show_recipient(q, ctl, env, i);
-}
-
-/* --- events --- */
-
-/* Events in the order in which they must have happened; the journal keeps the last answer of each
- * recipient, and how many attempts there were, but not every attempt: those are in the log. */
-static void
-show_event(struct ctl *ctl, const struct envelope *env, const struct recipient *r)
-{
-	static const char *const events[] = {
-		[RECIPIENT_WAITING] = "deferred",
-		[RECIPIENT_DELIVERED] = "delivered",
-		[RECIPIENT_FAILED] = "failed",
-		[RECIPIENT_EXPANDED] = "expanded",
-		[RECIPIENT_REMOVED] = "removed",
-	};
-	struct id_text id = id_text(env->id);
-	bool untried = r->state == RECIPIENT_WAITING && r->reason == NULL;
-
-	ctl_record(ctl,
-	    FIELDS(F_STR("message", id.s), F_STR("event", untried ? "waiting" : events[r->state]),
-		F_STR("recipient", r->address), F_U64("attempts", r->attempts),
-		F_STR("host", or_empty(r->host)), F_STR("reason", or_empty(r->reason)),
-		F_I64("due", r->due)));
-}
-
-void
-show_log(struct ctl *ctl, const struct envelope *env)
-{
-	struct id_text id = id_text(env->id), session = id_text(env->session);
-	uint32_t i;
-
-	ctl_record(ctl,
-	    FIELDS(F_I64("time", env->time), F_STR("event", "accepted"), F_STR("message", id.s),
-		F_STR("session", env->session != 0 ? session.s : ""), F_STR("sender", env->sender),
-		F_STR("origin", env->origin), F_U64("size", env->size), F_BOOL("held", env->held)));
-	for (i = 0; i < env->recipients_n; i++)
-		show_event(ctl, env, &env->recipients[i]);
 }
 
 /* --- the role --- */

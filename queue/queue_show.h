@@ -15,8 +15,6 @@ enum message_state message_state(struct queue *, const struct envelope *);
 void show_line(struct queue *, struct ctl *, const struct envelope *);
 /* The same, more of it, and one for each recipient. */
 void show_message(struct queue *, struct ctl *, const struct envelope *);
-/* What happened to it so far, as far as the queue knows. */
-void show_log(struct ctl *, const struct envelope *);
 /* The role as a whole. */
 void show_stats(struct queue *, struct ctl *);
 

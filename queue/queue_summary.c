@@ -18,10 +18,25 @@
 
 #define SHOWN_MAX 50
 
+/* How long they have been waiting: a destination that fails shows in the later columns. */
+static const struct {
+	const char *name;
+	int64_t below; /* seconds */
+} ages[] = {
+	{ "10m", 600 },
+	{ "1h", 3600 },
+	{ "6h", 6 * 3600 },
+	{ "1d", 86400 },
+	{ "3d", 3 * 86400 },
+	{ "more", INT64_MAX },
+};
+#define AGES (sizeof(ages) / sizeof(ages[0]))
+
 struct domain_sum {
 	RB_ENTRY(domain_sum) node;
 	char *name;
 	uint64_t recipients;
+	uint64_t by_age[AGES];
 	int64_t oldest; /* time of acceptance */
 	char *reason;   /* the first that was seen */
 };
@@ -70,6 +85,24 @@ domain_sum(struct summary *s, const char *address)
 	return sum;
 }
 
+static int64_t
+age_of(int64_t t)
+{
+	int64_t now = clock_now();
+
+	return t < now ? now - t : 0;
+}
+
+static size_t
+age_column(int64_t age)
+{
+	size_t i = 0;
+
+	while (age >= ages[i].below)
+		i++;
+	return i;
+}
+
 void
 summary_add(struct summary *s, struct queue *q, const struct envelope *env)
 {
@@ -87,6 +120,7 @@ summary_add(struct summary *s, struct queue *q, const struct envelope *env)
 		s->recipients++;
 		sum = domain_sum(s, env->recipients[i].address);
 		sum->recipients++;
+		sum->by_age[age_column(age_of(env->time))]++;
 		if (env->time < sum->oldest)
 			sum->oldest = env->time;
 		if (sum->reason == NULL && env->recipients[i].reason != NULL)
@@ -105,14 +139,6 @@ by_size(const void *left, const void *right)
 	return strcmp(a->name, b->name);
 }
 
-static int64_t
-age_of(int64_t t)
-{
-	int64_t now = clock_now();
-
-	return t < now ? now - t : 0;
-}
-
 static void
 send_domains(struct summary *s, struct ctl *ctl)
 {
@@ -126,6 +152,12 @@ send_domains(struct summary *s, struct ctl *ctl)
 		ctl_record(ctl,
 		    FIELDS(F_STR("domain", all[i]->name), F_U64("recipients", all[i]->recipients),
 			F_I64("oldest", age_of(all[i]->oldest)),
+			F_U64(ages[0].name, all[i]->by_age[0]),
+			F_U64(ages[1].name, all[i]->by_age[1]),
+			F_U64(ages[2].name, all[i]->by_age[2]),
+			F_U64(ages[3].name, all[i]->by_age[3]),
+			F_U64(ages[4].name, all[i]->by_age[4]),
+			F_U64(ages[5].name, all[i]->by_age[5]),
 			F_STR("reason", all[i]->reason != NULL ? all[i]->reason : "")));
 	free(all);
 }

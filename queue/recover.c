@@ -280,6 +280,9 @@ decode(struct recovery *rc, const struct record_view *v)
 	struct cursor c = cursor_init(v->meta, v->meta_len);
 	struct envelope *env = envelope_decode(&c);
 
+	/* behind the envelope of an ENVELOPE record is when it was written */
+	if (env != NULL && v->type == RECORD_ENVELOPE && c.pos != c.end)
+		cursor_u64(&c);
 	if (env != NULL && cursor_done(&c) && env->id == v->id)
 		return env;
 	envelope_free(env);

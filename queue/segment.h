@@ -37,6 +37,8 @@ enum record_type {
 	RECORD_PAD = 1,      /* nothing, up to the next block; content is skipped unread */
 	RECORD_OPENED = 2,   /* the first of a segment: the others, and where each ends */
 	RECORD_MESSAGE = 3,  /* meta: envelope; content, or RECORD_EXTERNAL */
+	/* these end with the time of writing (u64), which no decision rests on and older versions
+	 * left out */
 	RECORD_OUTCOME = 4,  /* meta: u32 index, a recipient's state */
 	RECORD_ENVELOPE = 5, /* meta: envelope, instead of what was known */
 	RECORD_FINISH = 6,   /* the message is no more */

@@ -268,8 +268,8 @@ domain_matches(const char *wanted, const char *address)
 	return len == wanted_len || domain[len - wanted_len - 1] == '.';
 }
 
-static bool
-recipient_matches(const struct selector *s, const struct recipient *r)
+bool
+select_recipient(const struct selector *s, const struct recipient *r)
 {
 	if (r->state != RECIPIENT_WAITING)
 		return false;
@@ -290,7 +290,7 @@ some_recipient_matches(const struct selector *s, const struct envelope *env)
 	if (s->to == NULL && s->domain == NULL && s->reason == NULL && s->host == NULL)
 		return true;
 	for (i = 0; i < env->recipients_n; i++)
-		if (recipient_matches(s, &env->recipients[i]))
+		if (select_recipient(s, &env->recipients[i]))
 			return true;
 	return false;
 }

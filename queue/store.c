@@ -318,6 +318,7 @@ store_update(struct store *st, struct envelope *env, uint32_t index)
 		message_count_recipient(st, &env->recipients[index]);
 	buf_add_u32(&r->bytes, index);
 	envelope_encode_state(&r->bytes, &env->recipients[index]);
+	buf_add_u64(&r->bytes, (uint64_t)clock_now());
 	append_as(r, RECORD_OUTCOME);
 }
 
@@ -356,6 +357,7 @@ store_update_all(
 	r->arg = arg;
 	if (envelope_ok(env)) {
 		envelope_encode(&r->bytes, env);
+		buf_add_u64(&r->bytes, (uint64_t)clock_now());
 		append_as(r, RECORD_ENVELOPE);
 	} else {
 		log_error("queue.bad_envelope", F_STR("message", id_text(env->id).s));
@@ -385,6 +387,7 @@ store_finish(struct store *st, struct envelope *env)
 	struct queued *m = message_of(st, env);
 	struct record *r = statement(st, m, finished);
 
+	buf_add_u64(&r->bytes, (uint64_t)clock_now());
 	append_as(r, RECORD_FINISH);
 	message_forget(st, m);
 }
@@ -447,6 +450,28 @@ store_each(struct store *st, bool (*visit)(struct envelope *, void *), void *arg
 	RB_FOREACH(m, message_tree, &st->messages)
 		if (m->added && !visit(m->env, arg))
 			return;
+}
+
+struct envelope *
+store_after(struct store *st, uint64_t id)
+{
+	struct envelope env = { .id = id + 1 };
+	struct queued key = { .env = &env }, *m;
+
+	if (id == UINT64_MAX)
+		return NULL;
+	for (m = RB_NFIND(message_tree, &st->messages, &key); m != NULL && !m->added;
+	     m = RB_NEXT(message_tree, &st->messages, m))
+		;
+	return m != NULL ? m->env : NULL;
+}
+
+uint64_t
+store_last(struct store *st)
+{
+	const struct queued *m = RB_MAX(message_tree, &st->messages);
+
+	return m != NULL ? m->env->id : 0;
 }
 
 struct envelope *

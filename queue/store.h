@@ -84,6 +84,30 @@ int store_content(struct store *, const struct envelope *env, struct evbuffer *o
  * must not add or finish messages. */
 void store_each(struct store *, bool (*visit)(struct envelope *, void *arg), void *arg);
 struct envelope *store_find(struct store *, uint64_t id);
+/* The next one in that order with an id above ID, or NULL: for going through all of them with rests
+ * in between. */
+struct envelope *store_after(struct store *, uint64_t id);
+/* The last one's id, or 0. */
+uint64_t store_last(struct store *);
+
+/* What the journal still has about a message, which may be finished: EVENT for each record in
+ * order, then DONE, from the loop, not from inside this call.  Takes as long as the keeper needs to
+ * go through the journal, and holds nobody up. */
+enum history_kind {
+	HISTORY_ACCEPTED,
+	HISTORY_BEFORE,  /* in place of all that came before: the message was moved by compaction */
+	HISTORY_CHANGED, /* held, released, expanded */
+	HISTORY_OUTCOME, /* of recipient INDEX */
+	HISTORY_FINISHED
+};
+struct history {
+	enum history_kind kind;
+	int64_t time;               /* 0: not known */
+	const struct envelope *env; /* as it was then */
+	uint32_t index;
+};
+void store_history(struct store *, uint64_t id, void (*event)(const struct history *, void *arg),
+    void (*done)(void *arg), void *arg);
 
 struct store_stats {
 	uint64_t messages, recipients; /* unfinished */

@@ -1,26 +1,21 @@
 /*
  * smtpctl queue: what waits, and what the operator does about it.
  *
- * The queue knows and judges selectors; here are the forms of the answers, and the export: every
- * message as plain files, which is the way to another mail server.  An export overwrites nothing
- * and follows no link; a message that cannot be written whole is not left behind in part.
+ * The queue knows and judges selectors; here are the forms of the answers, and the times of day that
+ * an operator means, which only his own clock knows.  Messages as files are queue_files.c.
  */
-#include <sys/stat.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
 #include "lib/buf.h"
-#include "lib/id.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
+#include "lib/quantity.h"
 #include "smtpctl/client.h"
 #include "smtpctl/output.h"
 #include "smtpctl/smtpctl.h"
@@ -31,9 +26,53 @@ queue_ask(int n, char **words)
 	return output_answer(OUTPUT_TABLE, n, words);
 }
 
+/* "2h" from now, "04:30" when it is next so late, "2026-12-24T04:30": seconds since 1970, or -1. */
+static int64_t
+read_time(const char *text)
+{
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%H:%M" };
+	int64_t now = clock_now();
+	time_t today = now;
+	struct tm tm;
+	const char *end;
+	uint64_t wait;
+	int64_t t;
+	size_t i;
+
+	if (quantity_parse(text, strlen(text), &wait) == QUANTITY_TIME)
+		return now + (int64_t)wait;
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		localtime_r(&today, &tm);
+		tm.tm_sec = 0;
+		tm.tm_isdst = -1;
+		end = strptime(text, forms[i], &tm);
+		if (end == NULL || *end != '\0')
+			continue;
+		t = mktime(&tm);
+		return i == 2 && t <= now ? t + 86400 : t;
+	}
+	return -1;
+}
+
 int
 queue_act(int n, char **words)
 {
+	char *word;
+	int i, status;
+	int64_t t;
+
+	for (i = 2; i < n; i++) {
+		if (strncmp(words[i], "at=", 3) != 0)
+			continue;
+		if ((t = read_time(words[i] + 3)) < 0)
+			return smtpctl_usage("%s: this is no time; write 2h, 04:30 or "
+					     "2026-12-24T04:30", words[i]);
+		word = xasprintf("at=%lld", (long long)t);
+		words[i] = word;
+		status = output_answer(OUTPUT_TABLE, n, words);
+		free(word);
+		return status;
+	}
 	return output_answer(OUTPUT_TABLE, n, words);
 }
 
@@ -86,245 +125,5 @@ queue_cat(int n, char **words)
 		status = smtpctl_refused(status, why);
 	free(why);
 	buf_free(&content);
-	return status;
-}
-
-/* --- export --- */
-
-struct ids {
-	uint64_t *list;
-	size_t n, cap;
-};
-
-struct export {
-	int folder;
-	const char *name;     /* of the folder */
-	struct id_text id;    /* of the message that is being written */
-	int fd;               /* of the file that is being written */
-	int error;            /* errno of the first write that failed, or 0 */
-	struct buf records;   /* its envelope and recipients, a JSON object a line */
-	struct buf envelope;  /* its sender and the recipients that wait, an address a line */
-	uint64_t written, failed;
-};
-
-static void
-note_id(const struct field *fields, void *arg)
-{
-	const char *text = field_get(fields, "message");
-	struct ids *ids = arg;
-	uint64_t id;
-
-	if (text == NULL || !id_parse(text, &id))
-		return;
-	if (ids->n == ids->cap) {
-		ids->cap = ids->cap == 0 ? 256 : ids->cap * 2;
-		ids->list = xreallocarray(ids->list, ids->cap, sizeof(*ids->list));
-	}
-	ids->list[ids->n++] = id;
-}
-
-/* "queue export DIR SELECTOR ..." is about what "queue list SELECTOR ..." lists. */
-static int
-list_ids(int n, char **words, struct ids *ids)
-{
-	const char **asked = xcalloc((size_t)n, sizeof(*asked));
-	struct request r = { .n = (unsigned)n - 1, .words = asked, .record = note_id, .arg = ids };
-	char *why = NULL;
-	int i, status;
-
-	asked[0] = words[0];
-	asked[1] = "list";
-	for (i = 3; i < n; i++)
-		asked[i - 1] = words[i];
-	status = client_request(&r, false, &why);
-	if (status != 0)
-		status = smtpctl_refused(status, why);
-	free(why);
-	free(asked);
-	return status;
-}
-
-static void
-note_record(const struct field *fields, void *arg)
-{
-	struct export *x = arg;
-	const char *sender = field_get(fields, "sender");
-	const char *recipient = field_get(fields, "recipient");
-	const char *state = field_get(fields, "state");
-
-	field_json(&x->records, fields);
-	buf_addc(&x->records, '\n');
-	if (sender != NULL)
-		buf_addf(&x->envelope, "%s\n", *sender != '\0' ? sender : "<>");
-	else if (recipient != NULL && state != NULL && strcmp(state, "waiting") == 0)
-		buf_addf(&x->envelope, "%s\n", recipient);
-}
-
-static void
-write_text(const void *text, size_t len, void *arg)
-{
-	struct export *x = arg;
-	const char *p = text;
-	ssize_t n;
-
-	for (; len > 0 && x->error == 0; p += n, len -= (size_t)n) {
-		n = write(x->fd, p, len);
-		if (n < 0 && errno != EINTR)
-			x->error = errno;
-		if (n < 0)
-			n = 0;
-	}
-}
-
-/* Asks one thing about the present message.  NULL, or what is wrong (caller frees). */
-static char *
-ask_about(struct export *x, const char *verb, void (*record)(const struct field *, void *),
-    void (*text)(const void *, size_t, void *))
-{
-	const char *words[] = { "queue", verb, x->id.s };
-	struct request r = { .n = 3, .words = words, .record = record, .text = text, .arg = x };
-	char *why = NULL;
-
-	if (client_request(&r, true, &why) != 0)
-		return why;
-	free(why);
-	return NULL;
-}
-
-static char *
-fill_content(struct export *x)
-{
-	return ask_about(x, "cat", NULL, write_text);
-}
-
-static char *
-fill_records(struct export *x)
-{
-	write_text(x->records.data, x->records.len, x);
-	return NULL;
-}
-
-static char *
-fill_envelope(struct export *x)
-{
-	write_text(x->envelope.data, x->envelope.len, x);
-	return NULL;
-}
-
-/* The envelope last: where it is, all of the message is. */
-static const struct part {
-	const char *suffix;
-	char *(*fill)(struct export *);
-} export_parts[] = {
-	{ "eml", fill_content },
-	{ "json", fill_records },
-	{ "envelope", fill_envelope },
-};
-#define EXPORT_PARTS (sizeof(export_parts) / sizeof(export_parts[0]))
-
-/* A new file, never an old one nor where a link leads.  NULL, or what is wrong (caller frees): then
- * it is not there. */
-static char *
-make_file(struct export *x, const char *file, const struct part *part)
-{
-	char *why;
-
-	x->error = 0;
-	x->fd = openat(x->folder, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (x->fd < 0)
-		return xasprintf("%s/%s: %s", x->name, file, strerror(errno));
-	why = part->fill(x);
-	if (close(x->fd) < 0 && x->error == 0)
-		x->error = errno;
-	if (why == NULL && x->error != 0)
-		why = xasprintf("%s/%s: %s", x->name, file, strerror(x->error));
-	if (why != NULL)
-		(void)unlinkat(x->folder, file, 0);
-	return why;
-}
-
-/* All parts of it or none. */
-static char *
-make_files(struct export *x)
-{
-	char *files[EXPORT_PARTS], *why = NULL;
-	size_t made, i;
-
-	for (i = 0; i < EXPORT_PARTS; i++)
-		files[i] = xasprintf("%s.%s", x->id.s, export_parts[i].suffix);
-	for (made = 0; made < EXPORT_PARTS && why == NULL; made++)
-		why = make_file(x, files[made], &export_parts[made]);
-	for (i = 0; why != NULL && i + 1 < made; i++)
-		(void)unlinkat(x->folder, files[i], 0);
-	for (i = 0; i < EXPORT_PARTS; i++)
-		free(files[i]);
-	return why;
-}
-
-static void
-export_one(struct export *x)
-{
-	char *why, *gone;
-
-	buf_clear(&x->records);
-	buf_clear(&x->envelope);
-	why = ask_about(x, "show", note_record, NULL);
-	if (why == NULL)
-		why = make_files(x);
-	if (why == NULL) {
-		x->written++;
-		return;
-	}
-	/* it may have been delivered meanwhile: then there is nothing to write */
-	gone = ask_about(x, "show", NULL, NULL);
-	if (gone == NULL || strcmp(gone, why) != 0) {
-		(void)smtpctl_failed("%s: %s", x->id.s, why);
-		x->failed++;
-	}
-	free(gone);
-	free(why);
-}
-
-static int
-export_all(struct export *x, const struct ids *ids)
-{
-	size_t i;
-
-	for (i = 0; i < ids->n; i++) {
-		x->id = id_text(ids->list[i]);
-		export_one(x);
-	}
-	/* one flush of the file system for all, not three for each: we print after it */
-	if (syncfs(x->folder) < 0) {
-		(void)smtpctl_failed("%s: %s", x->name, strerror(errno));
-		x->failed++;
-	}
-	if (options.json)
-		printf("{\"messages\":%" PRIu64 ",\"failed\":%" PRIu64 "}\n", x->written,
-		    x->failed);
-	else
-		printf("%" PRIu64 " messages written to %s\n", x->written, x->name);
-	return x->failed > 0 ? EXIT_FAILED : EXIT_DONE;
-}
-
-int
-queue_export(int n, char **words)
-{
-	struct export x = { .name = words[2] };
-	struct ids ids = { 0 };
-	int status;
-
-	if (mkdir(x.name, 0700) < 0 && errno != EEXIST)
-		return smtpctl_failed("%s: %s", x.name, strerror(errno));
-	x.folder = open(x.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (x.folder < 0)
-		return smtpctl_failed("%s: %s", x.name, strerror(errno));
-	status = list_ids(n, words, &ids);
-	if (status == EXIT_DONE)
-		status = export_all(&x, &ids);
-	close(x.folder);
-	free(ids.list);
-	buf_free(&x.records);
-	buf_free(&x.envelope);
 	return status;
 }

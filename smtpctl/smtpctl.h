@@ -37,10 +37,11 @@ int smtpctl_refused(int status, const char *why);
 typedef int (*handler)(int n, char **words);
 
 int queue_ask(int, char **);     /* list, summary, log: records as a table */
-int queue_act(int, char **);     /* flush, hold, release, remove, bounce */
+int queue_act(int, char **);     /* flush, hold, release, remove, bounce, reroute */
 int queue_show(int, char **);
 int queue_cat(int, char **);
 int queue_export(int, char **);
+int queue_import(int, char **);
 int gate_report(int, char **);
 int gate_rescued(int, char **);
 int gate_explain(int, char **);

@@ -81,6 +81,12 @@ client_uid(const struct client *c)
 	return c->uid;
 }
 
+bool
+client_is_trusted(const struct client *c)
+{
+	return c->trusted;
+}
+
 /* --- the end of a client --- */
 
 static void

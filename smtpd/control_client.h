@@ -21,6 +21,8 @@ struct local_submit;
 /* --- control.c --- */
 const struct conf *control_conf(void);
 uint32_t client_uid(const struct client *);
+/* The server's own user, or root: may do everything. */
+bool client_is_trusted(const struct client *);
 void client_record(struct client *, const struct field *);
 /* A message of that type with this payload, as it came from a role. */
 void client_pass(struct client *, uint16_t type, const void *payload, size_t);

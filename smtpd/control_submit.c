@@ -5,12 +5,15 @@
  *
  *   submit from=ADDRESS to=ADDRESS ... [envid=TEXT] [ret=full|hdrs]
  *       [notify=never|success,failure,delay]
+ *   and from `smtpctl queue import`, which must be trusted, to bring back what was exported:
+ *       time=SECONDS expires=SECONDS [held=yes], and behind each to=: [orcpt=TEXT] [to-notify=...]
  *
  * sendmail completes messages; this side only believes what it checked: addresses, line ends, size,
  * hops, and the uid that the kernel told.  Texts of refusals begin with an SMTP reply code and
  * status, by which sendmail chooses its exit code.  What must never happen: "done" before the
  * queue's word, or a content that an SMTP server could read as two.
  */
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +43,7 @@ struct local_submit {
 	struct submission *submission;
 	struct content content;
 	uint64_t limit;        /* octets of content */
+	bool restored;         /* it was in a queue before: times are as they were, nothing is added */
 	bool committed;        /* the queue has it all: its word is awaited */
 	struct evbuffer *piece;
 };
@@ -172,6 +176,63 @@ read_ret(struct local_submit *s, const char *value)
 	return s->env->ret != 0 ? NULL : xstrdup("501 5.5.4 ret= is full or hdrs");
 }
 
+/* --- what was exported --- */
+
+/* Seconds since 1970; -1: they are none. */
+static int64_t
+read_seconds(const char *value)
+{
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(value, &end, 10);
+	return errno != 0 || end == value || *end != '\0' || n < 0 ? -1 : n;
+}
+
+static char *
+read_time(struct local_submit *s, const char *value)
+{
+	s->env->time = read_seconds(value);
+	return s->env->time >= 0 ? NULL : xstrdup("501 5.5.4 time= is in seconds since 1970");
+}
+
+static char *
+read_expires(struct local_submit *s, const char *value)
+{
+	if (!client_is_trusted(s->client))
+		return xstrdup("550 5.7.1 only root may bring back what was exported");
+	s->env->expires = read_seconds(value);
+	s->restored = s->env->expires > 0;
+	return s->restored ? NULL : xstrdup("501 5.5.4 expires= is in seconds since 1970");
+}
+
+static char *
+read_held(struct local_submit *s, const char *value)
+{
+	s->env->held = strcmp(value, "yes") == 0;
+	return NULL;
+}
+
+static char *
+read_orcpt(struct local_submit *s, const char *value)
+{
+	if (s->env->recipients_n == 0)
+		return xstrdup("501 5.5.4 orcpt= stands behind the to= that it is about");
+	envelope_set(&s->env->recipients[s->env->recipients_n - 1].original, value);
+	return NULL;
+}
+
+static char *read_bits(const char *value, uint8_t *notify);
+
+static char *
+read_to_notify(struct local_submit *s, const char *value)
+{
+	if (s->env->recipients_n == 0)
+		return xstrdup("501 5.5.4 to-notify= stands behind the to= that it is about");
+	return read_bits(value, &s->env->recipients[s->env->recipients_n - 1].notify);
+}
+
 static const struct {
 	const char *key;
 	/* NULL, or what is wrong with it (caller frees) */
@@ -181,6 +242,11 @@ static const struct {
 	{ "to=", read_to },
 	{ "envid=", read_envid },
 	{ "ret=", read_ret },
+	{ "time=", read_time },
+	{ "expires=", read_expires },
+	{ "held=", read_held },
+	{ "orcpt=", read_orcpt },
+	{ "to-notify=", read_to_notify },
 	{ "notify=", NULL }, /* for all recipients: when all are there */
 };
 #define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
@@ -200,7 +266,7 @@ read_word(struct local_submit *s, const char *word)
 }
 
 static char *
-read_notify(struct local_submit *s, const char *value)
+read_bits(const char *value, uint8_t *bits_out)
 {
 	static const struct {
 		const char *word;
@@ -212,7 +278,6 @@ read_notify(struct local_submit *s, const char *value)
 		{ "delay", NOTIFY_DELAY },
 	};
 	uint8_t notify = 0;
-	uint32_t r;
 	size_t i, n;
 
 	for (; *value != '\0'; value += n + (value[n] == ',')) {
@@ -227,9 +292,20 @@ read_notify(struct local_submit *s, const char *value)
 	}
 	if ((notify & NOTIFY_NEVER) && notify != NOTIFY_NEVER)
 		return xstrdup("501 5.5.4 notify=never stands alone");
-	for (r = 0; r < s->env->recipients_n; r++)
-		s->env->recipients[r].notify = notify;
+	*bits_out = notify;
 	return NULL;
+}
+
+static char *
+read_notify(struct local_submit *s, const char *value)
+{
+	uint8_t notify = 0;
+	char *why = read_bits(value, &notify);
+	uint32_t r;
+
+	for (r = 0; why == NULL && r < s->env->recipients_n; r++)
+		s->env->recipients[r].notify = notify;
+	return why;
 }
 
 static char *
@@ -271,7 +347,10 @@ local_submit_open(struct client *client, unsigned n, const char *const *words)
 		return NULL;
 	}
 	s->submission = submit_begin(s->env->id);
-	add_trace(s);
+	if (s->restored)
+		s->env->origin = xstrdup("import");
+	else
+		add_trace(s);
 	return s;
 }
 

@@ -179,7 +179,7 @@ def test_queue_export(paused, tmp_path):
     done = paused.run_ctl("queue", "export", folder)
     assert done.returncode == 0, done.stderr
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert sorted(p.name for p in folder.iterdir()) == sorted(f"{i}.{s}" for i in ids for s in ("eml", "envelope", "json"))
+    assert sorted(p.name for p in folder.iterdir()) == sorted(f"{i}.{s}" for i in ids for s in ("eml", "envelope", "json", "restore"))
     assert (folder / f"{ids[0]}.envelope").read_text() == "a@b.example\nx@elsewhere.example\ny@elsewhere.example\n"
     assert (folder / f"{ids[1]}.envelope").read_text() == "<>\nz@elsewhere.example\n"
     content = (folder / f"{ids[1]}.eml").read_bytes()
@@ -196,6 +196,65 @@ def test_queue_export(paused, tmp_path):
     assert (folder / f"{ids[1]}.eml").read_bytes() == before
     assert not (folder / f"{ids[0]}.eml").exists()
     assert [o["message"] for o in paused.queue()] == ids
+
+
+def essence(server):
+    """What must survive a way out and back: {(sender, time, expires, ...): (content, recipients)}"""
+    kept = {}
+    for line in server.queue():
+        message, *recipients = server.ctl("queue", "show", line["message"])
+        content = base64.b64decode(server.ctl("queue", "cat", line["message"])[0]["base64"])
+        about = (message.get(k) for k in ("sender", "time", "expires", "envid", "ret", "size"))
+        kept[(*about, message["state"] == "held")] = (
+            content, [tuple(r.get(k) for k in ("recipient", "original", "notify")) for r in recipients])
+    return kept
+
+
+def test_queue_comes_back(paused):
+    """export, remove, import: the same messages wait for the same people as long as before."""
+    large = "Subject: large\n\n" + ("0123456789" * 7 + "\n") * 2500
+    send(paused, "-f", "a@b.example", "-V", "weird\\id", "-R", "hdrs", "-N", "success,delay", "x@elsewhere.example",
+         *(f"r{n}@elsewhere.example" for n in range(130)))
+    held = send(paused, "-f", "<>", "z@elsewhere.example", stdin=large)
+    paused.ctl("queue", "hold", held)
+    before, folder = essence(paused), paused.dir / "away"
+    assert paused.run_ctl("queue", "export", folder).returncode == 0
+    paused.ctl("queue", "remove", "all")
+    paused.advance(3600)
+    assert paused.ctl("queue", "import", "-n", folder)[0] == {"messages": 2, "failed": 0}
+    assert not paused.queue()
+    assert paused.ctl("queue", "import", folder)[0] == {"messages": 2, "failed": 0}
+    after = essence(paused)
+    assert sorted(after, key=str) == sorted(before, key=str)
+    together = {k: (v[0], sorted(v[1])) for k, v in after.items()}
+    for key, (content, recipients) in before.items():
+        # of 131 recipients 120 go into one message: the others have their own, which is alike
+        assert together[key][0] == content and set(together[key][1]) <= set(recipients)
+    assert sum(line["waiting"] for line in paused.queue()) == 132
+    # what is in the queue is not taken in again
+    assert paused.ctl("queue", "import", folder)[0] == {"messages": 0, "failed": 0}
+    assert (folder / f"{held}.imported").exists()
+
+
+def test_queue_import_of_others(paused):
+    """Plain files of another server: an envelope and a content."""
+    folder = paused.dir / "others"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "1.eml").write_bytes(b"Subject: from far\r\n\r\nhello\r\n")
+    (folder / "1.envelope").write_text("<>\nx@elsewhere.example\n")
+    (folder / "2.envelope").write_text("a@b.example\nx@elsewhere.example\n")
+    (folder / "3.eml").write_bytes(b"Subject: bare\n\n")
+    (folder / "3.envelope").write_text("a@b.example\nx@elsewhere.example\n")
+    done = paused.run_ctl("queue", "import", folder)
+    assert done.returncode == 1 and "2: it has no content" in done.stderr and "3: 554 5.6.0" in done.stderr
+    [line] = paused.queue()
+    assert line["sender"] == "" and line["recipients"] == "x@elsewhere.example"
+
+
+def test_queue_at_no_time(paused):
+    assert paused.run_ctl("queue", "flush", "at=teatime", "all").returncode == 2
+    assert paused.run_ctl("queue", "flush", "-n", "at=23:59", "all").returncode == 0
 
 
 def test_queue_export_follows_no_link(paused):

@@ -51,13 +51,13 @@ struct actor {
 	enum role role;
 	unsigned instance;
 	struct channel *channel; /* NULL: not connected */
-	struct { uint64_t job; uint32_t index; } waiting[8]; /* jobs that are kept */
+	struct { uint64_t job; uint32_t index; bool begun; } waiting[8]; /* jobs that are kept */
 	unsigned waiting_n;
 };
 
 struct delivered {
 	uint64_t message;
-	char address[100], sender[100];
+	char address[100], sender[100], destination[64];
 	enum role role;
 	unsigned instance;
 	bool by_descriptor;
@@ -71,6 +71,7 @@ static struct world {
 	int64_t now;
 	uint64_t ms;
 	struct actor master, lookup, ledger, session, control, relays[2], locals[LOCALS];
+	unsigned cancels;
 	const char *targets[8];
 	unsigned targets_n;
 	bool healed;
@@ -250,6 +251,8 @@ note_delivery(const struct actor *a, const struct job *job, const struct job_rec
 		.by_descriptor = job->content == NULL, .together = job->recipients_n };
 	strlcpy(d->address, r->address, sizeof(d->address));
 	strlcpy(d->sender, job->sender, sizeof(d->sender));
+	strlcpy(d->destination, job->destination != NULL ? job->destination : "",
+	    sizeof(d->destination));
 }
 
 static inline void
@@ -291,6 +294,7 @@ do_job(struct actor *a, const struct job *job)
 	for (i = 0; i < job->recipients_n; i++) {
 		if (begins(job->recipients[i].address, "wait") && !world.healed) {
 			a->waiting[a->waiting_n].job = job->id;
+			a->waiting[a->waiting_n].begun = !begins(job->recipients[i].address, "wait-idle");
 			a->waiting[a->waiting_n++].index = job->recipients[i].index;
 			return;
 		}
@@ -300,6 +304,22 @@ do_job(struct actor *a, const struct job *job)
 	channel_send(a->channel, DELIVERY_DONE, job->id);
 }
 
+/* As the relay role: what was begun goes on. */
+static inline void
+cancel(struct actor *a, uint64_t id)
+{
+	unsigned i;
+
+	world.cancels++;
+	for (i = 0; i < a->waiting_n; i++) {
+		if (a->waiting[i].job != id || a->waiting[i].begun)
+			continue;
+		a->waiting[i] = a->waiting[--a->waiting_n];
+		channel_send(a->channel, DELIVERY_DONE, id);
+		return;
+	}
+}
+
 static inline bool
 on_job(struct channel *ch, struct message *m, void *arg)
 {
@@ -307,6 +327,10 @@ on_job(struct channel *ch, struct message *m, void *arg)
 	struct job job;
 
 	(void)ch;
+	if (m->type == DELIVERY_CANCEL) {
+		cancel(a, m->id);
+		return true;
+	}
 	if (!delivery_read_job(m, &job))
 		return false;
 	world.jobs++;

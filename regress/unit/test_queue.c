@@ -657,6 +657,116 @@ holds_in_the_lane(void **state)
 	world.healed = false;
 }
 
+/* What a deliverer has not begun is called back, and waits as if nothing had happened. */
+static void
+calls_back(void **state)
+{
+	unsigned cancels = world.cancels;
+
+	(void)state;
+	submit(SENDER, "wait-idle@eighteen.test", 0);
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 1);
+	ctl("queue hold all");
+	until(is_told("queue list", "state=held"));
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 0);
+	assert_int_equal(world.cancels, cancels + 1);
+	assert_true(is_told("queue show all", "attempts=0"));
+	world.healed = true;
+	ctl("queue release all");
+	until(is_empty());
+	assert_int_equal(reached("wait-idle@eighteen.test"), 1);
+	world.healed = false;
+}
+
+/* To another server than where the address leads, and only those who are meant; durably. */
+static void
+reroutes(void **state)
+{
+	(void)state;
+	ctl("pause out");
+	submit(SENDER, "ok@twenty.test ok@twentyone.test", 0);
+	assert_true(is_told("queue reroute domain=twenty.test to nowhere:at:all", "no server"));
+	assert_int_equal(world.status, 2);
+	assert_true(is_told("queue reroute -n domain=twenty.test to [192.0.2.9]:2525", "sender="));
+	assert_false(is_told("queue show all", "route="));
+	assert_true(is_told("queue reroute domain=twenty.test to [192.0.2.9]:2525", "rerouted"));
+	assert_true(is_told("queue show to=ok@twenty.test",
+	    "recipient=ok@twenty.test state=waiting"));
+	assert_true(is_told("queue show all", "route=[192.0.2.9]:2525"));
+	ctl("queue reroute domain=twenty.test to default");
+	assert_false(is_told("queue show all", "route="));
+	ctl("queue reroute domain=twenty.test to [192.0.2.9]");
+	ctl("resume out");
+	until(is_empty());
+	assert_string_equal(delivery_of("ok@twenty.test")->destination, "[192.0.2.9]:25");
+	assert_string_equal(delivery_of("ok@twentyone.test")->destination, "mx twentyone.test");
+}
+
+/* One destination waits, the others go on. */
+static void
+pauses_one(void **state)
+{
+	(void)state;
+	assert_true(is_told("pause out TwentyTwo.test", "mx twentytwo.test"));
+	submit(SENDER, "ok@twentytwo.test ok@twentythree.test", 0);
+	until(reached("ok@twentythree.test") == 1);
+	assert_int_equal(reached("ok@twentytwo.test"), 0);
+	assert_false(is_told("resume out twentytwo.test", "destination_paused"));
+	until(reached("ok@twentytwo.test") == 1);
+	until(is_empty());
+}
+
+/* A time of its own: not before, and then. */
+static void
+flushes_later(void **state)
+{
+	char request[80];
+
+	(void)state;
+	submit(SENDER, "temp@twentyfour.test", 0);
+	until(is_told("queue list", "state=deferred"));
+	world.healed = true;
+	snprintf(request, sizeof(request), "queue flush at=%lld all", (long long)world.now + 7200);
+	ctl(request);
+	world.now += 7100;
+	settle();
+	assert_int_equal(reached("temp@twentyfour.test"), 0);
+	world.now += 200;
+	until(reached("temp@twentyfour.test") == 1);
+	until(is_empty());
+	assert_true(is_told("queue flush at=noon all", "no time"));
+	world.healed = false;
+}
+
+/* All that happened, also when it is over. */
+static void
+remembers(void **state)
+{
+	uint64_t id = submit(SENDER, "temp@twentyfive.test ok@twentyfive.test", 0);
+	char request[80];
+	const char *told;
+
+	(void)state;
+	until(is_told("queue list", "state=deferred"));
+	ctl("queue hold all");
+	ctl("queue release all");
+	world.healed = true;
+	ctl("queue flush all");
+	until(is_empty());
+	world.healed = false;
+	snprintf(request, sizeof(request), "queue log %s", id_text(id).s);
+	until(is_told(request, "event=finished"));
+	told = ctl(request);
+	assert_non_null(strstr(told, "event=accepted"));
+	assert_non_null(strstr(told, "event=deferred recipient=temp@twentyfive.test attempts=1"));
+	assert_non_null(strstr(told, "event=held"));
+	assert_non_null(strstr(told, "event=delivered recipient=ok@twentyfive.test"));
+	assert_true(strstr(told, "event=delivered recipient=temp@twentyfive.test") >
+		    strstr(told, "event=held"));
+	assert_true(is_told("queue log 6AMZGPG000002", "nothing about this message"));
+	assert_int_equal(world.status, 1);
+}
+
 /* Removed while a deliverer has it: it ends there. */
 static void
 removes_under_way(void **state)
@@ -719,13 +829,12 @@ shows(void **state)
 		{ "queue show 6AMZGPG000002", 1, "no such message" },
 		{ "queue list to=temp@seventeen.test", 0,
 		    "recipients=temp@seventeen.test waiting=1" },
-		{ "queue summary", 0, "domain=seventeen.test recipients=1" },
+		{ "queue summary", 0, "domain=seventeen.test recipients=1 oldest=0 10m=1 1h=0" },
 		{ "queue show domain=seventeen.test", 0,
 		    "recipient=ok@seventeen.test state=delivered" },
-		{ "queue log domain=seventeen.test", 0,
-		    "event=deferred recipient=temp@seventeen.test attempts=1" },
+		{ "queue log domain=seventeen.test", 2, "name one message" },
 		{ "queue cat domain=seventeen.test", 0, "Subject: test\r\n\r\nbody\r\n" },
-		{ "pause sideways", 2, "out or local" },
+		{ "pause sideways", 2, "out DESTINATION or local" },
 	};
 	size_t i;
 
@@ -792,6 +901,11 @@ main(void)
 		cmocka_unit_test(states_are_ours),
 		cmocka_unit_test(holds_and_releases),
 		cmocka_unit_test(holds_in_the_lane),
+		cmocka_unit_test(calls_back),
+		cmocka_unit_test(reroutes),
+		cmocka_unit_test(pauses_one),
+		cmocka_unit_test(flushes_later),
+		cmocka_unit_test(remembers),
 		cmocka_unit_test(removes_under_way),
 		cmocka_unit_test(bounces),
 		cmocka_unit_test(pauses),

@@ -1,0 +1,133 @@
+/*
+ * What an operator does to messages: try, hold, release, remove, bounce, reroute.
+ *
+ * Called by queue_ctl.c for one message at a time.  Every change is recorded, so that it outlives
+ * us.  What waits in a lane is taken out of it; of what is with a deliverer already, that which was
+ * not begun is called back (DELIVERY_CANCEL), and the rest ends as it ends: a message that is being
+ * sent cannot be held.
+ */
+#include "queue/lane.h"
+#include "queue/outcome.h"
+#include "queue/queue.h"
+#include "queue/queue_act.h"
+
+#define TEXT_BOUNCED "554 5.7.0 Returned by the operator of this mail server"
+
+/* Nothing more begins with what is under way now. */
+static void
+call_back(struct work *work)
+{
+	if (work == NULL)
+		return;
+	work_pin(work);
+	carrier_cancel(work);
+	lanes_withdraw(work);
+	work_unpin(work);
+}
+
+void
+act_flush(struct queue *q, struct envelope *env, const struct order *order)
+{
+	const struct work *work = work_find(q, env);
+	struct recipient *r;
+	uint32_t i;
+
+	if (env->held)
+		return;
+	for (i = 0; i < env->recipients_n; i++) {
+		r = &env->recipients[i];
+		if (!recipient_is_open(r) || (work != NULL && work_is_busy(work, i)))
+			continue;
+		if (order->due <= order->now && r->due <= order->now)
+			continue;
+		r->due = order->due;
+		/* what is tried at once leaves its trace by that */
+		if (order->due > order->now)
+			store_update(q->store, env, i);
+	}
+	dispatch_message(q, env);
+}
+
+void
+act_hold(struct queue *q, struct envelope *env, const struct order *order)
+{
+	(void)order;
+	if (env->held)
+		return;
+	env->held = true;
+	store_update_all(q->store, env, NULL, NULL);
+	call_back(work_find(q, env));
+}
+
+void
+act_release(struct queue *q, struct envelope *env, const struct order *order)
+{
+	(void)order;
+	if (!env->held)
+		return;
+	env->held = false;
+	store_update_all(q->store, env, NULL, NULL);
+	dispatch_message(q, env);
+}
+
+void
+act_remove(struct queue *q, struct envelope *env, const struct order *order)
+{
+	struct work *work;
+	uint32_t i;
+
+	(void)order;
+	for (i = 0; i < env->recipients_n; i++) {
+		if (!recipient_is_open(&env->recipients[i]))
+			continue;
+		if (env->recipients[i].state == RECIPIENT_WAITING)
+			env->recipients[i].state = RECIPIENT_REMOVED;
+		env->recipients[i].owed = false;
+		store_update(q->store, env, i);
+	}
+	/* what is with a deliverer ends there, and the message with it */
+	work = work_find(q, env);
+	if (work != NULL)
+		call_back(work);
+	else
+		store_finish(q->store, env);
+}
+
+void
+act_bounce(struct queue *q, struct envelope *env, const struct order *order)
+{
+	struct work *work = work_find(q, env);
+	uint32_t i, n = env->recipients_n;
+	uint64_t id = env->id;
+
+	(void)order;
+	call_back(work);
+	/* with its last recipient the message may go */
+	for (i = 0; i < n && (env = store_find(q->store, id)) != NULL; i++) {
+		if (env->recipients[i].state != RECIPIENT_WAITING)
+			continue;
+		work = work_begin(q, env, i);
+		if (work != NULL)
+			outcome_local(work, i, DELIVERY_PERM, TEXT_BOUNCED);
+	}
+}
+
+void
+act_reroute(struct queue *q, struct envelope *env, const struct order *order)
+{
+	struct work *work;
+	struct recipient *r;
+	uint32_t i;
+
+	for (i = 0; i < env->recipients_n; i++) {
+		r = &env->recipients[i];
+		if (!select_recipient(order->selector, r))
+			continue;
+		envelope_set(&r->route, order->route);
+		r->due = order->now;
+		store_update(q->store, env, i);
+	}
+	work = work_find(q, env);
+	call_back(work);
+	dispatch_message(q, env);
+}
