@@ -45,6 +45,9 @@ count(const struct ledger_item *item)
 	case ITEM_STAYED:
 		purge.count.callers++;
 		break;
+	case ITEM_TRIES:
+		purge.count.tries++;
+		break;
 	case ITEM_CORRESPONDENT:
 		purge.count.correspondents++;
 		break;

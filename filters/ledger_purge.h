@@ -18,7 +18,7 @@ bool ledger_purge_running(void);
  * over everything. */
 struct ledger_census {
 	int64_t time; /* 0: none has yet */
-	uint64_t triplets, identities, callers, correspondents;
+	uint64_t triplets, identities, callers, correspondents, tries;
 };
 const struct ledger_census *ledger_purge_census(void);
 

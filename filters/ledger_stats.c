@@ -42,7 +42,8 @@ on_stats(struct ctl *ctl, unsigned n, const char *const *words)
 		ctl_record(ctl, FIELDS(F_I64("counted", census->time),
 		    F_U64("triplets", census->triplets), F_U64("identities", census->identities),
 		    F_U64("callers", census->callers),
-		    F_U64("correspondents", census->correspondents)));
+		    F_U64("correspondents", census->correspondents),
+		    F_U64("tries", census->tries)));
 	ctl_end(ctl, 0, "");
 }
 

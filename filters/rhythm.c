@@ -2,8 +2,8 @@
  * The rhythm of tries (rhythm.h).
  *
  * The ledger's record of tries (tries.h) and smtpctl's trials count with it; the tests give it measured schedules.
- * Nothing can fail.  What must never happen: that a program that hammers is taken for a server, or that a clock that goes
- * back makes time pass.
+ * Nothing can fail.  What must never happen: that a program that hammers is taken for a server, that a clock that goes
+ * back makes time pass, or that one that was far ahead for a while locks a server out.
  */
 #include "filters/rhythm.h"
 
@@ -38,5 +38,5 @@ rhythm_is_of_a_server(const struct rhythm *r)
 bool
 rhythm_is_over(const struct rhythm *r, int64_t now)
 {
-	return r->total == 0 || now - r->last > RHYTHM_GAP;
+	return r->total == 0 || now - r->last > RHYTHM_GAP || r->last - now > RHYTHM_SPREAD;
 }

@@ -29,7 +29,7 @@ struct rhythm {
 /* One more at TIME, which is taken for the last one's when it is before it.  True when it counts. */
 bool rhythm_add(struct rhythm *, int64_t time);
 bool rhythm_is_of_a_server(const struct rhythm *);
-/* So long ago at NOW that the next try is of another mail. */
+/* So long ago at NOW, or by a clock so far ahead of it, that the next try is of another mail. */
 bool rhythm_is_over(const struct rhythm *, int64_t now);
 
 #endif

@@ -665,6 +665,13 @@ test_purge(void **state)
 		ledger_decide(&l, &q, i % 5 == 0 ? 1005000 : 1000000, &a);
 		assert_int_equal(a.state, GREY_NEW);
 	}
+	/* two refused by a tempfail, one of them long ago */
+	q.tempfail = true;
+	q.sender = "old@x.org";
+	ledger_decide(&l, &q, 1000000 - 3 * 86400, &a);
+	q.sender = "new@x.org";
+	ledger_decide(&l, &q, 1000000, &a);
+	q.tempfail = false;
 	assert_int_equal(ledger_put_correspondent(l.store, "them", "us", 1000000), 1);
 	assert_int_equal(ledger_put_operator(l.store, &entry), 1);
 	operator_list_put(l.operators, &entry);
@@ -683,6 +690,7 @@ test_purge(void **state)
 	assert_int_equal(ledger_purge_census()->time, 1000000 + q.window + 1);
 	assert_int_equal(ledger_purge_census()->triplets, 100);
 	assert_int_equal(ledger_purge_census()->correspondents, 0);
+	assert_int_equal(ledger_purge_census()->tries, 1);
 	ledger_count_free(l.count);
 	operator_list_free(l.operators);
 	ledger_store_close(l.store);

@@ -171,7 +171,9 @@ test_kept(void **state)
 	assert_int_equal(t.made[1].time, T0 + 600);
 	assert_int_equal(t.made[TRIES_KEPT - 1].time, T0 + 19 * 600);
 	assert_int_equal(tries_waited(&t), 19 * 600);
-	/* a clock that went back makes no time pass */
+	/* a clock that went back makes no time pass; one that was far ahead is forgotten */
+	assert_true(tries_are_over(&t, T0));
+	assert_false(tries_are_over(&t, T0 + 19 * 600 - 60));
 	add(&t, 0, "192.0.2.7");
 	assert_int_equal(t.rhythm.last, T0 + 19 * 600);
 	assert_int_equal(tries_expire(&t), t.rhythm.last + 2 * 86400);
