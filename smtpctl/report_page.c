@@ -24,7 +24,7 @@ static const char style[] =
     "header p{margin:0;color:var(--soft)}h1{font-size:2rem;font-weight:600;line-height:1.25;margin:.15rem 0 .3rem;"
     "letter-spacing:-.01em}h2{font-size:1.2rem;font-weight:600;margin:3rem 0 .9rem}"
     "h3{font:500 .82rem/1.5 ui-monospace,Menlo,Consolas,monospace;margin:0;overflow-wrap:anywhere}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:.9rem;margin:2rem 0 0;"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.9rem;margin:2rem 0 0;"
     "padding:0}.tiles div,figure,.card{background:var(--card);border:1px solid var(--line);border-radius:.6rem}"
     ".tiles div{padding:.9rem 1.1rem .8rem;border-top:3px solid var(--c)}dt{color:var(--soft);font-size:.86rem}"
     "dd{margin:0;font-size:1.75rem;font-weight:600;line-height:1.3;font-variant-numeric:tabular-nums}\n"
@@ -50,10 +50,13 @@ static const char style[] =
     ".list .address{white-space:normal;overflow-wrap:anywhere;min-width:8rem}code{font:.92em ui-monospace,Menlo,"
     "Consolas,monospace}footer{margin-top:3rem;color:var(--soft);font-size:.86rem}footer h2{font-size:1rem;"
     "margin-bottom:.3rem;color:var(--ink)}\n"
+    "@media screen and (max-width:40rem){figure{overflow-x:auto}svg.large{min-width:34rem}}\n"
     "@media print{:root{--ink:#000;--soft:#444;--line:#ccc;--paper:#fff;--card:#fff;--in:#3a8f85;--delay:#d7a24a;"
     "--wait:#c6ccd5;--stop:#6f7f9b}body{font-size:10.5pt}main{max-width:none;padding:0}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}.rules{grid-template-columns:1fr 1fr}"
-    "details:not([open]){display:none}.scroll{max-height:none}}\n";
+    ".tiles{grid-template-columns:repeat(4,1fr)}dd{font-size:1.4rem}h2,.note{break-after:avoid}tr{break-inside:avoid}"
+    "details:not([open]){display:none}.scroll{max-height:none;overflow:visible}.list{font-size:7.5pt}"
+    ".list .wide{min-width:0}.list .address{min-width:9em}.list th{white-space:normal}}\n";
 
 struct page {
 	struct buf *b;

@@ -83,8 +83,8 @@ static void
 begin_svg(struct buf *b, double width, double height, unsigned id, const char *title, const char *description)
 {
 	buf_addf(b,
-	    "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-labelledby=\"t%u d%u\"><title id=\"t%u\">", width,
-	    height, id, id, id);
+	    "<svg%s viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-labelledby=\"t%u d%u\"><title id=\"t%u\">",
+	    width < large.width ? "" : " class=\"large\"", width, height, id, id, id);
 	html_add(b, title);
 	buf_addf(b, "</title><desc id=\"d%u\">", id);
 	html_add(b, description);
