@@ -2,6 +2,10 @@
  * What this session worker relies on, and whether it can: our DNS, the lists that the gate asks,
  * the clock.  What cannot be relied on is evidence against nobody until it is well again.  Told
  * once in the log, and in `smtpctl stats`.
+ *
+ * Each worker judges by what it sees itself: the kernel spreads callers over them, so what breaks for one breaks for
+ * all within a few callers, and an outage of all DNS servers trips each at its first.  Shared memory would make
+ * them agree a moment sooner, and let one worker's mistake be everybody's.
  */
 #ifndef SMTPD_HEALTH_H
 #define SMTPD_HEALTH_H

@@ -1,6 +1,7 @@
 """What the gate's rules can ask: lists, names in HELO, senders' domains, rates, traps; each on the running server, with a
 real name server, and clients of any address and name by XCLIENT."""
 import datetime
+import ipaddress
 
 import pytest
 
@@ -25,6 +26,10 @@ def listed(zone, client, reply="127.0.0.2"):
     return ".".join(reversed(client.split("."))) + f".{zone} A {reply}"
 
 
+def pointer(address):
+    return ipaddress.ip_address(address).reverse_pointer
+
+
 @pytest.fixture(scope="module")
 def names(tmp_path_factory):
     records = [TEST_ENTRIES.format(zone=zone) for zone in
@@ -38,6 +43,10 @@ def names(tmp_path_factory):
         "mail.small.example A 192.0.2.20",
         "mx.example MX 10 mail.mx.example", "null.example MX 0 .", "text.example TXT \"hello\"",
         "address.example A 192.0.2.1",
+        f"{pointer('2001:db8:7::25')} PTR mail.six.example", "mail.six.example AAAA 2001:db8:7::25",
+        "six.example MX 10 mail.six.example", 'six.example TXT "v=spf1 ip6:2001:db8:7::/48 -all"',
+        f"{pointer('2001:db8:8::5')} PTR 2001-db8-8--5.line.example", "2001-db8-8--5.line.example AAAA 2001:db8:8::5",
+        f"{pointer('2001:db8:9::5')} PTR mail.six.example",
     ]
     with DnsServer(tmp_path_factory.mktemp("facts"), records, front=True) as server:
         yield server
@@ -193,6 +202,46 @@ def test_sender_domain(server, names):
                 c.say("RSET")
     finally:
         names.heal()
+
+
+# --- IPv6 ---
+
+SERVER6, LINE6, LIAR6, NAMELESS6 = "2001:db8:7::25", "2001:db8:8::5", "2001:db8:9::5", "2001:db8:a::5"
+
+
+def looked_up(mx, ip, **mail):
+    """The reply to one whose name the server finds out itself."""
+    with Client(mx.port) as c:
+        assert c.say(f"XCLIENT ADDR=IPV6:{ip}").code == 220
+        assert c.say(f"EHLO {mail.get('helo', 'mail.caller.example')}").code == 250
+        assert c.say(f"MAIL FROM:<{mail.get('sender', 'a@mx.example')}>").code == 250
+        return c.say("RCPT TO:<alice@example.org>").code
+
+
+@pytest.mark.parametrize("rule, refused", [
+    ("rdns pass", {SERVER6, LINE6}), ("rdns mismatch", {LIAR6}), ("rdns none", {NAMELESS6}), ("s25r own-address", {LINE6}),
+    ('client in { "six.example" }', {SERVER6}), ("client in { 2001:db8:8::/48 }", {LINE6})])
+def test_names_of_ipv6_clients(server, rule, refused):
+    mx = server(f"reject when {rule}")
+    assert {ip for ip in (SERVER6, LINE6, LIAR6, NAMELESS6) if looked_up(mx, ip) == 550} == refused
+
+
+def test_what_ipv6_clients_say_of_themselves(server):
+    mx = server("reject when not helo resolves-to-client\ntempfail when not spf pass")
+    six = {"helo": "mail.six.example", "sender": "a@six.example"}
+    assert looked_up(mx, SERVER6, **six) == 250
+    assert looked_up(mx, "2001:db8:7::26", **six) == 550
+    assert looked_up(mx, SERVER6, helo="mail.six.example") == 450
+
+
+def test_an_ipv6_network_is_a_64(server):
+    mx = server("tempfail when rate from network > 2 per 1h\ngreylist by network")
+    assert codes(mx, ["2001:db8:b::1"]) == {"2001:db8:b::1": 450} # greylisted
+    mx.advance(150)
+    assert codes(mx, ["2001:db8:b::2"]) == {"2001:db8:b::2": 250} # so that was a retry
+    assert codes(mx, ["2001:db8:b::3"]) == {"2001:db8:b::3": 450} # the third connection
+    with Caller(mx, "2001:db8:b:1::3") as c:
+        assert "greylisted" in c.try_mail().text
 
 
 # --- counting ---

@@ -15,7 +15,7 @@ import names
 DAY = 86400
 BOTS = 450           # not so many that a home line's name were needed twice
 WAVES = 2            # days on which everybody comes
-SPREAD = 40          # seconds in which all of a day come first
+SPREAD = 240         # seconds in which all of a day come first
 SESSION = 150        # seconds that most sessions do not last
 SETTLED = 3          # real seconds after which who is still in a session is kept waiting
 PACE = 4             # all waits inside a session, the gate's and the callers', are so many times shorter than they say
