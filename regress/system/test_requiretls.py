@@ -106,6 +106,20 @@ def test_goes_back_without_the_text(tmp_path, ca, signed, offers, name, code):
         assert code in notice and SECRET not in notice and "Subject: test" in notice
 
 
+def test_connection_that_waits_is_not_enough(tmp_path, ca, signed):
+    """One that served mail without the wish, at a server that does not fulfil it."""
+    with peer(ca, offers=()) as server, genkan(tmp_path, ca, signed) as mx:
+        mx.signed = True
+        wait_for(lambda: '"validating":true' in mx.run_ctl("stats", json_lines=True).stdout, "DNSSEC")
+        with Client(mx.port) as c:
+            assert c.mail("alice@example.org", "bob@partner.example").code == 250
+        line(mx, "queue.delivered")
+        send(mx)
+        # the second server does not answer: the wish may still come true there
+        assert wait_for(lambda: mx.log("queue.deferred") or mx.log("queue.failed"), "an end")
+        assert len(server.messages) == 1
+
+
 def test_unsigned_mx_is_no_way(tmp_path, ca):
     """4.2.1 step 2: whose server it is must be known."""
     with DnsServer(tmp_path / "dns", RECORDS) as dns, peer(ca) as server, genkan(tmp_path, ca, dns) as mx:
