@@ -397,6 +397,7 @@ test_stats(void **state)
 	struct role_end *l = connect_role(ROLE_LEDGER, 0), *m = connect_role(ROLE_MASTER, 0);
 	struct role_end *k = connect_role(ROLE_LOOKUP, 0);
 	struct role_end *r = connect_role(ROLE_RESOLVER, 0), *y = connect_role(ROLE_RELAY, 0);
+	struct role_end *v = connect_role(ROLE_VAULT, 0);
 	struct client *c = connect_own();
 
 	(void)state;
@@ -408,6 +409,7 @@ test_stats(void **state)
 	answer_end(m, 0, "");
 	answer_end(k, 0, "");
 	answer_end(r, 0, "");
+	answer_end(v, 0, "");
 	answer_end(y, 0, "");
 	expect(c, "record role=session instance=1 sessions=3");
 	answer_end(q, 0, "");
@@ -417,6 +419,7 @@ test_stats(void **state)
 	role_dies(q);
 	role_dies(l);
 	role_dies(m);
+	role_dies(v);
 	role_dies(k);
 	role_dies(r);
 	role_dies(y);

@@ -280,8 +280,8 @@ static void
 test_job_count(void **state)
 {
 	struct job_case c = { .job = { .id = 1, .sender = "", .recipients_n = 1, .recipients = two }, .fd = -1 };
-	/* two ids; sender; no envid; body, ret, utf8; size; no destination */
-	const size_t at = 8 + 8 + 5 + 1 + 3 + 8 + 1;
+	/* two ids; sender; no envid; body, ret, utf8, requiretls; size; no destination */
+	const size_t at = 8 + 8 + 5 + 1 + 4 + 8 + 1;
 	struct got got = pass(write_job, &c);
 	struct message m;
 	struct job job;
