@@ -44,11 +44,10 @@ static void
 show_recipient(struct history_request *hr, int64_t time, const struct recipient *r)
 {
 	ctl_record(hr->ctl,
-	    FIELDS(F_I64("time", time), F_STR("event", event_of(r)),
-		F_STR("message", id_text(hr->id).s), F_STR("recipient", r->address),
+	    FIELDS(F_I64("time", time), F_STR("event", event_of(r)), F_STR("recipient", r->address),
 		F_U64("attempts", r->attempts), F_STR("host", or_empty(r->host)),
 		F_STR("reason", or_empty(r->reason)), F_STR("route", or_empty(r->route)),
-		F_I64("due", r->due)));
+		F_I64("due", r->due), F_STR("message", id_text(hr->id).s)));
 }
 
 static void
@@ -58,10 +57,10 @@ show_message(struct history_request *hr, int64_t time, const char *event, const 
 
 	ctl_record(hr->ctl,
 	    FIELDS(F_I64("time", time), F_STR("event", event),
-		F_STR("message", id_text(hr->id).s),
 		F_STR("session", env->session != 0 ? session.s : ""), F_STR("sender", env->sender),
 		F_STR("origin", env->origin), F_U64("size", env->size),
-		F_U64("recipients", env->recipients_n), F_BOOL("held", env->held)));
+		F_U64("recipients", env->recipients_n), F_BOOL("held", env->held),
+		F_STR("message", id_text(hr->id).s)));
 }
 
 static void
