@@ -36,7 +36,7 @@ BATCH = 5000
 
 def resident(mx):
     """Of the queue role, in octets."""
-    [pid] = mx.pids("queue")
+    [pid] = wait_for(lambda: mx.pids("queue"), "the queue role")
     for line in open(f"/proc/{pid}/status"):
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
@@ -44,7 +44,7 @@ def resident(mx):
 
 def cpu_seconds(mx):
     """Of the queue role since its start: what a start costs also where others want the processor."""
-    [pid] = mx.pids("queue")
+    [pid] = wait_for(lambda: mx.pids("queue"), "the queue role")
     fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -135,6 +135,7 @@ def indexed(mx):
 
 def base_memory(place):
     with Genkan(place / "base", CONF) as mx:
+        mx.ctl("queue", "list")
         return resident(mx)
 
 
