@@ -127,6 +127,7 @@ class Genkan:
                                         cwd=self.dir, **self.ids)
         log.close()
         wait_for(self.answers, "the port to answer: " + self.log_text()[-2000:])
+        wait_for(lambda: "master.started" in self.log_text()[self.log_start:], "all roles to be forked")
         return self
 
     def answers(self):
@@ -166,16 +167,24 @@ class Genkan:
     def pids(self, role=None):
         """{"session0": pid, ...} of the living children; of one role a list."""
         found = {}
-        for line in subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-                                   capture_output=True, text=True).stdout.splitlines():
-            pid, name = line.split(None, 1)
-            match = re.match(r"smtpd: (\w+)", name)
-            if match:
-                kind = match.group(1)
-                found[f"{kind}{sum(k.rstrip('0123456789') == kind for k in found)}"] = int(pid)
+        for kind, pid in wait_for(lambda: [c for c in [self.children()] if c is not None], "all children to have names")[0]:
+            found[f"{kind}{sum(k.rstrip('0123456789') == kind for k in found)}"] = pid
         if role is None:
             return found
         return [pid for name, pid in found.items() if name.rstrip("0123456789") == role]
+
+    def children(self):
+        """[(role, pid)], or None while one was forked and is not yet what it will be."""
+        found = []
+        for line in subprocess.run(["ps", "-o", "pid=,stat=,args=", "--ppid", str(self.process.pid)],
+                                   capture_output=True, text=True).stdout.splitlines():
+            pid, state, name = line.split(None, 2)
+            match = re.match(r"smtpd: (?!master)(\w+)", name)
+            if match:
+                found.append((match.group(1), int(pid)))
+            elif "Z" not in state and not self.wrapper:
+                return None
+        return found
 
     # --- time ---
 
