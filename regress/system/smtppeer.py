@@ -111,7 +111,8 @@ class Dialogue:
         self.file = self.socket.makefile("rb")
 
     def run(self):
-        self.file = self.socket.makefile("rb", buffering=0)
+        # what comes behind STARTTLS must not be read ahead
+        self.file = self.socket.makefile("rb", buffering=0 if self.peer.context else -1)
         if self.peer.implicit:
             self.start_tls()
         self.say(f"220 {self.peer.name} ESMTP")

@@ -285,3 +285,17 @@ def test_passwords_are_in_no_log(tmp_path, ca):
             send(mx)
             delivered(mx, peer)
             assert PASSWORD not in mx.log_text() and PASSWORD not in pathlib.Path(mx.conf_path).read_text()
+
+
+@pytest.mark.parametrize("words", ["tls off", "tls required"])
+def test_large_message(tmp_path, ca, words):
+    """More than fits any buffer on the way, from a file of the queue's."""
+    line = "0123456789" * 7 + "\r\n"
+    text = "Subject: large\r\n\r\n" + line * 60000 + ".dot\r\n"
+    context = None if words == "tls off" else ca.context("x.example")
+    with SmtpPeer(context=context) as peer, relaying(tmp_path, peer, words) as mx:
+        with Client(mx.port) as c:
+            assert c.mail("alice@example.org", "bob@partner.example", text.replace("\r\n.", "\r\n..")).code == 250
+        delivered(mx, peer)
+        body = peer.messages[0].text.split("\n\n", 1)[1]
+        assert body == (line.replace("\r\n", "\n") * 60000) + "..dot"
