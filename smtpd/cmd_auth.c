@@ -32,24 +32,23 @@ struct caller {
 	unsigned char binding[EVP_MAX_MD_SIZE];
 };
 
-/* RFC 9266 for TLS 1.3; for 1.2 the first Finished message (RFC 5929 3), which of a resumed session is ours. */
+/*
+ * The first Finished message (RFC 5929 3), which of a resumed session is ours.  TLS 1.3 has no such thing; for its successor (RFC
+ * 9266) clients choose the mechanism by its name and then find that they cannot do it (mutt with GNU SASL): offering
+ * it would lock them out.
+ */
 static void
 bind_channel(SSL *tls, struct caller *caller)
 {
-	static const char label[] = "EXPORTER-Channel-Binding";
-	size_t len = 32;
+	size_t len;
 
-	if (SSL_version(tls) >= TLS1_3_VERSION) {
-		if (SSL_export_keying_material(tls, caller->binding, len, label, sizeof(label) - 1, NULL, 0, 1) != 1)
-			return;
-		caller->c.binding = "tls-exporter";
-	} else {
-		len = SSL_session_reused(tls) ? SSL_get_finished(tls, caller->binding, sizeof(caller->binding))
-		                              : SSL_get_peer_finished(tls, caller->binding, sizeof(caller->binding));
-		if (len == 0 || len > sizeof(caller->binding))
-			return;
-		caller->c.binding = "tls-unique";
-	}
+	if (SSL_version(tls) >= TLS1_3_VERSION)
+		return;
+	len = SSL_session_reused(tls) ? SSL_get_finished(tls, caller->binding, sizeof(caller->binding))
+	                              : SSL_get_peer_finished(tls, caller->binding, sizeof(caller->binding));
+	if (len == 0 || len > sizeof(caller->binding))
+		return;
+	caller->c.binding = "tls-unique";
 	caller->c.binding_data = caller->binding;
 	caller->c.binding_len = len;
 }

@@ -35,7 +35,7 @@ struct mechanism_caller {
 	struct ip ip;
 	bool tls;                /* nobody else can read what is said */
 	const char *certificate; /* the account that a verified client certificate names, or NULL */
-	const char *binding;     /* channel binding: its type (RFC 5929, RFC 9266), or NULL */
+	const char *binding;     /* channel binding: its type (RFC 5929), or NULL */
 	const void *binding_data;
 	size_t binding_len;
 };

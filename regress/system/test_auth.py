@@ -6,6 +6,7 @@ import os
 import re
 import select
 import shutil
+import smtplib
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,8 @@ import threading
 
 import pytest
 
-from genkan import Client, Genkan, certificate, trusting, wait_for
+from genkan import Client, Genkan, as_user, certificate, trusting, wait_for
+from peers import Dovecot
 
 BASE = """
 gate { }
@@ -113,7 +115,7 @@ def log_in_scram(c, scram, mechanism="SCRAM-SHA-256"):
 def test_passwords_are_offered_under_tls_only(mx):  # RFC 4954 4
     clear, secret = mechanisms(mx), mechanisms(mx, tls=True)
     assert clear == ["SCRAM-SHA-256", "SCRAM-SHA-1"]
-    assert secret == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN"]
+    assert secret == ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN"]
     with connect(mx, tls=False) as c:
         assert c.say("AUTH PLAIN " + plain("alice", "wonder land")).code == 538
         assert c.say("AUTH LOGIN").code == 538
@@ -362,6 +364,30 @@ def test_sasldb(tmp_path):
         assert works(mx, "alice", "one") == 454  # not the client's fault
 
 
+def test_dovecot(tmp_path):
+    users = {"alice": "{PLAIN}one", "bob@example.org": "{PLAIN}two"}
+    with Dovecot(tmp_path / "peer", users) as dovecot, \
+            server(tmp_path, f'accounts dovecot "{dovecot.socket}"\n') as mx:
+        wait_for(lambda: mechanisms(mx), "the vault's offer")
+        assert mechanisms(mx) == ["SCRAM-SHA-256"]
+        assert mechanisms(mx, tls=True) == ["SCRAM-SHA-256", "PLAIN", "LOGIN"]
+        assert works(mx, "alice", "one") == 235
+        assert works(mx, "bob@example.org", "two") == 235
+        assert works(mx, "alice", "two", source="127.3.0.1") == 535
+        with connect(mx) as c:
+            c.say("AUTH LOGIN")
+            c.say(b64("alice"))
+            assert c.say(b64("one")).code == 235
+        with connect(mx, tls=False) as c:
+            assert log_in_scram(c, Scram("alice", "one")).code == 235
+        with connect(mx, tls=False, source="127.3.1.1") as c:
+            assert log_in_scram(c, Scram("alice", "two")).code == 535
+        dovecot.__exit__()
+        assert works(mx, "alice", "one") == 454
+        dovecot.__enter__()
+        wait_for(lambda: works(mx, "alice", "one") == 235, "Dovecot's return")
+
+
 class Socket:
     """A server at a unix socket: each connection goes to SERVE in a thread of its own."""
 
@@ -486,7 +512,7 @@ def test_channel_binding(mx):  # RFC 5802 6
             with Client(mx.port) as c:
                 c.say("EHLO client.example")
                 c.starttls(trust, "mx.example.org")
-                c.say("EHLO client.example")
+                assert f" {name} " in str(c.say("EHLO client.example"))
                 data = c.socket.get_channel_binding("tls-unique") if right else b"another channel"
                 reply = log_in_scram(c, Scram("alice", "wonder land", hash, ("tls-unique", data)), name)
                 assert reply.code == 235 if right else reply.code in (501, 535), reply
@@ -595,3 +621,79 @@ def test_the_answer_is_held_back_longer_each_time(tmp_path):
                     assert not select.select([c.socket], [], [], 0.3)[0]
                 mx.advance(seconds)
                 assert c.reply().code == 535
+
+
+# --- what members use ---
+
+TEXT = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: by {}\r\n\r\nhello\r\n"
+
+
+def has(name):
+    if shutil.which(name) is None:
+        pytest.skip(f"no {name}")
+    return name
+
+
+def sent(mx, how, *command, stdin=None, env=None):
+    """Runs a program; its message is delivered, and it logged in by the mechanism HOW."""
+    before = len(mx.messages("bob"))
+    done = subprocess.run([str(word) for word in command], input=stdin, text=True, capture_output=True, timeout=60,
+                          env=dict(os.environ, **(env or {})))
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_for(lambda: len(mx.messages("bob")) > before, "the message")
+    assert mx.log("auth.passed")[-1]["mechanism"] == how
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_swaks(mx, mechanism):
+    sent(mx, mechanism, has("swaks"), "--server", "127.0.0.1", "--port", mx.port, "--tls", "--auth", mechanism,
+         "--auth-user", "alice", "--auth-password", "wonder land", "--from", "alice@example.org", "--to", "bob@example.org")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1"])
+def test_curl(mx, tmp_path, mechanism):
+    (tmp_path / "text").write_bytes(TEXT.format("curl").encode())
+    version = subprocess.run([has("curl"), "--version"], capture_output=True, text=True).stdout
+    if mechanism.startswith("SCRAM") and "gsasl" not in version.lower():
+        pytest.skip("this curl has no SCRAM (GNU SASL)")
+    sent(mx, mechanism, "curl", "-sS", "--ssl-reqd", "-k", "--url", f"smtp://127.0.0.1:{mx.port}", "--user",
+         "alice:wonder land", "--login-options", f"AUTH={mechanism}", "--mail-from", "alice@example.org", "--mail-rcpt",
+         "bob@example.org", "-T", tmp_path / "text")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_smtplib(mx, mechanism):
+    before = len(mx.messages("bob"))
+    with smtplib.SMTP("127.0.0.1", mx.port) as client:
+        client.starttls(context=trusting())
+        client.ehlo()
+        client.user, client.password = "alice", "wonder land"
+        client.auth(mechanism, {"PLAIN": client.auth_plain, "LOGIN": client.auth_login}[mechanism])
+        client.sendmail("alice@example.org", "bob@example.org", TEXT.format("smtplib"))
+    wait_for(lambda: len(mx.messages("bob")) > before, "the message")
+    assert mx.log("auth.passed")[-1]["mechanism"] == mechanism
+
+
+@pytest.mark.parametrize("mechanism", ["plain", "login", "scram-sha-1", "scram-sha-256"])
+def test_msmtp(mx, mechanism):
+    sent(mx, mechanism.upper(), has("msmtp"), "--host=127.0.0.1", f"--port={mx.port}", "--tls=on", "--tls-certcheck=off",
+         f"--auth={mechanism}", "--user=alice", "--passwordeval=echo wonder land", "--from=alice@example.org",
+         "--domain=client.example", "bob@example.org", stdin=TEXT.format("msmtp"))
+
+
+def test_s_nail(mx, tmp_path):
+    sent(mx, "PLAIN", has("s-nail"), "-:/", "-Sv15-compat", "-Ssmtp-use-starttls", "-Stls-verify=ignore",
+         f"-Smta=smtp://alice:wonder%20land@127.0.0.1:{mx.port}", "-Ssmtp-auth=plain", "-Ssmtp-hostname=example.org",
+         "-Sfrom=alice@example.org", "-Shostname=example.org", "-ssubject", "bob@example.org", stdin="hello\n",
+         env={"HOME": str(tmp_path)})
+
+
+def test_mutt(mx, tmp_path):
+    (tmp_path / "muttrc").write_text("\n".join([
+        f'set smtp_url="smtp://alice@127.0.0.1:{mx.port}"', 'set smtp_pass="wonder land"', "set ssl_force_tls=yes",
+        "set ssl_verify_host=no", "set ssl_verify_dates=no", f'set certificate_file="{mx.dir}/mx.example.org.pem"',
+        'set from="alice@example.org"', "set use_from=yes", "set envelope_from_address=alice@example.org", "set copy=no",
+        'set hostname="client.example"', ""]))
+    sent(mx, "SCRAM-SHA-256", has("mutt"), "-F", tmp_path / "muttrc", "-s", "subject", "bob@example.org", stdin="hello\n",
+         env={"HOME": str(tmp_path), "TERM": "dumb"})
+
