@@ -61,6 +61,36 @@ build_host(struct build *build, struct place place, char *name)
 	replace(&build->host, name);
 }
 
+/* "user@example.net", or "@example.net". */
+static char *
+check_rewritten(const char *key, const char *value)
+{
+	struct mailaddr parsed;
+	const char *why;
+	char *text;
+
+	(void)key;
+	if (strchr(value, '$') != NULL)
+		return NULL;
+	text = value[0] == '@' ? xasprintf("x%s", value) : xstrdup(value);
+	if (mailaddr_parse(text, strlen(text), MAILADDR_UTF8, &parsed, &why)) {
+		mailaddr_free(&parsed);
+		free(text);
+		return NULL;
+	}
+	free(text);
+	return xasprintf("\"%s\" is neither an address nor \"@example.net\"", value);
+}
+
+void
+build_rewrite(struct build *build, struct place place, struct table *table)
+{
+	build_once(build, &build->rewrite_at, place, "rewrite");
+	table_free_in_place(build->rewrite);
+	table_set_check(table, check_rewritten);
+	build->rewrite = table;
+}
+
 void
 build_postmaster(struct build *build, struct place place, char *address)
 {
@@ -468,6 +498,7 @@ build_free(struct build *build)
 	unsigned i;
 
 	build_free_mail(build);
+	table_free_in_place(build->rewrite);
 	gate_free(&build->gate);
 	for (i = 0; i < build->certificates_n; i++)
 		certificate_free_parts(&build->certificates[i].certificate);

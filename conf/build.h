@@ -72,7 +72,7 @@ struct build {
 	char **anchors;
 	uint64_t limits[LIMIT_COUNT];
 	struct gate gate;
-	const struct table *relay_from;
+	const struct table *relay_from, *rewrite;
 	struct vault_conf vault;
 	const struct table *senders;
 	struct table_draft *tables;
@@ -87,7 +87,7 @@ struct build {
 	unsigned routes_n;
 
 	/* where each was given */
-	struct place host_at, postmaster_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at,
+	struct place host_at, postmaster_at, rewrite_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at,
 	    trust_at, accounts_at;
 	struct place limit_at[LIMIT_COUNT];
 
@@ -114,6 +114,7 @@ void build_free_mail(struct build *);
 void build_host(struct build *, struct place, char *name);
 void build_spool(struct build *, struct place, char *path);
 void build_postmaster(struct build *, struct place, char *address);
+void build_rewrite(struct build *, struct place, struct table *);
 void build_log(struct build *, struct place, bool to_stderr, bool json);
 void build_server(struct build *, struct place, char *address, uint64_t port);
 /* PATH NULL: none. */

@@ -8,10 +8,13 @@
  * from`, `xclient from` and `proxy from` take addresses only, and no network wider than those that
  * are private by RFC 1918 and RFC 4193.
  */
+#include <sys/stat.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/build.h"
+#include "deliver/alias.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/nearest.h"
@@ -255,6 +258,66 @@ check_homes(struct build *build, const struct domain_draft *draft)
 		    homeless, homeless);
 }
 
+/* What the values of TABLE must be, which a file was read without if it was named first. */
+static void
+check_values(struct build *build, const struct table *table, struct place place)
+{
+	char *why = table != NULL ? table_check(table) : NULL;
+
+	if (why != NULL)
+		complain(&build->errors, place, "%s", why);
+	free(why);
+}
+
+static void
+note_program(const char *key, const char *value, void *arg)
+{
+	const char **found = arg;
+
+	if (*found == NULL && alias_needs_account(value))
+		*found = key;
+}
+
+/* The aliases usually belong to root. */
+static void
+check_programs(struct build *build, const struct domain_draft *draft)
+{
+	const struct domain *domain = &draft->domain;
+	const char *found = NULL, *path;
+	struct stat st;
+
+	if (domain->aliases == NULL || domain->aliases_as != NULL || table_kind(domain->aliases) == TABLE_DB)
+		return;
+	path = table_path(domain->aliases);
+	if (path != NULL && (!build_reads_files || stat(path, &st) < 0 || st.st_uid != 0))
+		return;
+	table_each(domain->aliases, note_program, &found);
+	if (found != NULL)
+		complain(&build->warnings, draft->aliases,
+		    "alias \"%s\" names a program or a file, and none is run or written as root; "
+		    "say whom instead: aliases ... as \"nobody\"", found);
+}
+
+/* Nothing is delivered as root. */
+static void
+check_root(struct build *build, const struct domain_draft *draft)
+{
+	const struct domain *domain = &draft->domain;
+	char *key;
+	bool named;
+
+	if (!domain->users_system || build->postmaster != NULL)
+		return;
+	key = xasprintf("root@%s", domain->name);
+	named = domain->aliases != NULL &&
+		(table_get(domain->aliases, "root") != NULL || table_get(domain->aliases, key) != NULL);
+	free(key);
+	if (!named)
+		complain(&build->warnings, draft->users,
+		    "nobody gets the mail of root and postmaster of %s; write an alias for root, or: "
+		    "postmaster \"somebody@example.net\"", domain->name);
+}
+
 static void
 check_domain(struct build *build, unsigned i)
 {
@@ -270,6 +333,9 @@ check_domain(struct build *build, unsigned i)
 	}
 	check_domain_parts(build, draft);
 	check_homes(build, draft);
+	check_values(build, draft->domain.aliases, draft->aliases);
+	check_programs(build, draft);
+	check_root(build, draft);
 	warn_unserved(build, draft->lists, "lists");
 }
 
@@ -376,6 +442,7 @@ build_check(struct build *build)
 	check_believed(build, build->relay_from, build->relay_from_at, "relay from",
 	    "who could then send through this server to anybody");
 	check_limits(build);
+	check_values(build, build->rewrite, build->rewrite_at);
 	gate_number(&build->gate, add_error, build);
 	gate_warn(&build->gate, add_warning, build);
 }

@@ -243,6 +243,7 @@ finish(const char *path, struct build *build)
 	TAKE(conf->host, build->host);
 	TAKE(conf->spool, build->spool);
 	TAKE(conf->postmaster, build->postmaster);
+	TAKE(conf->rewrite, build->rewrite);
 	conf->log = build->log;
 	conf->gate = build->gate;
 	build->gate = (struct gate){ .n = 0 };
@@ -356,6 +357,7 @@ free_mail(struct conf *conf)
 	free(conf->lookup.routes);
 	free(conf->relay.logins);
 	table_free_in_place(conf->relay_from);
+	table_free_in_place(conf->rewrite);
 	table_free_in_place(conf->vault.table);
 	table_free_in_place(conf->lookup.senders);
 	free(conf->vault.path);

@@ -82,6 +82,7 @@ struct conf {
 	char *host;
 	char *spool;
 	char *postmaster;      /* or NULL */
+	const struct table *rewrite; /* senders of ours as the world shall see them, or NULL */
 	struct log_conf log;
 	struct dns_conf dns;
 	char *anchor_path;     /* the file of dns.anchors, or NULL */

@@ -60,8 +60,8 @@ static const struct group {
 	unsigned core;
 	int tokens[40];
 } groups[] = {
-	{ "a statement", 13, { T_HOST, T_SPOOL, T_RESOLVER, T_CERTIFICATE, T_TABLE, T_LISTEN,
-	    T_ACCOUNTS, T_LIMIT, T_LOG, T_GATE, T_DOMAIN, T_POSTMASTER, T_RELAY } },
+	{ "a statement", 14, { T_HOST, T_SPOOL, T_RESOLVER, T_CERTIFICATE, T_TABLE, T_LISTEN,
+	    T_ACCOUNTS, T_LIMIT, T_LOG, T_GATE, T_DOMAIN, T_POSTMASTER, T_REWRITE, T_RELAY } },
 	{ "an action", 10, { T_TRUST, T_PASS, T_PAUSE, T_TARPIT, T_MARK, T_TRAP, T_GREYLIST, T_TEMPFAIL,
 	    T_REJECT, T_DROP, T_OBSERVE } },
 	{ "a fact", 24, { T_CLIENT, T_DAYTIME, T_RDNS, T_S25R, T_DNSBL, T_DNSWL, T_RATE, T_CONNECTIONS,

@@ -16,6 +16,7 @@ KEYWORD(LOG, "log")
 KEYWORD(GATE, "gate")
 KEYWORD(DOMAIN, "domain")
 KEYWORD(POSTMASTER, "postmaster")
+KEYWORD(REWRITE, "rewrite")
 KEYWORD(RELAY, "relay")
 KEYWORD(ACCOUNTS, "accounts")
 /* their parts */

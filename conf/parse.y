@@ -59,7 +59,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token <text> WORD STRING NETWORK TABLE_NAME
 %token <number> NUMBER BYTES TIME
 
-%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN POSTMASTER RELAY ACCOUNTS
+%token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN POSTMASTER REWRITE RELAY ACCOUNTS
 %token PORT ANCHOR NONE CHAIN KEY OCSP FILE DB REGEX ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY FROM
 %token SYSLOG STDERR JSON SASLDB SASLAUTHD DOVECOT SENDERS
 %token ALIASES AS DELIMITER USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
@@ -119,6 +119,7 @@ statement:
 |	TABLE name REGEX name			{ build_table(build, @2, $2, TABLE_REGEX, NULL, $4); }
 |	listener listen_options			{ build_listener_end(build); }
 |	POSTMASTER name				{ build_postmaster(build, @2, $2); }
+|	REWRITE set				{ build_rewrite(build, @2, $2); }
 |	LIMIT name limit_value
 		{ build_limit(build, @2, $2, $3); }
 |	accounts senders

@@ -358,6 +358,11 @@ conf_print(struct buf *out, const struct conf *conf)
 	    conf->log.json ? " json" : "");
 	print_resolver(out, conf);
 	print_tables(out, conf);
+	if (conf->rewrite != NULL) {
+		buf_adds(out, "rewrite ");
+		table_print(out, conf->rewrite);
+		buf_addc(out, '\n');
+	}
 	for (i = 0; i < conf->listeners_n; i++)
 		print_listener(out, &conf->listeners[i]);
 	print_accounts(out, conf);

@@ -14,6 +14,7 @@
 
 #include "lib/base64.h"
 #include "lib/buf.h"
+#include "lib/mem.h"
 #include "lib/rfc5322.h"
 
 /* --- fields --- */
@@ -187,7 +188,7 @@ scan(struct scanner *sc)
 struct list {
 	struct scanner sc;
 	struct buf text;  /* of the address that is being read */
-	size_t end;       /* behind its last token */
+	size_t begin, end; /* of its first token, and behind its last */
 	bool qualified;
 	bool broken;      /* two words with no dot or "@" between: a display name perhaps */
 	bool in_group;
@@ -215,7 +216,7 @@ static bool
 finish(struct list *l)
 {
 	struct header_address a = { .text = buf_str(&l->text), .qualified = l->qualified,
-	    .end = l->end };
+	    .begin = l->begin, .end = l->end };
 
 	l->closed = false;
 	if (l->text.len == 0)
@@ -235,6 +236,8 @@ add_token(struct list *l)
 {
 	size_t i;
 
+	if (l->text.len == 0)
+		l->begin = l->sc.start;
 	for (i = l->sc.start; i < l->sc.pos; i++)
 		if (l->sc.s[i] != '\r' && l->sc.s[i] != '\n' && l->sc.s[i] != '\0')
 			buf_addc(&l->text, l->sc.s[i]);
@@ -353,25 +356,46 @@ struct completion {
 	struct buf *out;
 	const struct header_field *field;
 	const char *host;
+	char *(*change)(const char *, const void *);
+	const void *arg;
 	size_t copied; /* octets of the field's value that are in OUT already */
 };
+
+/* What stands up to AT. */
+static void
+copy_to(struct completion *c, size_t at)
+{
+	buf_add(c->out, c->field->value + c->copied, at - c->copied);
+	c->copied = at;
+}
 
 static void
 complete_address(const struct header_address *a, void *arg)
 {
 	struct completion *c = arg;
+	char *whole = a->qualified || c->host == NULL ? xstrdup(a->text)
+						      : xasprintf("%s@%s", a->text, c->host);
+	char *new = c->change != NULL ? c->change(whole, c->arg) : NULL;
 
-	if (a->qualified)
-		return;
-	buf_add(c->out, c->field->value + c->copied, a->end - c->copied);
-	buf_addf(c->out, "@%s", c->host);
-	c->copied = a->end;
+	if (new != NULL) {
+		copy_to(c, a->begin);
+		buf_adds(c->out, new);
+		c->copied = a->end;
+	} else if (!a->qualified && c->host != NULL) {
+		copy_to(c, a->end);
+		buf_addf(c->out, "@%s", c->host);
+	}
+	free(new);
+	free(whole);
 }
 
 void
-header_add_qualified(struct buf *out, const struct header_field *f, const char *host)
+header_add_changed(struct buf *out, const struct header_field *f, const char *host,
+    char *(*change)(const char *, const void *), const void *arg)
 {
-	struct completion c = { .out = out, .field = f, .host = host };
+	struct completion c = {
+		.out = out, .field = f, .host = host, .change = change, .arg = arg
+	};
 	size_t begin, at;
 	const char *why;
 
@@ -383,6 +407,12 @@ header_add_qualified(struct buf *out, const struct header_field *f, const char *
 	}
 	buf_add(out, f->value + c.copied, f->value_len - c.copied);
 	buf_adds(out, "\r\n");
+}
+
+void
+header_add_qualified(struct buf *out, const struct header_field *f, const char *host)
+{
+	header_add_changed(out, f, host, NULL, NULL);
 }
 
 static bool

@@ -30,7 +30,8 @@ bool header_field_is(const struct header_field *, const char *name);
 struct header_address {
 	const char *text; /* local part as it was quoted, "@", domain; no comments, no folds */
 	bool qualified;   /* has a domain */
-	size_t end;       /* offset in the value where "@domain" belongs if it has none */
+	size_t begin;     /* offset of its first octet in the value */
+	size_t end;       /* and behind its last one, where "@domain" belongs if it has none */
 };
 
 /*
@@ -46,6 +47,10 @@ bool header_addresses(const char *value, size_t len,
 /* The field, as it is but with "@HOST" behind every address that has no domain, and CRLF at its end.  A list that cannot be
  * read stays as it is: it is the writer's, and not what the message is sent by. */
 void header_add_qualified(struct buf *, const struct header_field *, const char *host);
+/* The same, and then whatever CHANGE makes of each address (NULL: nothing; what it returns is freed).
+ * HOST may be NULL. */
+void header_add_changed(struct buf *, const struct header_field *, const char *host,
+    char *(*change)(const char *address, const void *arg), const void *arg);
 /* A display name: as it is when it is words of atoms, quoted when it must be, encoded (RFC 2047,
  * UTF-8) when it is not ASCII.  Controls become spaces. */
 void header_add_phrase(struct buf *, const char *name);

@@ -30,10 +30,13 @@
 #include "lib/log.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
+#include "lib/rewrite.h"
 #include "lib/rfc5322.h"
 #include "queue/submit.h"
 #include "smtpd/control_client.h"
 
+/* A longer header is left as it is. */
+#define HEADER_MOST (512 * 1024)
 /* Account names made of these can stand in a header field as they are. */
 #define ATOM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -46,6 +49,8 @@ struct local_submit {
 	bool restored;         /* it was in a queue before: times are as they were, nothing is added */
 	bool committed;        /* the queue has it all: its word is awaited */
 	struct evbuffer *piece;
+	bool in_header;        /* which is gathered in HEADER, since it names senders to be rewritten */
+	struct buf header;
 };
 
 static void
@@ -53,6 +58,7 @@ local_submit_free(struct local_submit *s)
 {
 	envelope_free(s->env);
 	evbuffer_free(s->piece);
+	buf_free(&s->header);
 	free(s);
 }
 
@@ -326,6 +332,18 @@ read_words(struct local_submit *s, unsigned n, const char *const *words)
 	return why;
 }
 
+static void
+rewrite_sender(struct local_submit *s)
+{
+	const struct table *rewrite = control_conf()->rewrite;
+	char *sender = rewrite != NULL ? rewrite_address(rewrite, s->env->sender) : NULL;
+
+	s->in_header = rewrite != NULL;
+	if (sender != NULL)
+		envelope_set(&s->env->sender, sender);
+	free(sender);
+}
+
 struct local_submit *
 local_submit_open(struct client *client, unsigned n, const char *const *words)
 {
@@ -346,6 +364,7 @@ local_submit_open(struct client *client, unsigned n, const char *const *words)
 		free(why);
 		return NULL;
 	}
+	rewrite_sender(s);
 	s->submission = submit_begin(s->env->id);
 	if (s->restored)
 		s->env->origin = xstrdup("import");
@@ -373,6 +392,41 @@ wait_while_busy(struct local_submit *s)
 	submit_on_ready(s->submission, on_ready, s);
 }
 
+/* The header of a message whose sender is to be rewritten is gathered to its end. */
+static void
+take_header(struct local_submit *s, const void *p, size_t len)
+{
+	struct buf out = { 0 };
+	const char *end;
+
+	buf_add(&s->header, p, len);
+	end = memmem(s->header.data, s->header.len, "\r\n\r\n", 4);
+	if (end == NULL && s->header.len < HEADER_MOST)
+		return;
+	len = end != NULL && s->header.data[0] != '\r' ? (size_t)(end + 2 - s->header.data) : 0;
+	rewrite_header(&out, s->header.data, len, control_conf()->rewrite);
+	buf_add(&out, s->header.data + len, s->header.len - len);
+	evbuffer_add(s->piece, out.data, out.len);
+	buf_free(&out);
+	buf_free(&s->header);
+	s->in_header = false;
+}
+
+/* It had no body. */
+static void
+end_header(struct local_submit *s)
+{
+	struct buf out = { 0 };
+
+	if (!s->in_header)
+		return;
+	rewrite_header(&out, buf_str(&s->header), s->header.len, control_conf()->rewrite);
+	evbuffer_add(s->piece, buf_str(&out), out.len);
+	submit_write(s->submission, s->piece);
+	buf_free(&out);
+	s->in_header = false;
+}
+
 /* What is too much is counted and not kept. */
 void
 local_submit_content(struct local_submit *s, const void *p, size_t len)
@@ -380,7 +434,10 @@ local_submit_content(struct local_submit *s, const void *p, size_t len)
 	content_look(&s->content, p, len);
 	if (s->content.size > s->limit)
 		return;
-	evbuffer_add(s->piece, p, len);
+	if (s->in_header)
+		take_header(s, p, len);
+	else
+		evbuffer_add(s->piece, p, len);
 	submit_write(s->submission, s->piece);
 	wait_while_busy(s);
 }
@@ -429,6 +486,7 @@ local_submit_end(struct local_submit *s)
 		refuse(s, 1, why);
 		return;
 	}
+	end_header(s);
 	if (!whole) {
 		evbuffer_add(s->piece, "\r\n", 2);
 		submit_write(s->submission, s->piece);

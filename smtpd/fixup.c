@@ -17,6 +17,7 @@
 #include "lib/id.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
+#include "lib/rewrite.h"
 #include "lib/rfc5322.h"
 #include "smtpd/fixup.h"
 
@@ -266,7 +267,9 @@ take_field(struct fixup *f, const struct header_field *field, size_t used, struc
 		f->seen |= 1u << row;
 	if (flags & AUTHOR)
 		take_authors(f, field, row);
-	if (flags & ADDRESSES)
+	if ((flags & ADDRESSES) && rewrite_field_wanted(field))
+		rewrite_add_field(out, field, f->host, f->o.rewrite);
+	else if (flags & ADDRESSES)
 		header_add_qualified(out, field, f->host);
 	else
 		buf_add(out, field->name, used);

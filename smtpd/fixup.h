@@ -12,12 +12,14 @@
 
 struct evbuffer;
 struct fixup;
+struct table;
 
 struct fixup_options {
 	const char *host;   /* for addresses without a domain, and Message-ID */
 	const char *sender; /* reverse-path: Sender, when there are several authors and it is missing; "": none */
 	uint64_t id;        /* for Message-ID */
 	int64_t now;        /* for Date */
+	const struct table *rewrite; /* senders as the world shall see them; or NULL */
 	bool binary;        /* BODY=BINARYMIME: the body has no lines */
 };
 

@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
+#include "lib/rewrite.h"
 #include "smtpd/command.h"
 #include "smtpd/fixup.h"
 #include "smtpd/meters.h"
@@ -164,9 +165,16 @@ submission_count(struct session *s)
 void
 submission_read(struct session *s)
 {
-	const struct envelope *env = s->tx->env;
+	const struct table *rewrite = session_conf()->rewrite;
+	struct envelope *env = s->tx->env;
+	char *sender;
 
-	if (s->listener->submission)
-		s->tx->fixup = fixup_new(&(struct fixup_options){ .host = session_conf()->host, .sender = env->sender,
-		    .id = env->id, .now = clock_now(), .binary = env->body == BODY_BINARYMIME });
+	if (!s->listener->submission)
+		return;
+	sender = rewrite != NULL ? rewrite_address(rewrite, env->sender) : NULL;
+	if (sender != NULL)
+		envelope_set(&env->sender, sender);
+	free(sender);
+	s->tx->fixup = fixup_new(&(struct fixup_options){ .host = session_conf()->host, .sender = env->sender,
+	    .id = env->id, .now = clock_now(), .rewrite = rewrite, .binary = env->body == BODY_BINARYMIME });
 }

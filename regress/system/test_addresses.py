@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from genkan import Client, Genkan, own, wait_for
+from genkan import Client, Genkan, free_port, own, wait_for
 
 OTHER = """
 gate { }
@@ -235,6 +235,43 @@ def test_srs(place):
         assert os.stat(mx.dir / "spool" / "srs-secret").st_mode & 0o777 == 0o600
         tree = mx.run_ctl("address", "fwd@example.org", "from=s@other.example").stdout
         assert "from SRS0=" in tree
+
+
+REWRITE = """
+gate {{ }}
+rewrite {{ "root@host7.example.org" = "admin@example.org", "@.example.org" = "@example.org" }}
+listen on 127.0.0.1 port {port} submission
+relay {{
+	from {{ 127.0.0.0/8 }}
+	route "*" to "[127.0.0.1]:{other}"
+}}
+domain "example.org" {{
+	users {{ "alice" }}
+	deliver maildir "$mail/%{{user}}"
+}}
+"""
+
+
+def test_rewrite(place):
+    """What our own send is from whom the table says, in the envelope and in From, Sender and Reply-To; what passes by is not."""
+    port = free_port()
+    with Genkan(place / "other", OTHER, host="mx.other.example") as other, \
+            Genkan(place / "mx", REWRITE.format(port=port, other=other.port), host="host7.example.org") as mx:
+        text = "From: Root <root@host7.example.org>\r\nReply-To: a@x.example,\r\n bob@lab.example.org (Bob)\r\n" \
+               "To: alice@host7.example.org\r\nSubject: s\r\n\r\nFrom: root@host7.example.org\r\n"
+        with Client(port) as c:
+            assert c.mail("carol@lab.example.org", "x@other.example", text).code == 250
+        got = other.deliveries("x", 1)[0].decode()
+        assert "Return-Path: <carol@example.org>" in got
+        assert "\nFrom: Root <admin@example.org>\n" in got and "\nReply-To: a@x.example,\n bob@example.org (Bob)\n" in got
+        assert "\nTo: alice@host7.example.org\n" in got and got.endswith("\n\nFrom: root@host7.example.org\n")
+        done = mx.run_ctl("sendmail", "-i", "-f", "root@host7.example.org", "y@other.example", stdin="Subject: s\n\nhello\n")
+        assert done.returncode == 0, done.stderr
+        got = other.deliveries("y", 1)[0].decode()
+        assert "Return-Path: <admin@example.org>" in got and "admin@example.org" in re.search(r"\nFrom: (.*)", got).group(1)
+        send(mx, "carol@lab.example.org", "z@other.example", text)
+        got = other.deliveries("z", 1)[0].decode()
+        assert "Return-Path: <carol@lab.example.org>" in got and "\nFrom: Root <root@host7.example.org>\n" in got
 
 
 # --- accounts of this machine ---
