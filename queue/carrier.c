@@ -368,7 +368,9 @@ take_back(struct task *task)
 	if (task->lane->kind == LANE_RELAY && !task->judged)
 		window_abandoned(&task->lane->window);
 	task->deaths++;
-	if (task->left > 0 && task->deaths < DEATHS_MAX)
+	if (task->left > 0 && task->cancelled)
+		was_not_tried(task);
+	else if (task->left > 0 && task->deaths < DEATHS_MAX)
 		lane_put_back(task);
 	else
 		give_up(task, TEXT_DIED);

@@ -678,6 +678,34 @@ calls_back(void **state)
 	world.healed = false;
 }
 
+/* Held or removed while a deliverer has it, who then dies: not handed to the next one. */
+static void
+stays_back_when_a_deliverer_dies(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	submit(SENDER, "wait@twentysix.test", 0);
+	submit(SENDER, "wait@twentyseven.test", 0);
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 2);
+	ctl("queue hold to=wait@twentysix.test");
+	ctl("queue remove to=wait@twentyseven.test");
+	world.healed = true;
+	for (i = 0; i < 2; i++)
+		if (world.relays[i].waiting_n > 0)
+			drop_actor(&world.relays[i]);
+	reconnect_relays();
+	settle();
+	until(is_told("queue list", "state=held"));
+	assert_false(is_told("queue list", "twentyseven"));
+	assert_int_equal(reached("wait@twentysix.test") + reached("wait@twentyseven.test"), 0);
+	ctl("queue release all");
+	until(is_empty());
+	assert_int_equal(reached("wait@twentysix.test"), 1);
+	assert_int_equal(reached("wait@twentyseven.test"), 0);
+	world.healed = false;
+}
+
 /* To another server than where the address leads, and only those who are meant; durably. */
 static void
 reroutes(void **state)
@@ -902,6 +930,7 @@ main(void)
 		cmocka_unit_test(holds_and_releases),
 		cmocka_unit_test(holds_in_the_lane),
 		cmocka_unit_test(calls_back),
+		cmocka_unit_test(stays_back_when_a_deliverer_dies),
 		cmocka_unit_test(reroutes),
 		cmocka_unit_test(pauses_one),
 		cmocka_unit_test(flushes_later),

@@ -887,6 +887,96 @@ test_index_comes_and_goes(void **state)
 	world_end(&w);
 }
 
+/* --- what the journal still has --- */
+
+struct told {
+	bool done;
+	unsigned n;
+	enum history_kind kinds[64];
+	uint16_t attempts[64];
+};
+
+static void
+on_history(const struct history *h, void *arg)
+{
+	struct told *told = arg;
+
+	assert_true(told->n < 64 && !told->done);
+	told->kinds[told->n] = h->kind;
+	told->attempts[told->n++] = h->env->recipients[h->index].attempts;
+	/* the messages of these tests were accepted in 1970 */
+	assert_true(h->kind == HISTORY_BEFORE || h->kind == HISTORY_ACCEPTED || h->time > 0);
+}
+
+static void
+history_done(void *arg)
+{
+	((struct told *)arg)->done = true;
+}
+
+static struct told
+history(struct world *w, uint64_t id)
+{
+	struct told told = { .done = false };
+
+	store_history(w->store, id, on_history, history_done, &told);
+	assert_false(told.done || told.n > 0); /* not from inside the call */
+	while (!told.done)
+		event_base_loop(w->base, EVLOOP_ONCE);
+	return told;
+}
+
+static void
+assert_history(struct world *w, uint64_t id, const enum history_kind *kinds, unsigned n)
+{
+	struct told told = history(w, id);
+
+	assert_int_equal(told.n, n);
+	assert_memory_equal(told.kinds, kinds, n * sizeof(*kinds));
+}
+
+/* In the open segment, in closed ones by their index, after a restart, when it is finished; and what
+ * compaction has moved begins anew. */
+static void
+test_history(void **state)
+{
+	static const enum history_kind all[] = { HISTORY_ACCEPTED, HISTORY_OUTCOME, HISTORY_CHANGED,
+		HISTORY_OUTCOME, HISTORY_FINISHED };
+	static const enum history_kind moved[] = { HISTORY_BEFORE, HISTORY_OUTCOME };
+	struct world w;
+	struct envelope *env;
+	uint64_t id = 10, number;
+
+	(void)state;
+	world_new(&w);
+	assert_non_null(env = add(&w, 1, 2000));
+	env->recipients[0].attempts = 1;
+	store_update(w.store, env, 0);
+	store_update_all(w.store, env, NULL, NULL);
+	assert_non_null(add(&w, 2, 2000));
+	assert_history(&w, 1, all, 3);
+	assert_int_equal(history(&w, 1).attempts[1], 1);
+	assert_history(&w, 77, NULL, 0);
+	number = segment_of_message(&w, 1);
+	finish(&w, 1);
+	assert_non_null(add(&w, 3, 2000));
+	assert_history(&w, 1, all, 5);
+	world_restart(&w);
+	assert_history(&w, 1, all, 5);
+	while (segment_of_message(&w, 2) == number) {
+		assert_non_null(add(&w, ++id, 3000));
+		finish(&w, id);
+		settle(&w);
+	}
+	env = store_find(w.store, 2);
+	env->recipients[0].attempts = 3;
+	store_update(w.store, env, 0);
+	assert_non_null(add(&w, ++id, 10));
+	assert_history(&w, 2, moved, 2);
+	assert_history(&w, 1, NULL, 0);
+	world_end(&w);
+}
+
 /* A content that is damaged in a closed segment: the message says so when it is wanted, and its
  * segment stays. */
 static void
@@ -1261,6 +1351,7 @@ main(void)
 		cmocka_unit_test(test_index_is_read),
 		cmocka_unit_test(test_index_that_does_not_fit),
 		cmocka_unit_test(test_index_comes_and_goes),
+		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_damaged_content),
 		cmocka_unit_test(test_open_fails_clean),
 		cmocka_unit_test(test_lock),
