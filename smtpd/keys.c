@@ -70,6 +70,7 @@ struct report {
 
 static struct keys *keys; /* in use; or NULL */
 static uint8_t tickets[TLS_TICKET_KEYS][TLS_TICKET_KEY_SIZE];
+static int64_t tickets_since; /* the last one was made */
 static struct buf bundle;
 
 /* --- complaints --- */
@@ -479,17 +480,14 @@ send_to_workers(void)
 		close(fd);
 }
 
-/* What has changed and can be used goes to the workers; what cannot is logged, and the one before stays. */
-static void
-on_look(evutil_socket_t fd, short what, void *arg)
+/* What has changed and can be used is taken; what cannot is logged, and the one before stays. */
+static bool
+reread(void)
 {
 	struct report report = { .conf = keys->conf };
 	bool changed = false;
 	unsigned i;
 
-	(void)fd;
-	(void)what;
-	(void)arg;
 	for (i = 0; i < keys->items_n; i++) {
 		struct item *item = &keys->items[i];
 
@@ -500,21 +498,35 @@ on_look(evutil_socket_t fd, short what, void *arg)
 		log_info("tls.reread", F_STR("certificate", item->certificate != NULL ? item->certificate->name : NULL),
 		    F_STR("authorities", item->authorities));
 	}
-	if (!changed)
-		return;
-	make_bundle();
-	send_to_workers();
+	return changed;
 }
 
-/* The oldest goes, all move on, and the newest is not used before the next time: then everybody has it. */
-static void
-on_ticket_period(evutil_socket_t fd, short what, void *arg)
+/* The oldest key goes, all move on, and the newest is not used before the next time: then everybody has it. */
+static bool
+shift_tickets(void)
 {
+	int64_t age = clock_now() - tickets_since;
+
+	if (age >= 0 && age < TLS_TICKET_PERIOD)
+		return false;
+	tickets_since = clock_now();
+	memmove(tickets[1], tickets[0], sizeof(tickets) - sizeof(tickets[0]));
+	make_ticket_key(0);
+	log_debug("tls.tickets", F_STR("what", "a new key for session tickets"));
+	return true;
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	bool changed = reread();
+
 	(void)fd;
 	(void)what;
 	(void)arg;
-	memmove(tickets[1], tickets[0], sizeof(tickets) - sizeof(tickets[0]));
-	make_ticket_key(0);
+	changed |= shift_tickets();
+	if (!changed)
+		return;
 	make_bundle();
 	send_to_workers();
 }
@@ -522,9 +534,8 @@ on_ticket_period(evutil_socket_t fd, short what, void *arg)
 void
 keys_watch(void)
 {
+	tickets_since = clock_now();
 	event_add(event_new(peer_base(), -1, EV_PERSIST, on_look, NULL), &(struct timeval){ LOOK_SECONDS, 0 });
-	event_add(event_new(peer_base(), -1, EV_PERSIST, on_ticket_period, NULL),
-	    &(struct timeval){ TLS_TICKET_PERIOD, 0 });
 }
 
 void

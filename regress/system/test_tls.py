@@ -487,6 +487,16 @@ def test_tickets_are_every_workers(place):
         assert sum(line["resumed"] for line in counts) == 1
 
 
+def test_keys_of_tickets_wear_out(place):
+    session_of.context = trusting(maximum_version=ssl.TLSVersion.TLSv1_2)
+    with tls_server(place, verbose=True) as mx:
+        first = session_of(mx.implicit)[0]
+        for hours, resumed in ((1, True), (2, False)):
+            mx.advance(3600)
+            wait_for(lambda: len(mx.log("tls.tickets")) == hours, "a new key")
+            wait_for(lambda: session_of(mx.implicit, first)[1] == resumed, f"the ticket to be {'' if resumed else 'no '}good")
+
+
 # --- clients' certificates ---
 
 def test_client_certificate(place):
