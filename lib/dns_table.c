@@ -152,9 +152,29 @@ is_number(const struct words *w)
 	return strspn(w->word, "0123456789") >= w->len;
 }
 
+static bool
+is_same(const struct dns_record *a, const struct dns_record *b)
+{
+	if (a->type != b->type || a->preference != b->preference || a->data_len != b->data_len)
+		return false;
+	if (a->name != NULL || b->name != NULL)
+		return a->name != NULL && b->name != NULL && strcasecmp(a->name, b->name) == 0;
+	if (a->data_len > 0)
+		return memcmp(a->data, b->data, a->data_len) == 0;
+	return ip_equal(&a->ip, &b->ip);
+}
+
+/* RFC 2181 5: a record that is there twice is there once, as when a caller brings his records again. */
 static void
 add_item(struct name *name, struct dns_record record, char *text)
 {
+	unsigned i;
+
+	for (i = 0; i < name->n; i++)
+		if (is_same(&name->items[i].record, &record)) {
+			free(text);
+			return;
+		}
 	name->items = xreallocarray(name->items, name->n + 1, sizeof(*name->items));
 	name->items[name->n++] = (struct item){ record, text };
 }

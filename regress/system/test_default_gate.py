@@ -106,6 +106,12 @@ def test_a_line_with_another_sign_comes_back_later(play, who, sign):
         ("greylisted", LINE_PAUSE + TARPIT), ("greylisted", 0), ("let in", 0)]
 
 
+def test_records_that_a_caller_brings_again_are_not_twice_there(play):
+    who = f'call {LINE} from=a@new.example "txt=v=spf1 -all" "mx=10 mx.bank.example"'
+    assert [end for end, _ in play(who, "wait 1h", "again")] == [
+        "greylisted"] * 2
+
+
 def test_a_good_name_with_two_signs_comes_back(play):
     who = f"call {GOOD} from=a@soft.example".replace("gateway.good.example", "SERVER01")
     assert play(who, "wait 5m", "again") == [("greylisted", PAUSE + TARPIT), ("let in", 0)]
