@@ -18,6 +18,7 @@
 #include <event2/event_struct.h>
 #include <event2/http.h>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "deliver/sts_fetch.h"
@@ -111,7 +112,7 @@ note_failure(struct sts_fetch *f)
 	unsigned long error = bufferevent_get_openssl_error(f->bev);
 	char *why;
 
-	if (error == 0 && SSL_get_verify_result(ssl) == X509_V_OK) {
+	if (ERR_GET_LIB(error) == 0 && SSL_get_verify_result(ssl) == X509_V_OK) {
 		fail(f, "%s does not answer over HTTPS", ip_text(&f->order[f->next - 1]).s);
 		return;
 	}

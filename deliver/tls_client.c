@@ -139,5 +139,6 @@ tls_client_why(const SSL *ssl, unsigned long error)
 	    ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
 		return xasprintf("the server's certificate cannot be verified: %s",
 		    X509_verify_cert_error_string(verified));
-	return tls_error_words("server", error);
+	/* without a library it is none of OpenSSL's: libevent's word for a lost connection */
+	return tls_error_words("server", ERR_GET_LIB(error) != 0 ? error : 0);
 }
