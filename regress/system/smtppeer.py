@@ -147,6 +147,7 @@ class Dialogue:
             return True
         self.say("220 2.0.0 go")
         if attack == "garbage":
+            self.file.read(1)  # the client's first octet: sooner it would be an injection
             self.socket.sendall(b"this is no TLS at all, whatever it is\r\n" * 4)
             return False
         if attack == "silent":
