@@ -1,8 +1,8 @@
 /*
  * What is wrong with a certificate's files, in words for the person who put them there (tls_server.h).
  *
- * The master calls it with what it read, at the start, at `smtpd -n`, and whenever a file changed.  Nothing is kept.  What must
- * never happen: that a pair passes which tls_server_load() then cannot use.
+ * The master calls it with what it read, at the start, at `smtpd -n`, and whenever a file changed.
+ * Nothing is kept.  What must never happen: that a pair passes which tls_server_load() then cannot use.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -125,9 +125,9 @@ check_key(struct check *c, const struct tls_pair *p)
 	else if (c->key == NULL)
 		say(c, TLS_KEY, true, "holds no private key; PEM is expected (-----BEGIN PRIVATE KEY-----)");
 	else if (c->leaf != NULL && X509_check_private_key(c->leaf, c->key) != 1)
-		say(c, TLS_KEY, true, fits_another(c) ?
-		        "fits a certificate of the chain that is not the first; the server's own must stand first" :
-		        "does not fit the certificate; it belongs to another one, or only one of the two files was renewed");
+		say(c, TLS_KEY, true, fits_another(c)
+		        ? "fits a certificate of the chain that is not the first; the server's own must stand first"
+		        : "does not fit the certificate; it belongs to another, or only one of the two was renewed");
 	else if (c->leaf != NULL)
 		check_usable(c);
 	ERR_clear_error();

@@ -1,10 +1,11 @@
 /*
  * Contexts of a server, chosen by name (tls_server.h).
  *
- * What OpenSSL calls back for is found in two places.  What belongs to one certificate (its names, what to staple) hangs on its
- * context and goes with it.  What is of the whole process (the other certificates, the tickets' keys) is CURRENT, replaced whole
- * by tls_server_load(): a handshake that is under way then goes on with the new one.  What must never happen: that a bundle which
- * is refused halfway leaves half of it served.
+ * What OpenSSL calls back for is found in two places.  What belongs to one certificate (its names, what
+ * to staple) hangs on its context and goes with it.  What is of the whole process (the other
+ * certificates, the tickets' keys) is CURRENT, replaced whole by tls_server_load(): a handshake that is
+ * under way then goes on with the new one.  What must never happen: that a bundle which is refused
+ * halfway leaves half of it served.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -328,7 +329,8 @@ take_certificate(struct server *s, struct cursor *c)
 		p.key = cursor_blob(c, &p.key_len);
 		p.ocsp = cursor_blob(c, &p.ocsp_len);
 		if (!c->bad && !add_pair(to->ctx, &p))
-			why = xasprintf("certificate \"%s\" cannot be used: %s", name, ERR_reason_error_string(ERR_peek_error()));
+			why = xasprintf("certificate \"%s\" cannot be used: %s", name,
+			    ERR_reason_error_string(ERR_peek_error()));
 	}
 	return why;
 }
@@ -347,7 +349,8 @@ take_authorities(struct server *s, struct cursor *c)
 		return xstrdup("no certificate of an authority");
 	s->authorities = xreallocarray(s->authorities, s->authorities_n + 1, sizeof(s->authorities[0]));
 	a = &s->authorities[s->authorities_n++];
-	*a = (struct authorities){ .path = xstrdup(path), .store = X509_STORE_new(), .names = sk_X509_NAME_new_null() };
+	*a = (struct authorities){ .path = xstrdup(path), .store = X509_STORE_new(),
+		.names = sk_X509_NAME_new_null() };
 	EVP_Digest(pem, len, a->digest, NULL, EVP_sha256(), NULL);
 	for (; x != NULL; x = sk_X509_shift(rest)) {
 		X509_STORE_add_cert(a->store, x);
@@ -391,7 +394,8 @@ tls_server_load(const void *bundle, size_t len)
 
 /* --- connections --- */
 
-/* A chain that does not lead to an authority of ours is no reason to hang up: it proves nothing, that is all. */
+/* A chain that does not lead to an authority of ours is no reason to hang up: it proves nothing, that
+ * is all. */
 static int
 on_verify(int ok, X509_STORE_CTX *ctx)
 {
@@ -442,6 +446,7 @@ static char *
 name_of(X509 *x)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	X509_NAME *subject = X509_get_subject_name(x);
 	unsigned char *text = NULL;
 	char *name = NULL;
 	int i, len = -1;
@@ -452,9 +457,9 @@ name_of(X509 *x)
 		if (g->type == GEN_EMAIL)
 			len = ASN1_STRING_to_UTF8(&text, g->d.rfc822Name);
 	}
-	i = X509_NAME_get_index_by_NID(X509_get_subject_name(x), NID_commonName, -1);
+	i = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
 	if (len < 0 && i >= 0)
-		len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(x), i)));
+		len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
 	if (len > 0 && memchr(text, '\0', (size_t)len) == NULL)
 		name = xstrndup((const char *)text, (size_t)len);
 	OPENSSL_free(text);

@@ -1,9 +1,10 @@
 /*
  * STARTTLS (RFC 3207): "220", and from then on TLS.
  *
- * Nothing may follow it in the clear: not what came in the same group of commands, which is refused here (whoever sits between
- * the client and us could have put it there, and it would then seem to have come under TLS: CVE-2011-0411), and not what
- * comes while our 220 is on its way, which OpenSSL finds to be no handshake.
+ * Nothing may follow it in the clear: not what came in the same group of commands, which is refused
+ * here (whoever sits between the client and us could have put it there, and it would then seem to have
+ * come under TLS: CVE-2011-0411), and not what comes while our 220 is on its way, which OpenSSL finds
+ * to be no handshake.
  */
 #include "conf/conf.h"
 #include "lib/id.h"

@@ -1,10 +1,11 @@
 /*
  * Reading, watching and handing over certificates (keys.h).
  *
- * The master keeps what it read last and found good, because a worker that is born after a file was broken must serve too.
- * Workers are born with it; later changes come as a descriptor of memory, so that no key ever stands in a channel's buffers,
- * which other children would be born with.  What must never happen: that a certificate which worked is replaced by one that
- * does not, or that one bad file keeps a good one from being taken.
+ * The master keeps what it read last and found good, because a worker that is born after a file was
+ * broken must serve too. Workers are born with it; later changes come as a descriptor of memory, so
+ * that no key ever stands in a channel's buffers, which other children would be born with.  What must
+ * never happen: that a certificate which worked is replaced by one that does not, or that one bad file
+ * keeps a good one from being taken.
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -79,9 +80,12 @@ static void
 complain(const struct report *r, bool fatal, const char *path, const char *why)
 {
 	const struct certificate *c = r->item->certificate;
-	char *text = c != NULL ? xasprintf("%s:%u: certificate \"%s\": %s %s", r->conf->path, c->line, c->name, path, why)
-	                       : xasprintf("%s: client-ca: %s %s", r->conf->path, path, why);
+	char *text;
 
+	if (c != NULL)
+		text = xasprintf("%s:%u: certificate \"%s\": %s %s", r->conf->path, c->line, c->name, path, why);
+	else
+		text = xasprintf("%s: client-ca: %s %s", r->conf->path, path, why);
 	if (r->errors != NULL)
 		buf_addf(fatal ? r->errors : r->warnings, "%s%s\n", text, fatal ? "" : " (warning)");
 	else if (fatal)
@@ -100,6 +104,13 @@ stamp_of(const struct stat *st)
 }
 
 static bool
+is_same(const struct stamp *a, const struct stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+	    a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+static bool
 has_changed(const struct item *item)
 {
 	struct stat st;
@@ -112,8 +123,7 @@ has_changed(const struct item *item)
 			continue;
 		if (stat(item->paths[i], &st) == 0)
 			now = stamp_of(&st);
-		if (now.dev != item->seen[i].dev || now.ino != item->seen[i].ino || now.size != item->seen[i].size ||
-		    now.mtime.tv_sec != item->seen[i].mtime.tv_sec || now.mtime.tv_nsec != item->seen[i].mtime.tv_nsec)
+		if (!is_same(&now, &item->seen[i]))
 			return true;
 	}
 	return false;
@@ -128,7 +138,8 @@ free_content(struct content *c)
 	*c = (struct content){ .len = 0 };
 }
 
-/* The octets of FD, which is a file of ST; exactly as many as there were: no copy is left behind by growing. */
+/* The octets of FD, which is a file of ST; exactly as many as there were: no copy is left behind by
+ * growing. */
 static bool
 read_all(int fd, const struct stat *st, struct content *out)
 {
@@ -172,8 +183,8 @@ read_file(const struct report *r, unsigned i, struct content *out)
 		free(why);
 		free_content(out);
 	} else if (r->item->certificate != NULL && i % PAIR_FILES == TLS_KEY && (st.st_mode & S_IROTH)) {
-		complain(r, false, path, "can be read by everybody on this machine, and with it they can pretend to be this "
-		    "server; chmod 600");
+		complain(r, false, path, "can be read by everybody on this machine, and with it they can "
+		    "pretend to be this server; chmod 600");
 	}
 	if (fd >= 0)
 		close(fd);
@@ -187,8 +198,9 @@ pair_of(const struct content *contents, unsigned pair)
 {
 	const struct content *c = &contents[pair * PAIR_FILES];
 
-	return (struct tls_pair){ .chain = c[TLS_CHAIN].data, .chain_len = c[TLS_CHAIN].len, .key = c[TLS_KEY].data,
-		.key_len = c[TLS_KEY].len, .ocsp = c[TLS_OCSP].data, .ocsp_len = c[TLS_OCSP].len };
+	return (struct tls_pair){ .chain = c[TLS_CHAIN].data, .chain_len = c[TLS_CHAIN].len,
+		.key = c[TLS_KEY].data, .key_len = c[TLS_KEY].len,
+		.ocsp = c[TLS_OCSP].data, .ocsp_len = c[TLS_OCSP].len };
 }
 
 struct pair_report {
@@ -217,7 +229,7 @@ kinds_differ(const struct report *r, const struct content *contents, unsigned n)
 			if (strcmp(tls_pair_kind(&a), tls_pair_kind(&b)) != 0)
 				continue;
 			complain(r, true, r->item->paths[i * PAIR_FILES + TLS_KEY],
-			    "is of the same kind as the key before it; clients choose between kinds, one RSA and one EC");
+			    "is of the same kind as the key before it; clients choose between kinds, RSA and EC");
 			return false;
 		}
 	return true;
@@ -262,7 +274,8 @@ check_certificate(const struct report *r, const struct content *contents)
 		struct pair_report p = { r, i };
 		struct tls_pair pair = pair_of(contents, i);
 
-		ok &= tls_pair_check(&pair, r->item->certificate->name, on_complaint, &p) && !is_step_back(r, contents, i);
+		ok &= tls_pair_check(&pair, r->item->certificate->name, on_complaint, &p);
+		ok = ok && !is_step_back(r, contents, i);
 	}
 	return ok && kinds_differ(r, contents, n);
 }
@@ -311,8 +324,10 @@ add_item(struct keys *k, unsigned files)
 
 	k->items = xreallocarray(k->items, k->items_n + 1, sizeof(k->items[0]));
 	item = &k->items[k->items_n++];
-	*item = (struct item){ .files_n = files, .paths = xcalloc(files, sizeof(item->paths[0])),
-		.seen = xcalloc(files, sizeof(item->seen[0])), .contents = xcalloc(files, sizeof(item->contents[0])) };
+	*item = (struct item){ .files_n = files,
+		.paths = xcalloc(files, sizeof(item->paths[0])),
+		.seen = xcalloc(files, sizeof(item->seen[0])),
+		.contents = xcalloc(files, sizeof(item->contents[0])) };
 	return item;
 }
 
@@ -388,7 +403,8 @@ make_bundle(void)
 		struct tls_pair *pairs;
 
 		if (item->certificate == NULL) {
-			tls_bundle_authorities(&bundle, item->authorities, item->contents[0].data, item->contents[0].len);
+			tls_bundle_authorities(&bundle, item->authorities, item->contents[0].data,
+			    item->contents[0].len);
 			continue;
 		}
 		pairs = xcalloc(item->certificate->pairs_n, sizeof(*pairs));
@@ -495,13 +511,14 @@ reread(void)
 		if (!has_changed(item) || !read_item(item, &report))
 			continue;
 		changed = true;
-		log_info("tls.reread", F_STR("certificate", item->certificate != NULL ? item->certificate->name : NULL),
-		    F_STR("authorities", item->authorities));
+		log_info("tls.reread", F_STR("authorities", item->authorities),
+		    F_STR("certificate", item->certificate != NULL ? item->certificate->name : NULL));
 	}
 	return changed;
 }
 
-/* The oldest key goes, all move on, and the newest is not used before the next time: then everybody has it. */
+/* The oldest key goes, all move on, and the newest is not used before the next time: then everybody has
+ * it. */
 static bool
 shift_tickets(void)
 {
@@ -567,7 +584,8 @@ on_message(struct peer *peer, struct message *m)
 	ssize_t n = 1;
 	char *data;
 
-	if (peer->role != ROLE_MASTER || m->type != KEYS_BUNDLE || !cursor_done(&m->body) || m->fd < 0 || len > BUNDLE_MOST)
+	if (peer->role != ROLE_MASTER || m->type != KEYS_BUNDLE || !cursor_done(&m->body) || m->fd < 0 ||
+	    len > BUNDLE_MOST)
 		return false;
 	data = xmalloc(len);
 	while (done < len && (n = pread(m->fd, data + done, len - done, (off_t)done)) > 0)

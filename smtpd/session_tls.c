@@ -1,12 +1,14 @@
 /*
  * Handshakes (session_tls.h).
  *
- * A handshake costs as much as hundreds of commands.  So none is worked on when its octets arrive: it gets in line, and in one turn
- * of the loop a few get on.  A flood of them makes the line longer, and whoever is past it, or speaks in the clear, waits for a
- * few milliseconds at most.  How many one address can have in line is the census's business (limit connections-per-address).
+ * A handshake costs as much as hundreds of commands.  So none is worked on when its octets arrive: it
+ * gets in line, and in one turn of the loop a few get on.  A flood of them makes the line longer, and
+ * whoever is past it, or speaks in the clear, waits for a few milliseconds at most.  How many one
+ * address can have in line is the census's business (limit connections-per-address).
  *
- * What must never happen: that an octet which came in the clear is taken for one that came under TLS.  Who sent commands behind
- * STARTTLS is refused (cmd_starttls.c); what comes later is read by OpenSSL alone.
+ * What must never happen: that an octet which came in the clear is taken for one that came under TLS.
+ * Who sent commands behind STARTTLS is refused (cmd_starttls.c); what comes later is read by OpenSSL
+ * alone.
  */
 #include <stdlib.h>
 
@@ -55,15 +57,16 @@ succeeded(struct session *s)
 {
 	const char *sni = SSL_get_servername(s->tls, TLSEXT_NAMETYPE_host_name);
 	X509 *theirs = SSL_get0_peer_certificate(s->tls);
+	long verified = SSL_get_verify_result(s->tls);
 	char *subject = theirs != NULL ? X509_NAME_oneline(X509_get_subject_name(theirs), NULL, 0) : NULL;
 
 	s->handshaking = false;
 	done++;
 	resumed += (uint64_t)SSL_session_reused(s->tls);
 	log_info("session.tls", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-	    F_STR("tls", tls_name(s->tls).s), F_STR("sni", sni), F_BOOL("resumed", SSL_session_reused(s->tls)),
-	    F_STR("certificate", subject),
-	    F_STR("verified", subject != NULL ? X509_verify_cert_error_string(SSL_get_verify_result(s->tls)) : NULL));
+	    F_STR("tls", tls_name(s->tls).s), F_STR("sni", sni),
+	    F_BOOL("resumed", SSL_session_reused(s->tls)), F_STR("certificate", subject),
+	    F_STR("verified", subject != NULL ? X509_verify_cert_error_string(verified) : NULL));
 	OPENSSL_free(subject);
 	session_secured(s);
 }

@@ -1,6 +1,7 @@
 /*
- * The octets of a connection, in the clear or, from its handshake on, under TLS.  Results as in lib/tls.h: octets,
- * TLS_DONE when the client sends no more, TLS_WANT_*, TLS_FAILED when the connection is lost.
+ * The octets of a connection, in the clear or, from its handshake on, under TLS.  Results as in
+ * lib/tls.h: octets, TLS_DONE when the client sends no more, TLS_WANT_*, TLS_FAILED when the connection
+ * is lost.
  */
 #ifndef SMTPD_WIRE_H
 #define SMTPD_WIRE_H

@@ -1,7 +1,7 @@
 /*
- * Fuzz target: what stands in files of certificates, and the bundle that the master makes of them.  Octets are taken once as a
- * bundle and once as a chain, a key and an OCSP response.  Whatever passes the check can be served; what is refused leaves what was
- * served before.
+ * Fuzz target: what stands in files of certificates, and the bundle that the master makes of them.
+ * Octets are taken once as a bundle and once as a chain, a key and an OCSP response.  Whatever passes
+ * the check can be served; what is refused leaves what was served before.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -41,7 +41,8 @@ check_bundle(const uint8_t *data, size_t size)
 static struct tls_pair
 pair_of(const uint8_t *data, size_t size)
 {
-	const uint8_t *end = data + size, *a = memchr(data, 0, size), *b = a != NULL ? memchr(a + 1, 0, (size_t)(end - a - 1)) : NULL;
+	const uint8_t *end = data + size, *a = memchr(data, 0, size);
+	const uint8_t *b = a != NULL ? memchr(a + 1, 0, (size_t)(end - a - 1)) : NULL;
 	struct tls_pair p = { .chain = data, .chain_len = size };
 
 	if (a != NULL) {

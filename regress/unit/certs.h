@@ -31,7 +31,8 @@ cert_extend(X509 *x, int nid, const char *value)
 	X509_EXTENSION_free(e);
 }
 
-/* ALT: "DNS:a.example,email:b@c.example", or NULL: an authority.  KEY becomes the certificate's.  ISSUER NULL: itself. */
+/* ALT: "DNS:a.example,email:b@c.example", or NULL: an authority.  KEY becomes the certificate's.
+ * ISSUER NULL: itself. */
 static inline struct cert
 cert_make(EVP_PKEY *key, const char *name, const char *alt, const struct cert *issuer, long from_day, long to_day)
 {

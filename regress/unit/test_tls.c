@@ -1,6 +1,7 @@
 /*
- * TLS of a server in one process, against a client of OpenSSL's: what is wrong with files, which certificate is chosen, what is
- * stapled, what tickets are good for, who a client proves to be, and the words for what fails.
+ * TLS of a server in one process, against a client of OpenSSL's: what is wrong with files, which
+ * certificate is chosen, what is stapled, what tickets are good for, who a client proves to be, and the
+ * words for what fails.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -308,7 +309,8 @@ client_context(const struct try *t)
 	return ctx;
 }
 
-/* Both sides in turn, until each is done or has failed.  In the end an octet goes each way, so that tickets arrive. */
+/* Both sides in turn, until each is done or has failed.  In the end an octet goes each way, so that
+ * tickets arrive. */
 static void
 pump(struct try *t, SSL *server, SSL *client)
 {
@@ -321,7 +323,8 @@ pump(struct try *t, SSL *server, SSL *client)
 		if (s < TLS_DONE && s != TLS_FAILED && (s = tls_handshake(server)) == TLS_FAILED)
 			t->server_why = tls_why("client");
 	}
-	/* with TLS 1.3 the client is done first, and then may hear that it is not let in, and the server what the client thinks */
+	/* with TLS 1.3 the client is done first, and then may hear that it is not let in, and the
+	 * server what the client thinks */
 	if (s == TLS_DONE && tls_write(server, "x", 1) == 1 && c == TLS_DONE && tls_read(client, &octet, 1) == 1 &&
 	    tls_write(client, "y", 1) == 1)
 		t->ok = tls_read(server, &octet, 1) == 1;
