@@ -30,7 +30,7 @@ struct certificate_draft {
 struct listener_draft {
 	struct listener listener;
 	char *certificate; /* name, or NULL */
-	struct place place, tls, client_ca, submission, xclient, proxy, gate;
+	struct place place, tls, client_ca, submission, xclient, proxy, normalize, gate;
 };
 
 struct domain_draft {
@@ -141,6 +141,7 @@ void build_listener_submission(struct build *, struct place);
 void build_listener_gate(struct build *, struct place);
 void build_listener_xclient(struct build *, struct place, struct table *from);
 void build_listener_proxy(struct build *, struct place, struct table *from);
+void build_listener_normalize(struct build *, struct place, struct table *from);
 /* Ports not given are filled in when the listener's options are known. */
 void build_listener_end(struct build *);
 void build_domain(struct build *, struct place, char *name);

@@ -131,6 +131,16 @@ build_listener_proxy(struct build *build, struct place place, struct table *from
 }
 
 void
+build_listener_normalize(struct build *build, struct place place, struct table *from)
+{
+	struct listener_draft *draft = last_listener(build);
+
+	build_once(build, &draft->normalize, place, "normalize from");
+	table_free_in_place(draft->listener.normalize_from);
+	draft->listener.normalize_from = from;
+}
+
+void
 build_listener_end(struct build *build)
 {
 	struct listener *listener = &last_listener(build)->listener;
@@ -525,6 +535,7 @@ listener_free_parts(struct listener *listener)
 {
 	table_free_in_place(listener->xclient_from);
 	table_free_in_place(listener->proxy_from);
+	table_free_in_place(listener->normalize_from);
 	free(listener->client_ca);
 }
 

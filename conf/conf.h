@@ -43,6 +43,7 @@ struct listener {
 	bool submission;
 	const struct table *xclient_from;      /* peers whose XCLIENT is believed, or NULL */
 	const struct table *proxy_from;        /* peers that speak the PROXY protocol, or NULL */
+	const struct table *normalize_from;    /* clients whose bare CR and LF are made line ends, or NULL */
 	bool gate;                             /* also for authenticated and relay clients */
 };
 

@@ -60,7 +60,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token <number> NUMBER BYTES TIME
 
 %token HOST SPOOL RESOLVER CERTIFICATE TABLE LISTEN LIMIT LOG GATE DOMAIN POSTMASTER REWRITE RELAY ACCOUNTS
-%token PORT ANCHOR NONE CHAIN KEY OCSP FILE DB REGEX ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY FROM
+%token PORT ANCHOR NONE CHAIN KEY OCSP FILE DB REGEX ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY NORMALIZE FROM
 %token SYSLOG STDERR JSON SASLDB SASLAUTHD DOVECOT SENDERS
 %token ALIASES AS DELIMITER USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
 %token REQUIRED VERIFY LOGIN
@@ -224,6 +224,7 @@ listen_option:
 |	GATE					{ build_listener_gate(build, @1); }
 |	XCLIENT FROM set			{ build_listener_xclient(build, @3, $3); }
 |	PROXY FROM set				{ build_listener_proxy(build, @3, $3); }
+|	NORMALIZE FROM set			{ build_listener_normalize(build, @3, $3); }
 ;
 
 	/* --- domains and routes --- */

@@ -109,6 +109,10 @@ print_listener(struct buf *out, const struct listener *listener)
 		buf_adds(out, " proxy from ");
 		table_print(out, listener->proxy_from);
 	}
+	if (listener->normalize_from != NULL) {
+		buf_adds(out, " normalize from ");
+		table_print(out, listener->normalize_from);
+	}
 	buf_addc(out, '\n');
 }
 

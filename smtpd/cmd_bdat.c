@@ -50,9 +50,13 @@ refuse(struct session *s, int code, const char *status, const char *text)
 /* --- the end of a chunk --- */
 
 static uint8_t
-defects(const struct transaction *tx)
+defects(const struct session *s)
 {
-	return tx->env->body == BODY_BINARYMIME ? content_binary_defects(&tx->content) : tx->content.defects;
+	const struct transaction *tx = s->tx;
+
+	if (tx->env->body == BODY_BINARYMIME)
+		return content_binary_defects(&tx->content);
+	return tx->content.defects & (uint8_t)~intake_tolerated(s);
 }
 
 static void
@@ -62,7 +66,7 @@ end_of_text(struct session *s)
 
 	content_end(&tx->content);
 	intake_end(s, &(struct intake_found){
-	    tx->content.size, tx->content.received, defects(tx), tx->content.eight_bit });
+	    tx->content.size, tx->content.received, defects(s), tx->content.eight_bit });
 }
 
 static void
@@ -97,7 +101,7 @@ cmd_bdat_octets(struct session *s, const char *in, size_t len)
 		content_look(&tx->content, in, used);
 		evbuffer_add(tx->text, in, used);
 		if (c->left > 0 || !c->last)
-			intake_write(s, tx->content.size, defects(tx));
+			intake_write(s, tx->content.size, defects(s));
 	}
 	if (c->left == 0)
 		end_of_chunk(s);

@@ -23,6 +23,7 @@ on_judged(struct session *s, const struct door_answer *a)
 		return;
 	}
 	intake_open(s);
+	s->tx->reader.tolerated = intake_tolerated(s);
 	session_reply(s, 354, NULL, "go ahead; end with a line that holds only a dot");
 	session_state(s, STATE_DATA);
 	session_resume(s);
@@ -47,6 +48,13 @@ cmd_data(struct session *s, const char *arg, size_t len)
 	door_pass(s, PHASE_DATA, on_judged);
 }
 
+/* Those that the text may not have. */
+static uint8_t
+defects(const struct data_reader *r)
+{
+	return r->defects & (uint8_t)~r->tolerated;
+}
+
 size_t
 cmd_data_text(struct session *s, const char *in, size_t len)
 {
@@ -58,8 +66,8 @@ cmd_data_text(struct session *s, const char *in, size_t len)
 	end = data_read(&tx->reader, in, len, tx->text, &used);
 	s->rest = len - used;
 	if (!end)
-		intake_write(s, r->size, r->defects);
-	else if (intake_end(s, &(struct intake_found){ r->size, r->received, r->defects, r->eight_bit }))
+		intake_write(s, r->size, defects(r));
+	else if (intake_end(s, &(struct intake_found){ r->size, r->received, defects(r), r->eight_bit }))
 		session_finish(s, "defective text");
 	return used;
 }

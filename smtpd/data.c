@@ -24,7 +24,7 @@ watch_header(struct data_reader *r, unsigned char c)
 	static const char field[] = "received:";
 
 	if (c == '\n') {
-		if (r->column == 1) /* the CR alone */
+		if (r->column <= 1) /* the CR alone, or not even that from who is tolerated */
 			r->in_body = true;
 		r->column = 0;
 		r->matched = 0;
@@ -44,10 +44,14 @@ ordinary(struct data_reader *r, unsigned char c)
 	r->eight_bit |= c > 127;
 }
 
-/* One octet.  Returns how many octets of text it completes: 0, 1, or 2 for a held-back CR and this one. */
+/* One octet.  Returns how many octets of text it completes: 0, 1, or 2 for a held-back CR and this one; BARE, when there is a
+ * held-back CR before it that is none of a line end. */
+#define BARE 4
 static unsigned
 step(struct data_reader *r, unsigned char c, bool *end)
 {
+	unsigned bare = 0;
+
 	switch (r->state) {
 	case LINE_START:
 		if (c == '.') {
@@ -70,6 +74,7 @@ step(struct data_reader *r, unsigned char c, bool *end)
 		}
 		r->defects |= CONTENT_BARE_CR;
 		r->state = TEXT;
+		bare = BARE;
 		break;
 	case CR:
 		if (c == '\n') {
@@ -78,6 +83,7 @@ step(struct data_reader *r, unsigned char c, bool *end)
 		}
 		r->defects |= CONTENT_BARE_CR;
 		r->state = TEXT;
+		bare = BARE;
 		break;
 	default:
 		break;
@@ -85,12 +91,12 @@ step(struct data_reader *r, unsigned char c, bool *end)
 	/* in the middle of a line */
 	if (c == '\r') {
 		r->state = CR;
-		return 0;
+		return bare;
 	}
 	if (c == '\n')
 		r->defects |= CONTENT_BARE_LF;
 	ordinary(r, c);
-	return 1;
+	return bare | 1;
 }
 
 /* Octets from IN that are neither CR, LF nor NUL. */
@@ -114,7 +120,7 @@ emit(struct data_reader *r, struct evbuffer *out, const char *text, size_t len)
 	r->size += len;
 	for (i = 0; i < len && !r->in_body; i++)
 		watch_header(r, (unsigned char)text[i]);
-	if (out != NULL && r->defects == 0)
+	if (out != NULL && (r->defects & ~r->tolerated) == 0)
 		evbuffer_add(out, text, len);
 }
 
@@ -137,6 +143,9 @@ data_read(struct data_reader *r, const char *in, size_t len, struct evbuffer *ou
 			continue;
 		}
 		n = step(r, (unsigned char)in[i++], &end);
+		if (n & BARE)
+			emit(r, out, "\r", 1);
+		n &= ~(unsigned)BARE;
 		if (n == 2)
 			emit(r, out, "\r\n", 2);
 		else if (n == 1)

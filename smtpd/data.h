@@ -20,6 +20,7 @@ struct evbuffer;
 struct data_reader {
 	uint8_t state;
 	uint8_t defects;    /* enum content_defect, or'ed */
+	uint8_t tolerated;  /* those of them with which the text is read on, as it came */
 	bool in_body;       /* the header is over */
 	bool eight_bit;     /* an octet above 127 was seen */
 	uint8_t matched;    /* octets of "Received:" that the present header line begins with */

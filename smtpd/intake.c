@@ -16,6 +16,7 @@
 #include "lib/content.h"
 #include "lib/id.h"
 #include "lib/log.h"
+#include "lib/table.h"
 #include "smtpd/fixup.h"
 #include "smtpd/intake.h"
 #include "smtpd/session.h"
@@ -30,17 +31,42 @@ intake_over(struct session *s)
 	session_state(s, STATE_READY);
 }
 
+uint8_t
+intake_tolerated(const struct session *s)
+{
+	return s->tx->normalize ? CONTENT_BARE_CR | CONTENT_BARE_LF : 0;
+}
+
 /* The header fields go on top first: all recipients and verdicts are known. */
 void
 intake_open(struct session *s)
 {
+	const struct table *from = s->listener->normalize_from;
 	struct transaction *tx = s->tx;
 
+	tx->normalize = from != NULL && tx->env->body != BODY_BINARYMIME && table_match_client(from, &s->ip, NULL);
 	tx->submission = submit_begin(tx->env->id);
 	tx->text = evbuffer_new();
 	transaction_trace(s, tx->text);
 	submit_write(tx->submission, tx->text);
 	submission_read(s);
+}
+
+/* For listed clients: what was read is made lines. */
+static void
+normalize(struct transaction *tx, bool end)
+{
+	struct evbuffer *raw = tx->text;
+	size_t len = evbuffer_get_length(raw);
+
+	if (!tx->normalize)
+		return;
+	tx->text = evbuffer_new();
+	if (len > 0)
+		crlf_feed(&tx->crlf, (const char *)evbuffer_pullup(raw, -1), len, tx->text);
+	if (end)
+		crlf_end(&tx->crlf, tx->text);
+	evbuffer_free(raw);
 }
 
 static void
@@ -58,6 +84,7 @@ intake_write(struct session *s, uint64_t size, uint8_t defects)
 		evbuffer_drain(tx->text, evbuffer_get_length(tx->text));
 	if (tx->fixup != NULL)
 		fixup_text(tx->fixup, tx->text);
+	normalize(tx, false);
 	submit_write(tx->submission, tx->text);
 	if (submit_busy(tx->submission)) {
 		session_wait(s);
@@ -169,6 +196,7 @@ intake_end(struct session *s, const struct intake_found *found)
 	if (what == NULL && tx->fixup != NULL)
 		what = fixup_end(tx->fixup, tx->text);
 	if (what == NULL) {
+		normalize(tx, true);
 		submit_write(tx->submission, tx->text);
 		session_wait(s);
 		submission_check_authors(s, on_authors);

@@ -20,6 +20,8 @@ struct intake_found {
 
 /* The gate let the text in, and octets may come: tx->text takes them. */
 void intake_open(struct session *);
+/* The defects, enum content_defect, that this text may have: they are mended on its way. */
+uint8_t intake_tolerated(const struct session *);
 /* Hands on what tx->text has, or throws it away when the text, of SIZE octets so far, is too big or has DEFECTS; the session
  * waits while the disk is behind. */
 void intake_write(struct session *, uint64_t size, uint8_t defects);

@@ -10,6 +10,7 @@
 
 #include "deliver/lookup.h"
 #include "lib/content.h"
+#include "lib/crlf.h"
 #include "queue/submit.h"
 #include "smtpd/data.h"
 #include "smtpd/intake.h"
@@ -32,6 +33,8 @@ struct transaction {
 	struct intake_found found; /* in the whole text */
 	struct submission *submission;
 	struct evbuffer *text;     /* read and not yet handed to the submission */
+	bool normalize;            /* its lines are made lines: `normalize from` */
+	struct crlf crlf;          /* then, how far that is */
 	struct fixup *fixup;       /* what our own users send is made fit by it; else NULL */
 	size_t author;             /* of those that it names, the next to be checked */
 	void (*checked)(struct session *, enum recipient_verdict); /* whoever waits for submission.c's answer */

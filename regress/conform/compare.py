@@ -13,6 +13,7 @@ from player import Player, Server  # noqa: E402
 
 GENKAN = """
 gate { }
+listen on 127.0.0.1 port $submission submission tls "mx"
 certificate "mx" chain "$dir/mx.pem" key "$dir/mx.key"
 relay {
 	from { 127.0.0.2 }
@@ -26,8 +27,8 @@ domain "example.org" {
 """
 HEAD = """# Conformance
 
-What the dialogues of regress/conform found, each played against four servers on one machine: Genkan, and {versions} as Debian 12
-has them. Each server had one domain with the mailbox alice, one address that may relay, a certificate where it can use one,
+What the dialogues of regress/conform found, each played against four servers on one machine: Genkan, and
+{versions} as Debian 12 has them. Each server had one domain with the mailbox alice, one address that may relay, (but OpenSMTPD) a certificate,
 and its defaults otherwise; so a "no" here may be a choice that its operator can change. `regress/conform/run HOST PORT` plays
 them against any server. This page is written by `make conformance`; what failed, and how, stands below the table.
 
@@ -59,16 +60,17 @@ def play(server):
 
 def play_genkan(place):
     following = free_port()
+    submission = free_port()
     certificate(place, file="mx")
-    with Genkan(place, GENKAN.replace("$next", str(following)).replace("$$", "$"), listen='tls "mx"') as mx:
-        return play(Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=following))
+    with Genkan(place, GENKAN.replace("$submission", str(submission)).replace("$next", str(following)).replace("$$", "$"), listen='tls "mx"') as mx:
+        return play(Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=following, submission=submission))
 
 
 def play_peer(kind, place):
     port, following = free_port(), free_port()
     pair = certificate(place, file="mx")
     with kind(place, port, route=f"[127.0.0.1]:{following}", domain="example.org", users=["alice"], members="127.0.0.2",
-              certificate=pair) as peer:
+              certificate=pair if kind is not OpenSMTPD else None) as peer:
         return play(Server("127.0.0.1", port, mailbox=peer.work / "home/alice/Maildir", next_port=following))
 
 

@@ -20,7 +20,7 @@
     member                                       (before hello) we call from an address that may relay
     submission                                   (before hello) that, at the port for submission
     stop unless accepted                         all is well when the last reply was no
-    M: /pattern/    M: not /pattern/             the message that arrived in $rcpt's mailbox
+    M: /pattern/    M: not /pattern/             the message that arrived in $rcpt's mailbox, in any case of letters
     M: body "line\\n"                             its body, line ends as \\n
     M: none                                      there is none
     N: /pattern/                                 the notice about it in $rcpt's mailbox; also not, and none

@@ -252,7 +252,7 @@ class Player:
                 return "not offered"
             following = NextServer(self.server, [s for s in d.next if s[1][0] not in "MN"], self.names) if d.next else None
             with self.server.connect(d.member, d.submission) as line:
-                for step in d.steps:
+                for step in self.one_by_one(d.steps):
                     if step[1] == "stop unless accepted" and self.last >= 400:
                         if following:
                             following.call_off()
@@ -267,6 +267,20 @@ class Player:
         except (Failed, OSError) as e:
             return str(e)
         return None
+
+    @staticmethod
+    def one_by_one(steps):
+        """A hundred times "C:" and a hundred times "S:" are a hundred times both: not everybody takes them together."""
+        steps = list(steps)
+        while steps:
+            step = steps.pop(0)
+            if step[1] == "C:" and step[2] > 1 and steps and steps[0][1] == "S:" and steps[0][2] == step[2]:
+                answer = steps.pop(0)
+                for _ in range(step[2]):
+                    yield step[0], "C:", 1, step[3]
+                    yield answer[0], "S:", 1, answer[3]
+            else:
+                yield step
 
     def step(self, line, number, kind, times, text):
         try:
@@ -311,5 +325,5 @@ class Player:
             body, wanted = message.partition(b"\n\n")[2], octets(match.group(3), self.names)
             if body != wanted:
                 raise Failed(f"line {number}: the body is {body!r}")
-        elif bool(re.search(octets_pattern(match.group(2), self.names), message, re.M)) == bool(match.group(1)):
+        elif bool(re.search(octets_pattern(match.group(2), self.names), message, re.M | re.I)) == bool(match.group(1)):
             raise Failed(f"line {number}: {text} of {message!r}")

@@ -54,12 +54,14 @@ def unpacked(name, packages):
 class Peer:
     name, packages, accounts = "", (), ()
 
-    def __init__(self, directory, port, *, route, domain, users):
+    def __init__(self, directory, port, *, route, domain, users, members="127.0.0.0/8", certificate=None):
+        """MEMBERS may relay; CERTIFICATE is (chain, key) for STARTTLS."""
         if os.geteuid() != 0:
             pytest.skip("peers need root (mount namespaces)")
         self.root = unpacked(self.name, self.packages)
         self.work = pathlib.Path(directory) / self.name
         self.port, self.route, self.domain, self.users = port, route, domain, users
+        self.members, self.certificate = members, certificate
         for folder in ("etc", "run", "home", "var/spool", "var/lib", "var/log", "var/mail", "var/tmp"):
             (self.work / folder).mkdir(parents=True, exist_ok=True)
         self.work.parent.chmod(0o755)
@@ -86,6 +88,18 @@ class Peer:
 
     def uid(self, account):
         return UID + [*self.accounts, *self.users].index(account)
+
+    def take_certificate(self):
+        """Files of ours that everybody there can read, or None."""
+        if not self.certificate:
+            return None
+        for source, name in zip(self.certificate, ("chain.pem", "key.pem")):
+            target = self.work / "etc" / name
+            target.write_bytes(pathlib.Path(source).read_bytes())
+            target.chmod(0o644 if name == "chain.pem" else self.key_mode)
+        return "/etc/chain.pem", "/etc/key.pem"
+
+    key_mode = 0o600
 
     def write(self, path, text):
         path = self.work / path
@@ -175,8 +189,8 @@ class Postfix(Peer):
             mydestination = {self.domain}
             inet_interfaces = 127.0.0.1
             inet_protocols = ipv4
-            mynetworks = 127.0.0.0/8
-            smtpd_recipient_restrictions = permit_mynetworks, reject
+            mynetworks = {self.members}
+            smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
             home_mailbox = Maildir/
             biff = no
             alias_maps =
@@ -187,6 +201,10 @@ class Postfix(Peer):
             relayhost = {self.route}
             maillog_file = /var/log/mail.log
             """)
+        tls = self.take_certificate()
+        if tls:
+            with open(self.work / "etc/postfix/main.cf", "a") as f:
+                f.write(f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {tls[1]}, {tls[0]}\n")
         self.write("etc/postfix/master.cf",
                    f"127.0.0.1:{self.port} inet n - n - - smtpd\n" + textwrap.dedent(self.SERVICES))
 
@@ -201,12 +219,17 @@ class Exim(Peer):
             (self.work / folder).mkdir(parents=True)
             os.chown(self.work / folder, owner, owner)
         host, _, port = self.route.rpartition(":")
+        self.key_mode = 0o644
+        tls = self.take_certificate()
         self.write("etc/exim4/exim4.conf", f"""\
             primary_hostname = mx.{self.domain}
             local_interfaces = 127.0.0.1
             daemon_smtp_ports = {self.port}
-            tls_advertise_hosts =
-            acl_smtp_rcpt = accept
+            tls_advertise_hosts = {"*" if tls else ""}
+            {f"tls_certificate = {tls[0]}" if tls else ""}
+            {f"tls_privatekey = {tls[1]}" if tls else ""}
+            dsn_advertise_hosts = *
+            acl_smtp_rcpt = check_rcpt
             host_lookup =
             rfc1413_query_timeout = 0s
             dns_again_means_nonexist = *
@@ -214,7 +237,20 @@ class Exim(Peer):
             trusted_users = root
             keep_environment =
             add_environment =
+            begin acl
+            check_rcpt:
+              accept hosts = {self.members}
+              accept local_parts = postmaster
+                     domains = {self.domain} :
+              require message = relay not permitted
+                      domains = {self.domain}
+              require verify = recipient
+              accept
             begin routers
+            postmaster:
+              driver = redirect
+              local_parts = postmaster
+              data = {self.users[0]}@{self.domain}
             ours:
               driver = accept
               domains = {self.domain}
@@ -249,9 +285,80 @@ class Exim(Peer):
         assert done.returncode == 0, done.stderr
 
 
+class OpenSMTPD(Peer):
+    name, packages, accounts = "opensmtpd", ("opensmtpd",), ("opensmtpd", "opensmtpq")
+    daemon = ("/usr/sbin/smtpd", "-d", "-f", "/etc/smtpd.conf")
+
+    def configure(self):
+        host, _, port = self.route.rpartition(":")
+        tls = self.take_certificate()
+        self.write("etc/smtpd.conf", f"""\
+            {f'pki ours cert "{tls[0]}"' if tls else ""}
+            {f'pki ours key "{tls[1]}"' if tls else ""}
+            listen on 127.0.0.1 port {self.port} hostname mx.{self.domain} {"tls pki ours" if tls else ""}
+            table aliases {{ postmaster = {self.users[0]} }}
+            action "local" maildir "/home/%{{user.username}}/Maildir" alias <aliases>
+            action "relay" relay host "smtp://{host.strip('[]')}:{port}"
+            match from any for domain "{self.domain}" action "local"
+            match from src {{ {self.members} }} for any action "relay"
+            {'match from local for any action "relay"' if self.members == "127.0.0.0/8" else ""}
+            """)
+        for folder in ("var/empty", "var/lib/opensmtpd/empty", "run/opensmtpd"):
+            (self.work / folder).mkdir(parents=True, exist_ok=True)
+
+    def inject(self, sender, recipient, text):
+        done = self.run("/usr/sbin/smtpctl", "sendmail", "-i", "-f", sender, recipient, input=text)
+        assert done.returncode == 0, done.stderr
+
+
 class Dovecot(Peer):
+    """An LMTP server: every user has a Maildir; one called "full" has a quota of a thousand octets, which is exceeded for good,
+    or for now when TEMPFAIL."""
+    name, packages, accounts = "dovecot", ("dovecot-core", "dovecot-lmtpd", "libexttextcat-data", "libexttextcat-2.0-0",
+                                           "liblua5.4-0"), ("dovecot", "dovenull")
+    daemon = ("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/test.conf")
+
+    def __init__(self, directory, port, *, domain, users, tempfail=False):
+        self.tempfail = tempfail
+        super().__init__(directory, port, route=None, domain=domain, users=users)
+
+    def configure(self):
+        (self.work / "run/dovecot").mkdir()
+        (self.work / "var/lib/dovecot").mkdir()
+        self.write("etc/dovecot/users", "".join(
+            f"{user}@{self.domain}:{{PLAIN}}x:{self.uid(user)}:{self.uid(user)}::/home/{user}::"
+            f"{'userdb_quota_rule=*:storage=1000B' if user == 'full' else ''}\n" for user in self.users))
+        self.write("etc/dovecot/test.conf", f"""\
+            protocols = lmtp
+            ssl = no
+            log_path = /var/log/dovecot.log
+            mail_location = maildir:~/Maildir
+            mail_plugins = quota
+            first_valid_uid = 1
+            plugin {{
+              quota = maildir:quota
+            }}
+            quota_full_tempfail = {'yes' if self.tempfail else 'no'}
+            passdb {{
+              driver = passwd-file
+              args = /etc/dovecot/users
+            }}
+            userdb {{
+              driver = passwd-file
+              args = /etc/dovecot/users
+            }}
+            service lmtp {{
+              inet_listener lmtp {{
+                address = 127.0.0.1
+                port = {self.port}
+              }}
+            }}
+            """)
+
+
+class DovecotAuth(Peer):
     """Its auth service only; users are name = stored password.  SOCKET is where auth-client listens, seen from outside."""
-    name, accounts = "dovecot", ("dovecot", "dovenull")
+    name, accounts = "dovecot-auth", ("dovecot", "dovenull")
     packages = ("dovecot-core", "libexttextcat-2.0-0", "libstemmer0d", "liblua5.4-0", "libsodium23")
     daemon = ("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot.conf")
 

@@ -15,7 +15,7 @@ import threading
 import pytest
 
 from genkan import Client, Genkan, as_user, certificate, trusting, wait_for
-from peers import Dovecot
+from peers import DovecotAuth
 
 BASE = """
 gate { }
@@ -366,7 +366,7 @@ def test_sasldb(tmp_path):
 
 def test_dovecot(tmp_path):
     users = {"alice": "{PLAIN}one", "bob@example.org": "{PLAIN}two"}
-    with Dovecot(tmp_path / "peer", users) as dovecot, \
+    with DovecotAuth(tmp_path / "peer", users) as dovecot, \
             server(tmp_path, f'accounts dovecot "{dovecot.socket}"\n') as mx:
         wait_for(lambda: mechanisms(mx), "the vault's offer")
         assert mechanisms(mx) == ["SCRAM-SHA-256"]

@@ -1,4 +1,6 @@
 """SMTPUTF8, DSN, FUTURERELEASE, DELIVERBY, LIMITS: RFC 6531, 3461, 4865, 2852, 9422."""
+import re
+
 import pytest
 
 from genkan import Client, Genkan, free_port, wait_for
@@ -166,8 +168,8 @@ def test_one_recipients_wishes_are_not_anothers(mx, member):
     assert member.say("RCPT TO:<x@next.example> NOTIFY=NEVER ORCPT=rfc822;old@b.example").code == 250
     assert member.say("RCPT TO:<y@next.example>").code == 250
     assert member.say("DATA").code == 354
-    member.send("Subject: x\r\n\r\n.\r\n")
-    queued = member.reply().text.split()[-1]
+    member.send("From: <a@b.example>\r\nSubject: x\r\n\r\n.\r\n")
+    queued = re.search(r"queued as (\w+)", member.reply().text).group(1)
     message, x, y = mx.ctl("queue", "show", queued)[:3]
     assert message["envid"] == "wishes"
     assert (x["original"], y.get("original")) == ("rfc822;old@b.example", None)
@@ -195,13 +197,13 @@ def test_held_until_its_time(place):  # RFC 4865 4.2 5)
         assert c.say("MAIL FROM:<a@b.example> HOLDFOR=3600").code == 250
         c.say("RCPT TO:<alice@example.org>")
         c.say("DATA")
-        c.send("Subject: later\r\n\r\n.\r\n")
-        queued = c.reply().text.split()[-1]
+        c.send("From: <a@b.example>\r\nSubject: later\r\n\r\n.\r\n")
+        queued = re.search(r"queued as (\w+)", c.reply().text).group(1)
         show = mx.ctl("queue", "show", queued)
         assert show[0]["hold"] == "for;3600"
         assert 3590 <= show[1]["due"] - show[0]["time"] <= 3600
         mx.advance(3500)
-        assert c.mail("a@b.example", "alice@example.org", text="Subject: now\r\n\r\n").code == 250
+        assert c.mail("a@b.example", "alice@example.org", text="From: <a@b.example>\r\nSubject: now\r\n\r\n").code == 250
         assert b"Subject: now" in mx.deliveries("alice", 1)[0]
         mx.advance(110)
         assert len(mx.deliveries("alice", 2)) == 2
