@@ -247,6 +247,15 @@ needs_home(const struct mailbox *mailbox)
 	return strstr(mailbox->path, "%{home}") != NULL;
 }
 
+/* Perhaps a disk that is not mounted: nothing is made in its place. */
+static bool
+is_missing(const char *home)
+{
+	struct stat st;
+
+	return stat(home, &st) < 0 && errno == ENOENT;
+}
+
 static void
 answer_user(struct finding *f, const struct book_name *name, const struct book_user *user)
 {
@@ -259,6 +268,11 @@ answer_user(struct finding *f, const struct book_name *name, const struct book_u
 
 	if (mailbox->path == NULL) {
 		settle(f, ROUTE_DEFER, "451 4.3.5 %s has no mailboxes", name->ours->name);
+		return;
+	}
+	if (name->ours->users_system && needs_home(mailbox) && is_missing(user->home)) {
+		settle(f, ROUTE_DEFER, "451 4.3.5 the home directory %s of %s is missing",
+		    user->home, user->name);
 		return;
 	}
 	f->answer.forward = may_forward(name, user);

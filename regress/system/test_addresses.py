@@ -421,3 +421,13 @@ def test_root_is_somebody_else(homes):
         for name in ("postmaster@example.org", "abuse@example.org", "root@example.org", "postmaster"):
             send(mx, "s@x.example", name)
         wait_for(lambda: len(box(homes, ALICE)) == 4, "the mail of root: " + mx.log_text()[-2000:])
+
+
+def test_missing_home(homes):
+    """A home that is not there, perhaps not mounted, is a reason to wait and to say so."""
+    (homes / BOB).rmdir()
+    with accounts(homes) as mx:
+        with Client(mx.port) as c:
+            reply = c.mail("s@x.example", f"{BOB}@example.org")
+        assert reply.code == 451 and f"the home directory {homes}/{BOB} of {BOB} is missing" in reply.text
+        assert not (homes / BOB).exists()
