@@ -21,6 +21,7 @@
 
 #include "deliver/delivery.h"
 #include "deliver/domain.h"
+#include "deliver/lookup.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
@@ -28,6 +29,8 @@
 static char dir[] = "/tmp/test_local.XXXXXX";
 static char *alice, *bob, *file;
 static struct event_base *base;
+static const struct lookup_conf nothing = { .host = "mx.example.net" };
+static struct local_conf conf = { .host = "mx.example.net", .account = "me", .home = dir, .lookup = &nothing };
 
 static struct {
 	struct channel *channel;
@@ -36,6 +39,20 @@ static struct {
 } queue;
 
 static const char *const status_names[] = { "ok", "temp", "perm", "host" };
+
+static void
+log_expansion(struct message *m)
+{
+	struct delivery_expansion e;
+	unsigned i;
+
+	assert_true(delivery_read_expansion(m, &e));
+	buf_addf(&queue.log, "%llu/%u is", (unsigned long long)e.job, e.index);
+	for (i = 0; i < e.targets_n; i++)
+		buf_addf(&queue.log, " %s", e.targets[i]);
+	buf_adds(&queue.log, "\n");
+	free(e.targets);
+}
 
 static bool
 on_message(struct channel *ch, struct message *m, void *arg)
@@ -49,11 +66,16 @@ on_message(struct channel *ch, struct message *m, void *arg)
 		buf_addf(&queue.log, "%llu done\n", (unsigned long long)m->id);
 		return true;
 	}
+	if (m->type == DELIVERY_EXPANSION) {
+		log_expansion(m);
+		return true;
+	}
 	assert_true(delivery_read_result(m, &result));
 	queue.results++;
 	assert_string_equal(result.host, "");
 	/* what is said to be there is there */
-	assert_int_equal(result.detail[0] != '\0', result.status == DELIVERY_OK);
+	if (strstr(result.text, "thrown away") == NULL)
+		assert_int_equal(result.detail[0] != '\0', result.status == DELIVERY_OK);
 	if (result.detail[0] != '\0')
 		assert_int_equal(access(result.detail, R_OK), 0);
 	buf_addf(&queue.log, "%llu/%u %s %.9s\n", (unsigned long long)result.job, result.index,
@@ -149,6 +171,50 @@ test_many(void **state)
 	buf_clear(&queue.log);
 }
 
+/* Whatever is asked for, an account's process does what its .forward says and nothing else. */
+static void
+test_forward(void **state)
+{
+	char *ran = xasprintf("%s/ran", dir), *touch = xasprintf("|/bin/touch %s", ran),
+	     *path = xasprintf("%s/.forward", dir);
+	const struct job_recipient asked[] = {
+		{ .index = 0, .address = "alice@example.net", .path = touch, .method = MAILBOX_FORWARD },
+		{ .index = 1, .address = "alice@example.net", .path = "", .method = MAILBOX_FORWARD },
+		{ .index = 2, .address = "alice@example.net", .path = "/dev/null", .method = MAILBOX_FORWARD },
+		{ .index = 3, .address = "alice@example.net", .path = touch, .method = MAILBOX_ALIAS },
+		{ .index = 4, .address = "alice@example.net", .path = alice, .forward = true },
+	};
+	FILE *f;
+
+	(void)state;
+	queue.done = queue.results = 0;
+	conf.method = MAILBOX_FORWARD;
+	submit(1, asked, 4, "A: 1\r\n\r\n", false);
+	run_until_done(1);
+	expect("1/0 is \\alice@example.net\n1/1 is \\alice@example.net\n1/2 is \\alice@example.net\n"
+	       "1/3 temp 451 4.3.5\n1 done\n");
+	f = fopen(path, "w");
+	fputs("/dev/null, bob\n", f);
+	fclose(f);
+	submit(2, asked, 5, "A: 1\r\n\r\n", false);
+	run_until_done(1);
+	expect("2/0 is \\alice@example.net/dev/null bob@example.net\n"
+	       "2/1 is \\alice@example.net/dev/null bob@example.net\n2/2 ok 250 2.0.0\n2/3 temp 451 4.3.5\n"
+	       "2/4 is \\alice@example.net/dev/null bob@example.net\n2 done\n");
+	assert_int_equal(access(ran, F_OK), -1);
+	/* the same for aliases, which this process has none of */
+	conf.method = MAILBOX_ALIAS;
+	submit(3, asked + 2, 2, "A: 1\r\n\r\n", false);
+	run_until_done(1);
+	expect("3/2 temp 451 4.3.5\n3/3 temp 451 4.3.5\n3 done\n");
+	assert_int_equal(access(ran, F_OK), -1);
+	conf.method = MAILBOX_MAILDIR;
+	unlink(path);
+	free(path);
+	free(touch);
+	free(ran);
+}
+
 static int
 remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -162,10 +228,10 @@ int
 main(void)
 {
 	static const struct channel_ops ops = { on_message, on_closed };
-	static const struct local_conf conf = { .host = "mx.example.net" };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_forward),
 	};
 	int pair[2], failed;
 
