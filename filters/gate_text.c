@@ -344,7 +344,7 @@ gate_default_text(void)
 	    "reject when pipelining\n"
 	    "\n"
 	    "# Whom the sender's domain or one of us vouches for is not kept.\n"
-	    "pass when spf pass or known-correspondent\n"
+	    "pass when spf pass or (known-correspondent and not spf fail)\n"
 	    "reject when helo own-name and not helo resolves-to-client\n"
 	    "# Who guesses addresses comes again in an hour, for a day; so do lists with old addresses.\n"
 	    "trap 1d when unknown-recipients > 5\n"

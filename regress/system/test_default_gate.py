@@ -72,6 +72,12 @@ def test_who_shows_who_he_is_waits_for_the_banner_only(play):
     assert play(f"call {SMALL} from=a@small.example") == [("let in", LINE_PAUSE)]
 
 
+def test_whom_one_of_ours_wrote_to_is_not_kept(play):
+    assert play(f"call {LINE} from=a@small.example known-correspondent") == [("let in", LINE_PAUSE)]
+    # unless the address is not his
+    assert play(f"call {LINE} from=a@bank.example known-correspondent") == [("greylisted", LINE_PAUSE + TARPIT)]
+
+
 @pytest.mark.parametrize("sender", ["a@bank.example", "root@server01.local"])
 def test_a_forwarder_with_a_name_of_its_own_waits_in_the_tarpit(play, sender):
     assert play(f"call {SMALL} from={sender}", "again") == [("let in", LINE_PAUSE + TARPIT), ("let in", 0)]
