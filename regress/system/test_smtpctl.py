@@ -426,7 +426,7 @@ def test_address(mx):
     assert [(o["depth"], o["address"]) for o in objects] == [
         (0, "team@example.org"), (1, "alice@example.org"), (1, "bob@example.org"), (1, "far@elsewhere.example")]
     assert objects[3]["destination"] == "[127.0.0.1]:9"
-    assert "\n  far@elsewhere.example  relay [127.0.0.1]:9\n" in text
+    assert "\n  far@elsewhere.example  relay [127.0.0.1]:9  (route \"*\")\n" in text
 
 
 def test_address_that_leads_nowhere(mx):
