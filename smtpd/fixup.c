@@ -267,12 +267,15 @@ take_field(struct fixup *f, const struct header_field *field, size_t used, struc
 		f->seen |= 1u << row;
 	if (flags & AUTHOR)
 		take_authors(f, field, row);
-	if ((flags & ADDRESSES) && rewrite_field_wanted(field))
+	if ((flags & ADDRESSES) && rewrite_field_wanted(field)) {
 		rewrite_add_field(out, field, f->host, f->o.rewrite);
-	else if (flags & ADDRESSES)
+	} else if (flags & ADDRESSES) {
 		header_add_qualified(out, field, f->host);
-	else
+	} else {
 		buf_add(out, field->name, used);
+		if (field->name[used - 1] != '\n') /* the last octets of a chunk (BDAT) need not end a line */
+			buf_adds(out, "\r\n");
+	}
 }
 
 static void
@@ -299,6 +302,7 @@ finish_header(struct fixup *f, size_t len, struct evbuffer *text)
 	struct header_field field;
 	size_t pos = 0, used;
 
+	buf_add(&f->header, "", 0);
 	while (pos < len && (used = header_field_read(f->header.data + pos, len - pos, &field)) > 0) {
 		take_field(f, &field, used, &out);
 		pos += used;

@@ -65,6 +65,7 @@ static const struct {
 	{ FROM DATE "Message-ID: <a b@c>\r\n\r\n", FROM DATE NEW_ID "\r\n" },
 	{ FROM DATE "Message-ID: (c) <a@b> (d)\r\n\r\n", FROM DATE "Message-ID: (c) <a@b> (d)\r\n\r\n" },
 	{ FROM ID "Date: 1 jan 70 1:00 GMT (x)\r\n\r\n", FROM ID "Date: 1 jan 70 1:00 GMT (x)\r\n\r\n" },
+	{ FROM DATE ID "X: y", FROM DATE ID "X: y\r\n" }, /* BDAT ends anywhere */
 	{ "", "! there is no From field; receivers refuse that (RFC 5322 3.6)" },
 	{ "\r\n", "! there is no From field; receivers refuse that (RFC 5322 3.6)" },
 	{ FROM FROM "\r\n", "! From is there twice; receivers refuse that (RFC 5322 3.6)" },
