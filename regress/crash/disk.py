@@ -55,7 +55,9 @@ class File:
         if len(self.durable) > len(self.now):
             del self.durable[len(self.now):]
 
-    def remains(self, leave, chance):
+    def remains(self, leave, chance, strict):
+        """STRICT: a sector that is being written may come out as nonsense, with what it held before.  The journal never
+        writes a sector twice for that; who appends to an mbox must, and relies on the disk to have the old or the new."""
         if leave == ALL:
             return bytes(self.now)
         content = bytearray(self.durable)
@@ -70,7 +72,8 @@ class File:
             piece = self.now[at:min(at + SECTOR, size)]
             if at >= size or kind >= 5:
                 continue
-            content[at:at + len(piece)] = piece if kind > 0 else bytes([chance.randrange(256)]) * len(piece)
+            spoilt = kind == 0 and (strict or at >= len(self.durable))
+            content[at:at + len(piece)] = piece if not spoilt else bytes([chance.randrange(256)]) * len(piece)
         return bytes(content)
 
 
@@ -231,7 +234,7 @@ class Disk:
             path = where(self.path(inode))
             os.makedirs(path, exist_ok=True)
             for name, file in folder.names(leave, chance).items():
-                write_sparse(os.path.join(path, name), file.remains(leave, chance))
+                write_sparse(os.path.join(path, name), file.remains(leave, chance, not folder.ordered))
 
 
 def write_sparse(path, content):
