@@ -30,9 +30,11 @@ become(struct session *s, struct xclient *x)
 	    F_STR("client", ip_text(&ip).s), F_STR("name", x->name), F_STR("login", x->login));
 	if (x->port != 0)
 		s->port = x->port;
-	free(s->login);
-	s->login = x->login;
-	x->login = NULL;
+	if (x->login_told) { /* else it is as an earlier XCLIENT said */
+		free(s->login);
+		s->login = x->login;
+		x->login = NULL;
+	}
 	session_restart(s, &ip, x->rdns, x->name);
 	if (s->rest > 0) /* he did not wait for the banner */
 		door_early(s);

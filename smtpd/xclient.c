@@ -71,6 +71,25 @@ take_port(struct xclient *x, const char *value)
 	return isdigit((unsigned char)*value) && *end == '\0' && n <= UINT16_MAX;
 }
 
+/* Ours, as the client sees it: checked, and nobody here asks for it. */
+static bool
+take_destaddr(struct xclient *x, const char *value)
+{
+	struct xclient ours = { .port = 0 };
+
+	(void)x;
+	return take_addr(&ours, value);
+}
+
+static bool
+take_destport(struct xclient *x, const char *value)
+{
+	struct xclient ours = { .port = 0 };
+
+	(void)x;
+	return take_port(&ours, value);
+}
+
 static bool
 take_proto(struct xclient *x, const char *value)
 {
@@ -82,6 +101,7 @@ static bool
 take_login(struct xclient *x, const char *value)
 {
 	free(x->login);
+	x->login_told = true;
 	x->login = not_told(value) || *value == '\0' ? NULL : xstrdup(value);
 	return true;
 }
@@ -98,7 +118,7 @@ static const struct {
 	const char *name;
 	bool (*take)(struct xclient *, const char *value);
 } attributes[] = { { "NAME", take_name }, { "ADDR", take_addr }, { "PORT", take_port }, { "PROTO", take_proto },
-	{ "HELO", take_nothing }, { "LOGIN", take_login }, { "DESTADDR", take_nothing }, { "DESTPORT", take_nothing } };
+	{ "HELO", take_nothing }, { "LOGIN", take_login }, { "DESTADDR", take_destaddr }, { "DESTPORT", take_destport } };
 
 /* One NAME=value. */
 static bool

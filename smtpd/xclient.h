@@ -16,6 +16,7 @@ struct xclient {
 	uint16_t port; /* 0: not told */
 	int rdns;      /* enum rdns_status; -1: not told */
 	char *name;    /* verified, where RDNS is RDNS_PASS; else NULL */
+	bool login_told;
 	char *login;   /* or NULL */
 };
 

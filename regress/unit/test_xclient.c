@@ -61,6 +61,9 @@ static const struct {
 	{ "PORT=", false, NULL, 0, NOT_TOLD, NULL, NULL },
 	/* the others */
 	{ "PROTO=ESMTP HELO=x DESTADDR=192.0.2.9 DESTPORT=25", true, NULL, 0, NOT_TOLD, NULL, NULL },
+	{ "DESTADDR=IPV6:2001:db8::9 DESTPORT=[UNAVAILABLE]", true, NULL, 0, NOT_TOLD, NULL, NULL },
+	{ "DESTADDR=mx.example", false, NULL, 0, NOT_TOLD, NULL, NULL },
+	{ "DESTPORT=smtp", false, NULL, 0, NOT_TOLD, NULL, NULL },
 	{ "PROTO=smtp", true, NULL, 0, NOT_TOLD, NULL, NULL },
 	{ "PROTO=LMTP", false, NULL, 0, NOT_TOLD, NULL, NULL },
 	{ "LOGIN=alice", true, NULL, 0, NOT_TOLD, NULL, "alice" },
