@@ -27,6 +27,8 @@
 #define PAUSED_LANE_MAX 100
 #define PUT_OFF 5
 #define PUT_OFF_PER_SECOND 1000
+/* So much of a relay lane runs in one process before another has part of it. */
+#define PROCESS_SHARE 8
 /* Blocked lanes tried each time that a deliverer gets room. */
 #define UNBLOCK_MAX 4
 /* A lane that nobody used for so long is forgotten; a dead destination so long after its next probe
@@ -281,9 +283,10 @@ relay_pump(struct lane *lane)
 	struct peer *peer;
 	struct task *task;
 
+	/* a busy lane goes over to further processes, each of which has connections of its own */
 	while (!lane->blocked && (task = TAILQ_FIRST(&lane->waiting)) != NULL &&
 	       window_open(&lane->window, now)) {
-		peer = peer_for(ROLE_RELAY, lane->hash);
+		peer = peer_for(ROLE_RELAY, lane->hash + lane->window.running / PROCESS_SHARE);
 		if (peer == NULL || peer->data == NULL || !carrier_takes(peer->data, task)) {
 			block(lane);
 			return;
