@@ -41,6 +41,7 @@ struct relay_job {
 	const struct way *way; /* once it is found */
 	struct relay_try *tries;
 	unsigned tries_n, next;
+	bool no_ipv6; /* the destination wants a PTR that we do not have: its IPv4 addresses are asked */
 	struct relay_link *link;
 	/* why it does not go on */
 	enum delivery_status status;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "deliver/bad_address.h"
 #include "deliver/destination.h"
@@ -69,6 +70,52 @@ send_job(struct relay_link *link, struct relay_job *job)
 	smtp_client_send(link->client, &job->outgoing);
 }
 
+/* --- servers that want a PTR --- */
+
+static bool
+speaks_of_ptr(const char *text)
+{
+	static const char *const words[] = { "PTR", "reverse DNS", "rDNS", "reverse hostname",
+		"reverse lookup" };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasestr(text, words[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* There is an address of IPv4 that was not asked. */
+static bool
+has_ipv4_left(const struct relay_job *job)
+{
+	unsigned i;
+
+	for (i = job->next; i < job->tries_n; i++)
+		if (job->tries[i].address->ip.family == AF_INET)
+			return true;
+	return false;
+}
+
+/* IPv6 without a PTR, refused for that: our IPv4 address may have one, so this is not the last word
+ * (RFC 5321 5.1: the next address).  The reason is kept for who has no other. */
+static bool
+turn_to_ipv4(struct relay_link *link, enum delivery_status status, const char *text)
+{
+	struct relay_job *job = link->job;
+
+	if (status == DELIVERY_OK || link->ip.family != AF_INET6 || !speaks_of_ptr(text) ||
+	    !has_ipv4_left(job))
+		return false;
+	if (!job->no_ipv6)
+		log_notice("relay.ipv4", F_STR("message", id_text(job->message).s),
+		    F_STR("host", link->name), F_STR("reply", text),
+		    F_STR("effect", "the destination is asked over IPv4"));
+	job->no_ipv6 = true;
+	relay_keep_reason(job, status, link->name, text);
+	return true;
+}
+
 static struct relay_link *
 oldest_idle(void)
 {
@@ -89,7 +136,8 @@ link_rest(struct relay_link *link)
 
 	link->job = NULL;
 	relay.idle++;
-	if (relay.conf->per_connection > 0 && link->messages >= relay.conf->per_connection) {
+	if ((relay.conf->per_connection > 0 && link->messages >= relay.conf->per_connection) ||
+	    smtp_client_is_used_up(link->client)) {
 		smtp_client_quit(link->client);
 		link_free(link);
 	} else if (relay.idle > IDLE_MAX && (old = oldest_idle()) != NULL) {
@@ -179,7 +227,10 @@ on_ready(struct smtp_client *client, void *arg)
 	if (job != NULL) {
 		job->link = NULL;
 		link_rest(link);
-		relay_give_up(job); /* nobody is left without a result */
+		if (relay_count_open(job) > 0 && job->no_ipv6)
+			relay_try_next(job);
+		else
+			relay_give_up(job); /* nobody is left without a result */
 	}
 }
 
@@ -190,7 +241,7 @@ on_result(struct smtp_client *client, unsigned i, enum delivery_status status, c
 	struct relay_link *link = arg;
 
 	(void)client;
-	if (link->job != NULL)
+	if (link->job != NULL && !turn_to_ipv4(link, status, text))
 		relay_report(link->job, link->job->sent_index[i], status, link->name, link->detail,
 		    text);
 }
@@ -214,6 +265,8 @@ note_end(struct relay_link *link, const struct smtp_client_end *end)
 		    F_STR("effect", "the server is asked again without TLS"));
 		return;
 	}
+	if (turn_to_ipv4(link, end->status, end->text))
+		return;
 	if (!end->answered)
 		bad_address_add(&link->ip, link->port, clock_ms());
 	relay_keep_reason(job, end->status, link->name, end->text);
@@ -233,10 +286,10 @@ on_ended(struct smtp_client *client, const struct smtp_client_end *end, void *ar
 	}
 	if (!stale)
 		note_end(link, end);
-	if (stale || end->no_tls)
+	if (stale || end->no_tls || end->anew)
 		job->next--; /* the address again, by a new connection */
 	link_free(link);
-	if (relay_count_open(job) > 0 && (stale || end->try_elsewhere))
+	if (relay_count_open(job) > 0 && (stale || end->try_elsewhere || end->anew))
 		relay_try_next(job);
 	else
 		relay_give_up(job);
@@ -389,6 +442,9 @@ relay_try_next(struct relay_job *job)
 {
 	struct relay_link *link;
 
+	while (job->no_ipv6 && job->next < job->tries_n &&
+	       job->tries[job->next].address->ip.family == AF_INET6)
+		job->next++;
 	if (job->next == job->tries_n) {
 		relay_give_up(job);
 		return;

@@ -100,6 +100,12 @@ smtp_client_tells_sender(const struct smtp_client *c, const struct smtp_client_m
 	return (c->offers & OFFER_DSN) != 0;
 }
 
+bool
+smtp_client_is_used_up(const struct smtp_client *c)
+{
+	return c->limits.mails > 0 && c->mails >= c->limits.mails;
+}
+
 /* WHAT is "the server closed the connection" and the like. */
 static void
 end_by_loss(struct smtp_client *c, const char *what)
@@ -124,6 +130,7 @@ release(struct smtp_client *c)
 	if (c->bev != NULL)
 		bufferevent_free(c->bev);
 	smtp_login_free(c);
+	smtp_form_free(&c->form);
 	smtp_reply_free(&c->reply);
 	free(c->awaited);
 	free(c->steps);
@@ -366,7 +373,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		release(c);
 	} else if (refusal != NULL) {
 		c->refusal = NULL;
-		smtp_report_all(c, TO_SEND, DELIVERY_PERM, refusal);
+		smtp_report_all(c, TO_SEND, refusal[0] == '4' ? DELIVERY_TEMP : DELIVERY_PERM, refusal);
 		free(refusal);
 		smtp_begin_transaction(c);
 	} else if (c->finished) {

@@ -1,5 +1,5 @@
 /*
- * One SMTP connection to another server (RFC 5321, 2920, 1870, 3207, 4954, 6152, 6531, 3461, 8689):
+ * One SMTP connection to another server (RFC 5321, 2920, 1870, 3207, 4954, 6152, 3030, 6531, 3461, 8689, 9422):
  * greeting, TLS, login, any number of messages one after the other, QUIT.  It knows nothing of queues, MX or pools; the relay
  * role does.
  */
@@ -60,6 +60,8 @@ struct smtp_client_end {
 			* have closed a connection that it thought idle */
 	bool no_tls; /* it ended because TLS did not come about, and need not: the same server may be
 		      * asked in the clear, over a new connection */
+	bool anew;   /* the server has had all the messages that it takes on one connection (RFC 9422): the
+		      * same may be asked at once, over a new one */
 	const char *text; /* "451 4.4.2 ..." or the server's words */
 };
 
@@ -96,6 +98,8 @@ bool smtp_client_takes_requiretls(const struct smtp_client *);
 /* True while the last of the data is sent and its reply is awaited: the message may be there
  * already. */
 bool smtp_client_is_committed(const struct smtp_client *);
+/* It takes no further message on this connection (RFC 9422 MAILMAX). */
+bool smtp_client_is_used_up(const struct smtp_client *);
 /* The server tells the sender of the message what he asked for (RFC 3461, 2852), and we need not. */
 bool smtp_client_tells_sender(const struct smtp_client *, const struct smtp_client_message *);
 /* Says QUIT if that is in order, and goes; no callback comes any more. */

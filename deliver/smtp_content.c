@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <event2/buffer.h>
+
+#include "deliver/downgrade.h"
 #include "deliver/smtp_content.h"
 #include "lib/mem.h"
 
@@ -42,8 +45,32 @@ next_piece(struct smtp_content *content, char *buffer, const char **piece)
 	return n;
 }
 
-enum smtp_content_status
-smtp_content_next(struct smtp_content *content, struct evbuffer *out)
+static enum smtp_content_status
+next_converted(struct smtp_content *content, struct evbuffer *out)
+{
+	enum smtp_content_status status = SMTP_CONTENT_MORE;
+	struct buf piece = { 0 };
+
+	if (!downgrade_next(content->plan, &piece))
+		status = dotstuff_end(&content->stuff, out) ? SMTP_CONTENT_END : SMTP_CONTENT_BARE;
+	else if (!dotstuff_feed(&content->stuff, piece.data, piece.len, out))
+		status = SMTP_CONTENT_BARE;
+	buf_free(&piece);
+	return status;
+}
+
+static enum smtp_content_status
+next_raw(struct smtp_content *content, struct evbuffer *out)
+{
+	size_t rest = content->len - (size_t)content->at, n = rest < PIECE ? rest : PIECE;
+
+	evbuffer_add(out, content->data + content->at, n);
+	content->at += (off_t)n;
+	return n == rest ? SMTP_CONTENT_END : SMTP_CONTENT_MORE;
+}
+
+static enum smtp_content_status
+next_stuffed(struct smtp_content *content, struct evbuffer *out)
 {
 	char *buffer = content->data == NULL ? xmalloc(PIECE) : NULL;
 	enum smtp_content_status status = SMTP_CONTENT_MORE;
@@ -58,6 +85,14 @@ smtp_content_next(struct smtp_content *content, struct evbuffer *out)
 		status = SMTP_CONTENT_BARE;
 	free(buffer);
 	return status;
+}
+
+enum smtp_content_status
+smtp_content_next(struct smtp_content *content, struct evbuffer *out)
+{
+	if (content->plan != NULL)
+		return next_converted(content, out);
+	return content->raw ? next_raw(content, out) : next_stuffed(content, out);
 }
 
 bool

@@ -19,6 +19,7 @@ smtp_say_ehlo(struct smtp_client *c)
 {
 	c->offers = 0;
 	c->size_most = 0;
+	c->limits = (struct smtp_limits){ .mails = 0 };
 	free(c->mechanisms);
 	c->mechanisms = NULL;
 	smtp_command(c, STEP_EHLO, 0, "EHLO %s", c->conf->host);
@@ -32,6 +33,35 @@ smtp_on_banner(struct smtp_client *c, const struct smtp_reply *reply, unsigned r
 		smtp_say_ehlo(c);
 	else
 		smtp_end_by_reply(c, reply, true);
+}
+
+/* RFC 9422 4: "RCPTMAX=50 MAILMAX=2"; what is not known is passed over. */
+static void
+take_limits(struct smtp_limits *limits, const char *s, const char *end)
+{
+	struct {
+		const char *keyword;
+		unsigned *value;
+	} known[] = {
+		{ "MAILMAX=", &limits->mails },
+		{ "RCPTMAX=", &limits->recipients },
+		{ "RCPTDOMAINMAX=", &limits->domains },
+	};
+	unsigned long value;
+	size_t i, n;
+
+	for (; s < end; s += n) {
+		for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			if (strncasecmp(s, known[i].keyword, strlen(known[i].keyword)) != 0)
+				continue;
+			value = strtoul(s + strlen(known[i].keyword), NULL, 10);
+			*known[i].value = value > 1000000 ? 1000000 : (unsigned)value;
+		}
+		n = strcspn(s, " \n");
+		n += strspn(s + n, " ");
+		if (n == 0)
+			break;
+	}
 }
 
 static void
@@ -50,11 +80,15 @@ take_offer(struct smtp_client *c, const char *line, size_t len)
 		{ "REQUIRETLS", OFFER_REQUIRETLS },
 		{ "AUTH", OFFER_AUTH },
 		{ "DELIVERBY", OFFER_DELIVERBY },
+		{ "CHUNKING", OFFER_CHUNKING },
+		{ "BINARYMIME", OFFER_BINARYMIME },
 	};
 	size_t i, word = 0;
 
 	while (word < len && line[word] != ' ' && line[word] != '=')
 		word++;
+	if (word == 6 && strncasecmp(line, "LIMITS", word) == 0 && word < len)
+		take_limits(&c->limits, line + word + 1, line + len);
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strlen(known[i].keyword) != word ||
 		    strncasecmp(line, known[i].keyword, word) != 0)

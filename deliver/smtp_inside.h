@@ -8,6 +8,7 @@
 
 #include <event2/event_struct.h>
 
+#include "deliver/downgrade.h"
 #include "deliver/smtp_client.h"
 #include "deliver/smtp_content.h"
 #include "deliver/smtp_reply.h"
@@ -48,7 +49,34 @@ enum offer {
 	OFFER_STARTTLS = 32,
 	OFFER_REQUIRETLS = 64,
 	OFFER_AUTH = 128,
-	OFFER_DELIVERBY = 256
+	OFFER_DELIVERBY = 256,
+	OFFER_CHUNKING = 512,
+	OFFER_BINARYMIME = 1024
+};
+
+/* How the message goes to this server: smtp_convert.c. */
+enum smtp_form_kind {
+	FORM_AS_IT_IS,
+	FORM_7BIT,  /* encoded */
+	FORM_BINARY /* by BDAT */
+};
+
+struct smtp_form {
+	enum smtp_form_kind kind;
+	bool utf8;     /* as one of RFC 6531 */
+	uint64_t size; /* octets, as far as they are known */
+	/* unless it goes as it is */
+	struct downgrade plan;
+	const char *s;
+	size_t len;
+	void *mapped; /* or NULL */
+};
+
+/* RFC 9422: what the server takes; 0: not said. */
+struct smtp_limits {
+	unsigned mails;	     /* transactions of a session */
+	unsigned recipients; /* of a transaction */
+	unsigned domains;    /* of them */
 };
 
 enum recipient_step {
@@ -86,6 +114,8 @@ struct smtp_client {
 	unsigned offers;
 	uint64_t size_most; /* 0: not said */
 	int64_t by_least;   /* seconds that DELIVERBY asks for; 0: not said */
+	struct smtp_limits limits;
+	unsigned mails; /* transactions begun */
 	char *mechanisms;   /* behind AUTH */
 	/* login */
 	struct smtp_login *login; /* under way */
@@ -96,6 +126,7 @@ struct smtp_client {
 	/* the message */
 	const struct smtp_client_message *message;
 	bool answered;
+	struct smtp_form form;
 	enum recipient_step *steps; /* of each recipient */
 	/* the transaction */
 	unsigned batch[TRANSACTION_MAX]; /* its recipients */
@@ -148,6 +179,12 @@ void smtp_greeted(struct smtp_client *);
 void smtp_on_banner(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_ehlo(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_helo(struct smtp_client *, const struct smtp_reply *, unsigned);
+
+/* --- smtp_convert.c --- */
+/* What of the message is sent to a server that makes OFFERS.  NULL, or why nothing is (caller
+ * frees); smtp_form_free in either case. */
+char *smtp_form_choose(struct smtp_form *, unsigned offers, const struct smtp_client_message *);
+void smtp_form_free(struct smtp_form *);
 
 /* --- smtp_transaction.c: replies --- */
 void smtp_on_mail(struct smtp_client *, const struct smtp_reply *, unsigned);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -85,18 +86,6 @@ has_8bit(const struct smtp_client_message *m)
 	return smtp_content_has_8bit(&content);
 }
 
-/* RFC 6531 3.3, also when an alias leads to an address that the sender knew nothing of. */
-static bool
-needs_utf8(const struct smtp_client_message *m)
-{
-	bool utf8 = m->utf8 || dotstuff_has_8bit(m->sender, strlen(m->sender));
-	unsigned i;
-
-	for (i = 0; i < m->recipients_n && !utf8; i++)
-		utf8 = dotstuff_has_8bit(m->recipients[i].address, strlen(m->recipients[i].address));
-	return utf8;
-}
-
 static void
 send_mail(struct smtp_client *c)
 {
@@ -104,11 +93,13 @@ send_mail(struct smtp_client *c)
 	struct buf params = { 0 };
 
 	if (c->offers & OFFER_SIZE)
-		buf_addf(&params, " SIZE=%llu", (unsigned long long)m->size);
-	if ((c->offers & OFFER_8BITMIME) &&
+		buf_addf(&params, " SIZE=%llu", (unsigned long long)c->form.size);
+	if (c->form.kind == FORM_BINARY)
+		buf_adds(&params, " BODY=BINARYMIME");
+	else if (c->form.kind == FORM_AS_IT_IS && (c->offers & OFFER_8BITMIME) &&
 	    (m->body == BODY_8BITMIME || (m->content != NULL && has_8bit(m))))
 		buf_adds(&params, " BODY=8BITMIME");
-	if (needs_utf8(m))
+	if (c->form.utf8)
 		buf_adds(&params, " SMTPUTF8");
 	if (m->requiretls && (c->offers & OFFER_REQUIRETLS))
 		buf_adds(&params, " REQUIRETLS");
@@ -163,37 +154,105 @@ send_rcpt(struct smtp_client *c, unsigned i)
 	buf_free(&params);
 }
 
+/* RFC 3030 2: all of it in one chunk, as it is.  The replies to RCPT are here. */
+static void
+send_chunk(struct smtp_client *c)
+{
+	evbuffer_add_printf(
+	    bufferevent_get_output(c->bev), "BDAT %zu LAST\r\n", c->form.len);
+	smtp_await(c, STEP_DOT, 0);
+	smtp_content_init(&c->content, c->form.s, c->form.len, -1);
+	c->content.raw = true;
+	c->streaming = true;
+	smtp_send_content(c);
+}
+
+/* May the next one be sent before the replies to those that are out? */
+static bool
+may_go_on(const struct smtp_client *c)
+{
+	if (c->awaited_n == 0)
+		return true;
+	return (c->offers & OFFER_PIPELINING) && (c->form.kind != FORM_BINARY || c->sent <= c->batch_n);
+}
+
 /* All that may be sent now. */
 static void
 send_commands(struct smtp_client *c)
 {
-	while (c->sent < c->batch_n + 2 && (c->awaited_n == 0 || (c->offers & OFFER_PIPELINING))) {
+	while (!c->over && c->sent < c->batch_n + 2 && may_go_on(c)) {
 		if (c->sent == 0)
 			send_mail(c);
 		else if (c->sent <= c->batch_n)
 			send_rcpt(c, c->batch[c->sent - 1]);
+		else if (c->form.kind == FORM_BINARY)
+			send_chunk(c);
 		else
 			smtp_command(c, STEP_DATA, 0, "DATA");
 		c->sent++;
 	}
 }
 
+static bool
+same_domain(const struct smtp_client_message *m, unsigned a, unsigned b)
+{
+	const char *left = strrchr(m->recipients[a].address, '@');
+	const char *right = strrchr(m->recipients[b].address, '@');
+
+	return left != NULL && right != NULL ? strcasecmp(left, right) == 0 : left == right;
+}
+
+/* RFC 9422 4.3: false when the transaction has as many domains as the server takes, and I is of yet
+ * another one.  *DOMAINS are those so far. */
+static bool
+domain_fits(const struct smtp_client *c, unsigned i, unsigned *domains)
+{
+	unsigned k;
+
+	if (c->limits.domains == 0)
+		return true;
+	for (k = 0; k < c->batch_n; k++)
+		if (same_domain(c->message, c->batch[k], i))
+			return true;
+	if (*domains == c->limits.domains)
+		return false;
+	++*domains;
+	return true;
+}
+
+/* The recipients of the next transaction. */
+static void
+gather(struct smtp_client *c)
+{
+	unsigned most = c->limits.recipients, domains = 0, i;
+
+	if (most == 0 || most > TRANSACTION_MAX)
+		most = TRANSACTION_MAX;
+	c->batch_n = 0;
+	for (i = 0; i < c->message->recipients_n && c->batch_n < most; i++) {
+		if (c->steps[i] == TO_SEND && domain_fits(c, i, &domains))
+			c->batch[c->batch_n++] = i;
+	}
+}
+
 void
 smtp_begin_transaction(struct smtp_client *c)
 {
-	unsigned i;
-
-	c->batch_n = 0;
-	for (i = 0; i < c->message->recipients_n && c->batch_n < TRANSACTION_MAX; i++) {
-		if (c->steps[i] == TO_SEND)
-			c->batch[c->batch_n++] = i;
-	}
+	gather(c);
 	c->sent = c->accepted = 0;
 	c->opened = c->refused = false;
+	if (c->batch_n > 0 && smtp_client_is_used_up(c)) {
+		smtp_end(c, DELIVERY_TEMP, false, "451 4.5.3 the server takes no more messages on one connection");
+		c->end.anew = true;
+		return;
+	}
 	if (c->batch_n > 0) {
+		downgrade_rewind(&c->form.plan);
+		c->mails++;
 		send_commands(c);
 		return;
 	}
+	smtp_form_free(&c->form);
 	c->message = NULL;
 	c->finished = true;
 	event_active(&c->turn, 0, 0);
@@ -284,6 +343,7 @@ smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 	smtp_await(c, STEP_DOT, 0);
 	if (c->accepted > 0) {
 		smtp_content_init(&c->content, m->content, m->content_len, m->fd);
+		c->content.plan = c->form.kind == FORM_7BIT ? &c->form.plan : NULL;
 		c->streaming = true;
 		smtp_send_content(c);
 	} else {
@@ -378,8 +438,9 @@ line_ends_ok(const struct smtp_client_message *m)
 {
 	struct dotstuff stuff = { .cr = false };
 
-	return m->content == NULL || (dotstuff_feed(&stuff, m->content, m->content_len, NULL) &&
-					 dotstuff_end(&stuff, NULL));
+	if (m->content == NULL || m->body == BODY_BINARYMIME)
+		return true;
+	return dotstuff_feed(&stuff, m->content, m->content_len, NULL) && dotstuff_end(&stuff, NULL);
 }
 
 /* RFC 2852 4.1.4.1: what is to come back by a time goes to nobody who would not send it back. */
@@ -394,27 +455,23 @@ by_ok(const struct smtp_client *c, const struct smtp_client_message *m)
 
 /* Why this message cannot go to this server, or NULL; the caller frees. */
 static char *
-why_not(const struct smtp_client *c, const struct smtp_client_message *m)
+why_not(struct smtp_client *c, const struct smtp_client_message *m)
 {
+	char *why;
+
 	if (!addresses_ok(m))
 		return xstrdup("553 5.1.3 an address has a control character");
 	if (!line_ends_ok(m))
 		return xstrdup("554 5.6.0 the message has a CR or LF that is no line end");
-	if (c->size_most > 0 && m->size > c->size_most)
+	why = smtp_form_choose(&c->form, c->offers, m);
+	if (why != NULL)
+		return why;
+	if (c->size_most > 0 && c->form.size > c->size_most)
 		return xasprintf("552 5.3.4 the message has %llu octets, and the server takes %llu",
-		    (unsigned long long)m->size, (unsigned long long)c->size_most);
-	if (needs_utf8(m) && !(c->offers & OFFER_SMTPUTF8))
-		return xstrdup(
-		    "550 5.6.7 the message needs SMTPUTF8, which the server does not offer");
+		    (unsigned long long)c->form.size, (unsigned long long)c->size_most);
 	if (!by_ok(c, m))
 		return xstrdup("554 5.3.3 the message is to come back when it is late, and the server does not "
 			       "offer DELIVERBY for so short a time");
-	if (m->body == BODY_BINARYMIME)
-		return xstrdup("554 5.6.3 the message is binary; conversion is not possible");
-	if (!(c->offers & OFFER_8BITMIME) && has_8bit(m))
-		return xstrdup(
-		    "554 5.6.3 the message has 8-bit text, and the server does not offer 8BITMIME; "
-		    "conversion is not possible");
 	return NULL;
 }
 

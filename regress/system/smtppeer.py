@@ -7,6 +7,8 @@ attacked on the way.
 
 ATTACK: "strip" (STARTTLS is not offered), "refuse" (454), "garbage" (answers 220 and speaks no TLS), "inject" (text in the
 clear behind the 220), "silent" (closes after the 220).  ACCOUNTS: {user: password}, asked for by MECHANISMS.
+REPLIES: {verb: text, or a function of the line that returns it}, said instead of the usual; None: the usual.  "CONNECT" is
+the banner and "." the reply to the data; 421 closes.
 """
 import base64
 import contextlib
@@ -35,11 +37,13 @@ class Message:
 
 class SmtpPeer:
     def __init__(self, address="127.0.0.1", port=0, *, context=None, implicit=False, attack=None, offers=("PIPELINING",),
-                 accounts=None, mechanisms=("PLAIN",), name="mx.peer.example"):
+                 accounts=None, mechanisms=("PLAIN",), name="mx.peer.example", replies=None):
+        self.replies = replies or {}
         self.context, self.implicit, self.attack = context, implicit, attack
         self.offers, self.accounts, self.mechanisms, self.name = offers, accounts or {}, mechanisms, name
-        self.listener = socket.create_server((address, port))
-        self.address, self.port = self.listener.getsockname()
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.create_server((address, port), family=family)
+        self.address, self.port = self.listener.getsockname()[:2]
         self.sessions, self.messages, self.failures = [], [], []
         if context:
             context.sni_callback = self.note_sni
@@ -115,18 +119,31 @@ class Dialogue:
         self.file = self.socket.makefile("rb", buffering=0 if self.peer.context else -1)
         if self.peer.implicit:
             self.start_tls()
+        if self.scripted("CONNECT", ""):
+            return
         self.say(f"220 {self.peer.name} ESMTP")
         self.sender, self.recipients = None, []
         while True:
             line = self.hear()
             self.session.commands.append(line)
             verb = line.split(" ")[0].upper()
+            if scripted := self.scripted(verb, line):
+                if scripted.startswith("421"):
+                    return
+                continue
             handler = getattr(self, "on_" + verb.lower(), None)
             if handler:
                 if handler(line) is False:
                     return
             else:
                 self.say("250 2.0.0 ok")
+
+    def scripted(self, verb, line):
+        reply = self.peer.replies.get(verb)
+        reply = reply(line) if callable(reply) else reply
+        if reply:
+            self.say(*reply.split("\n"))
+        return reply
 
     def on_ehlo(self, line):
         offers = list(self.peer.offers)
@@ -167,8 +184,17 @@ class Dialogue:
         self.say("354 go")
         text = []
         while (line := self.hear()) != ".":
-            text.append(line)
+            text.append(line[1:] if line.startswith(".") else line)
+        if self.scripted(".", ""):
+            return
         self.peer.messages.append(Message(self.session, self.sender, self.recipients, "\n".join(text)))
+        self.say("250 2.0.0 taken")
+
+    def on_bdat(self, line):
+        _, octets, last = line.split(" ")
+        assert last == "LAST"
+        text = self.file.read(int(octets)).decode("latin-1")
+        self.peer.messages.append(Message(self.session, self.sender, self.recipients, text))
         self.say("250 2.0.0 taken")
 
     def on_quit(self, line):

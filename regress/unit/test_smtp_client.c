@@ -192,6 +192,8 @@ perform(const struct scene *scene, bool octets)
 /* --- messages --- */
 
 #define TEXT "A: 1\r\n\r\n.body\r\n"
+#define CAFE_7BIT "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n" \
+	"Content-Transfer-Encoding: quoted-printable\r\n\r\nmorning caf=C3=A9\r\n.\r\n"
 #define STUFFED "A: 1\r\n\r\n..body\r\n.\r\n"
 
 static const struct job_recipient three[] = {
@@ -215,8 +217,19 @@ static const struct smtp_client_message bare_lf[] = { MESSAGE("a\nb\r\n", three,
 static const struct smtp_client_message bare_cr[] = { MESSAGE("a\rb\r\n", three, 1) };
 static const struct smtp_client_message odd_address[] = { MESSAGE(TEXT, odd, 1) };
 static const struct smtp_client_message eight[] = { MESSAGE("\xe3\x81\x82\r\n", three, 1) };
-static struct smtp_client_message utf8[] = { MESSAGE(TEXT, three, 1) };
-static struct smtp_client_message binary[] = { MESSAGE(TEXT, three, 1) };
+static struct smtp_client_message utf8[] = { MESSAGE("Subject: \xc3\xa9\r\n\r\n", three, 1) };
+static struct smtp_client_message utf8_plain[] = { MESSAGE(TEXT, three, 1) };
+static const struct job_recipient accented[] = { { 0, "\xc3\xa9@them.example", NULL, 0, NULL, 0, false } };
+static const struct smtp_client_message utf8_address[] = { MESSAGE(TEXT, accented, 1) };
+static struct smtp_client_message binary[] = { MESSAGE("Content-Type: x/y\r\n\r\na\n\rb.\r\n", three, 1) };
+static const struct smtp_client_message cafe[] = { MESSAGE("Subject: s\r\n\r\nmorning caf\xc3\xa9\r\n", three, 1) };
+static const struct smtp_client_message cafe_two[] = { MESSAGE("Subject: s\r\n\r\nmorning caf\xc3\xa9\r\n", three, 2) };
+static const struct job_recipient two_domains[] = {
+	{ 0, "a@them.example", NULL, 0, NULL, 0, false },
+	{ 1, "b@those.example", NULL, 0, NULL, 0, false },
+	{ 2, "c@them.example", NULL, 0, NULL, 0, false },
+};
+static const struct smtp_client_message domains[] = { MESSAGE(TEXT, two_domains, 3) };
 static struct smtp_client_message declared[] = { MESSAGE(TEXT, told, 2) };
 static struct smtp_client_message null_sender[] = { MESSAGE("a", three, 1) };
 
@@ -331,17 +344,68 @@ static const struct scene scenes[] = {
 	{ "a command in an address", odd_address, 1, false, { PIPE, QUIT },
 	    "ready\n0 perm 553 5.1.3 an address has a control character\nready\n", { 0 } },
 	{ "8-bit text", eight, 1, false, { PIPE, QUIT },
-	    "ready\n0 perm 554 5.6.3 the message has 8-bit text, and the server does not offer 8BITMIME; conversion "
-	    "is not possible\nready\n", { 0 } },
+	    "ready\n0 perm 554 5.6.3 the server does not offer 8BITMIME, and the message cannot be converted: a header of "
+	    "it is damaged\nready\n", { 0 } },
+	{ "8-bit text, converted", cafe, 1, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250 SIZE\r\n" },
+		{ "MAIL FROM:<" FROM "> SIZE=138\r\n", "250 ok\r\n" }, { RCPT("a"), "250 a\r\n" }, { DATA, "354 go\r\n" },
+		{ CAFE_7BIT, "250 done\r\n" }, QUIT },
+	    "ready\n0 ok 250 done\nready\n", { 0 } },
+	{ "8-bit text, converted, in two transactions", cafe_two, 1, false,
+	    { PIPE, { MAIL RCPT("a") RCPT("b") DATA, "250 ok\r\n250 a\r\n452 too many\r\n354 go\r\n" },
+		{ CAFE_7BIT, "250 one\r\n" }, { MAIL RCPT("b") DATA, "250 ok\r\n250 b\r\n354 go\r\n" },
+		{ CAFE_7BIT, "250 two\r\n" }, QUIT },
+	    "ready\n0 ok 250 one\n1 ok 250 two\nready\n", { 0 } },
+	{ "too large when it is converted", cafe, 1, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250 SIZE 50\r\n" }, QUIT },
+	    "ready\n0 perm 552 5.3.4 the message has 138 octets, and the server takes 50\nready\n", { 0 } },
 	{ "8-bit text that is welcome", eight, 1, false,
 	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250 8BITMIME\r\n" },
 		{ "MAIL FROM:<" FROM "> BODY=8BITMIME\r\n", "250 ok\r\n" }, { RCPT("a"), "250 a\r\n" },
 		{ DATA, "354 go\r\n" }, { "\xe3\x81\x82\r\n.\r\n", "250 done\r\n" }, QUIT },
 	    "ready\n0 ok 250 done\nready\n", { 0 } },
-	{ "SMTPUTF8", utf8, 1, false, { PIPE, QUIT },
+	{ "SMTPUTF8 that is not needed", utf8_plain, 1, false,
+	    { PIPE, { MAIL RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" }, { STUFFED, "250 done\r\n" }, QUIT },
+	    "ready\n0 ok 250 done\nready\n", { 0 } },
+	{ "SMTPUTF8 in an address", utf8_address, 1, false, { PIPE, QUIT },
 	    "ready\n0 perm 550 5.6.7 the message needs SMTPUTF8, which the server does not offer\nready\n", { 0 } },
-	{ "binary", binary, 1, false, { PIPE, QUIT },
-	    "ready\n0 perm 554 5.6.3 the message is binary; conversion is not possible\nready\n", { 0 } },
+	{ "SMTPUTF8 in a header", utf8, 1, false, { PIPE, QUIT },
+	    "ready\n0 perm 550 5.6.7 the message needs SMTPUTF8, which the server does not offer\nready\n", { 0 } },
+	{ "binary, converted", binary, 1, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-BINARYMIME\r\n250 8BITMIME\r\n" },
+		{ MAIL, "250 ok\r\n" }, { RCPT("a"), "250 a\r\n" }, { DATA, "354 go\r\n" },
+		{ "Content-Type: x/y\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+		  "YQoNYi4NCg==\r\n.\r\n", "250 done\r\n" }, QUIT },
+	    "ready\n0 ok 250 done\nready\n", { 0 } },
+	{ "binary", binary, 1, false,
+	    { BANNER, { "EHLO " US "\r\n",
+		"250-them.example\r\n250-BINARYMIME\r\n250-PIPELINING\r\n250-SIZE\r\n250 CHUNKING\r\n" },
+		{ "MAIL FROM:<" FROM "> SIZE=28 BODY=BINARYMIME\r\n" RCPT("a"), "250 ok\r\n250 a\r\n" },
+		{ "BDAT 28 LAST\r\nContent-Type: x/y\r\n\r\na\n\rb.\r\n", "250 done\r\n" }, QUIT },
+	    "ready\n0 ok 250 done\nready\n", { 0 } },
+	{ "binary for nobody", binary, 1, false,
+	    { BANNER, { "EHLO " US "\r\n",
+		"250-them.example\r\n250-BINARYMIME\r\n250-PIPELINING\r\n250 CHUNKING\r\n" },
+		{ "MAIL FROM:<" FROM "> BODY=BINARYMIME\r\n" RCPT("a"), "250 ok\r\n550 who\r\n" },
+		{ "RSET\r\n", "250 ok\r\n" }, QUIT },
+	    "ready\n0 perm 550 who\nready\n", { 0 } },
+	/* RFC 9422 */
+	{ "RCPTMAX", all, 1, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-LIMITS X=1  RCPTMAX=2 Y\r\n250 PIPELINING\r\n" },
+		{ MAIL RCPT("a") RCPT("b") DATA, "250 ok\r\n250 a\r\n250 b\r\n354 go\r\n" }, { STUFFED, "250 one\r\n" },
+		{ MAIL RCPT("c") DATA, "250 ok\r\n250 c\r\n354 go\r\n" }, { STUFFED, "250 two\r\n" }, QUIT },
+	    "ready\n0 ok 250 one\n1 ok 250 one\n2 ok 250 two\nready\n", { 0 } },
+	{ "RCPTDOMAINMAX", domains, 1, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-limits rcptdomainmax=1\r\n250 PIPELINING\r\n" },
+		{ MAIL RCPT("a") RCPT("c") DATA, "250 ok\r\n250 a\r\n250 c\r\n354 go\r\n" }, { STUFFED, "250 one\r\n" },
+		{ MAIL "RCPT TO:<b@those.example>\r\n" DATA, "250 ok\r\n250 b\r\n354 go\r\n" }, { STUFFED, "250 two\r\n" },
+		QUIT },
+	    "ready\n0 ok 250 one\n2 ok 250 one\n1 ok 250 two\nready\n", { 0 } },
+	{ "MAILMAX", one, 2, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-LIMITS MAILMAX=1\r\n250 PIPELINING\r\n" },
+		{ MAIL RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" }, { STUFFED, "250 one\r\n" } },
+	    "ready\n0 ok 250 one\nready\n"
+	    "end temp 451 4.5.3 the server takes no more messages on one connection\n", { 0 } },
 	{ "too large", one, 1, false,
 	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250 SIZE 14\r\n" }, QUIT },
 	    "ready\n0 perm 552 5.3.4 the message has 15 octets, and the server takes 14\nready\n", { 0 } },
@@ -412,6 +476,7 @@ test_scenes(void **state)
 	declared[0].utf8 = true;
 	declared[0].ret = 2;
 	declared[0].envid = "a b+c";
+	utf8_plain[0].utf8 = true;
 	for (i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {
 		perform(&scenes[i], false);
 		perform(&scenes[i], true);
@@ -504,8 +569,8 @@ test_file(void **state)
 	fflush(f);
 	scene.lines[2] = (struct line)QUIT;
 	scene.lines[3] = (struct line){ NULL, NULL };
-	scene.log = "ready\n0 perm 554 5.6.3 the message has 8-bit text, and the server does not offer 8BITMIME; "
-	    "conversion is not possible\nready\n";
+	scene.log = "ready\n0 perm 554 5.6.3 the server does not offer 8BITMIME, and the message cannot be "
+	    "converted: a header of it is damaged\nready\n";
 	perform(&scene, false);
 	fclose(f);
 	buf_free(&text);
