@@ -19,7 +19,6 @@
 #define IDENTITY_VERSION 1
 #define FLAG_WAIVED 1
 /* The year 36812: later is no time, and sums with 32-bit numbers of seconds cannot overflow. */
-#define TIME_MAX ((int64_t)1 << 40)
 /* A trusted identity's last use is written again after so many seconds. */
 #define REFRESH 3600
 
@@ -193,18 +192,6 @@ grey_record_encode(struct buf *b, const struct grey_record *r)
 	buf_add_u16(b, r->line);
 }
 
-/* A time that could have been written; otherwise the cursor is bad. */
-static int64_t
-decode_time(struct cursor *c)
-{
-	uint64_t t;
-
-	t = cursor_u64(c);
-	if (t > (uint64_t)TIME_MAX)
-		c->bad = true;
-	return c->bad ? 0 : (int64_t)t;
-}
-
 static bool
 record_ok(const struct grey_record *r)
 {
@@ -224,10 +211,10 @@ grey_record_decode(const void *data, size_t len, struct grey_record *r)
 	version = cursor_u8(&c);
 	flags = cursor_u8(&c);
 	r->waived = (flags & FLAG_WAIVED) != 0;
-	r->first = decode_time(&c);
-	r->last = decode_time(&c);
-	r->passed = decode_time(&c);
-	r->expires = decode_time(&c);
+	r->first = cursor_time(&c);
+	r->last = cursor_time(&c);
+	r->passed = cursor_time(&c);
+	r->expires = cursor_time(&c);
 	r->count = cursor_u32(&c);
 	r->delay = cursor_u32(&c);
 	r->rule = cursor_u16(&c);
@@ -258,8 +245,8 @@ grey_identity_decode(const void *data, size_t len, struct grey_identity *id)
 	memset(id, 0, sizeof(*id));
 	c = cursor_init(data, len);
 	version = cursor_u8(&c);
-	id->last = decode_time(&c);
-	id->expires = decode_time(&c);
+	id->last = cursor_time(&c);
+	id->expires = cursor_time(&c);
 	id->count = cursor_u32(&c);
 	id->trust_after = cursor_u32(&c);
 	if (cursor_done(&c) && version == IDENTITY_VERSION && id->count != 0)

@@ -119,16 +119,6 @@ lockout_encode(struct buf *b, const struct lockout *l)
 	buf_add_u64(b, (uint64_t)l->passed);
 }
 
-static int64_t
-decode_time(struct cursor *c)
-{
-	uint64_t t = cursor_u64(c);
-
-	if (t > INT64_MAX / 2) /* sums with it must not overflow */
-		c->bad = true;
-	return (int64_t)t;
-}
-
 bool
 lockout_decode(const void *data, size_t len, struct lockout *l)
 {
@@ -137,8 +127,8 @@ lockout_decode(const void *data, size_t len, struct lockout *l)
 
 	l->failures = cursor_u32(&c);
 	l->bans = cursor_u32(&c);
-	l->last = decode_time(&c);
-	l->until = decode_time(&c);
-	l->passed = decode_time(&c);
+	l->last = cursor_time(&c);
+	l->until = cursor_time(&c);
+	l->passed = cursor_time(&c);
 	return cursor_done(&c) && version == VERSION;
 }

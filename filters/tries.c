@@ -19,7 +19,6 @@
 #define TRIES_VERSION 1
 #define FLAG_PROPOSED 1
 /* The year 36812, as for the greylist. */
-#define TIME_MAX ((int64_t)1 << 40)
 /* What was only refused is forgotten like a triplet; what an operator may want to see is not so soon. */
 #define KEPT_REFUSED (2 * 86400)
 #define KEPT_SHOWN (31 * 86400)
@@ -151,17 +150,6 @@ tries_encode(struct buf *b, const struct tries *t)
 	}
 }
 
-static int64_t
-decode_time(struct cursor *c)
-{
-	uint64_t t;
-
-	t = cursor_u64(c);
-	if (t > (uint64_t)TIME_MAX)
-		c->bad = true;
-	return c->bad ? 0 : (int64_t)t;
-}
-
 static void
 decode_name(struct cursor *c, char out[TRIES_NAME_MAX + 1])
 {
@@ -181,7 +169,7 @@ decode_made(struct cursor *c, struct tries *t)
 
 	for (i = 0; i < t->n && !c->bad; i++) {
 		m = &t->made[i];
-		m->time = decode_time(c);
+		m->time = cursor_time(c);
 		ledger_decode_ip(c, &m->client);
 		decode_name(c, m->name);
 		decode_name(c, m->helo);
@@ -206,8 +194,8 @@ tries_decode(const void *data, size_t len, struct tries *t)
 	t->line = cursor_u16(&c);
 	t->rhythm.total = cursor_u32(&c);
 	t->rhythm.counted = cursor_u32(&c);
-	t->rhythm.last = decode_time(&c);
-	t->let_in = decode_time(&c);
+	t->rhythm.last = cursor_time(&c);
+	t->let_in = cursor_time(&c);
 	n = cursor_u8(&c);
 	if (version != TRIES_VERSION || (flags & ~FLAG_PROPOSED) != 0 || t->action >= ACTION_COUNT ||
 	    n == 0 || n > TRIES_KEPT || t->rhythm.counted < n || t->rhythm.total < t->rhythm.counted)

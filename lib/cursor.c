@@ -89,6 +89,16 @@ cursor_u64(struct cursor *c)
 	return le64toh(v);
 }
 
+int64_t
+cursor_time(struct cursor *c)
+{
+	uint64_t t = cursor_u64(c);
+
+	if (t > UINT64_C(1) << 40)
+		c->bad = true;
+	return c->bad ? 0 : (int64_t)t;
+}
+
 const char *
 cursor_str(struct cursor *c)
 {

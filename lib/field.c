@@ -310,3 +310,12 @@ field_get(const struct field *f, const char *key)
 			return f->str;
 	return NULL;
 }
+
+uint64_t
+field_u64(const struct field *f, const char *key)
+{
+	for (; f->type != FIELD_END; f++)
+		if ((f->type == FIELD_U64 || f->type == FIELD_I64) && strcmp(f->key, key) == 0)
+			return f->u64;
+	return 0;
+}

@@ -47,5 +47,7 @@ struct field *field_decode(struct cursor *);
 void field_free(struct field *);
 /* The value of the string field KEY; NULL when there is none or it is no string. */
 const char *field_get(const struct field *, const char *key);
+/* The value of the number field KEY, a signed one as its bits; 0 when there is none or it is no number. */
+uint64_t field_u64(const struct field *, const char *key);
 
 #endif

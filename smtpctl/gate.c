@@ -14,22 +14,13 @@
 #include "smtpctl/report_html.h"
 #include "smtpctl/smtpctl.h"
 
-static uint64_t
-number(const struct field *f, const char *key)
-{
-	for (; f->type != FIELD_END; f++)
-		if ((f->type == FIELD_U64 || f->type == FIELD_I64) && strcmp(f->key, key) == 0)
-			return f->u64;
-	return 0;
-}
-
 static void
 tell_period(const struct field *f, struct output *o)
 {
 	const char *since = field_get(f, "since_text"), *until = field_get(f, "until_text");
 	struct buf b = { 0 };
 
-	human_add_when(&b, (int64_t)number(f, "since"), clock_now());
+	human_add_when(&b, (int64_t)field_u64(f, "since"), clock_now());
 	output_note(o, "since %s (%s), until %s", since != NULL ? since : "?", buf_str(&b),
 	    until != NULL ? until : "?");
 	buf_free(&b);
@@ -45,9 +36,9 @@ static void
 tell_let_in(const struct field *f, struct output *o)
 {
 	output_note(o, "let in: %llu messages; %llu at once, %llu after waiting",
-	    (unsigned long long)number(f, "messages"),
-	    (unsigned long long)number(f, "at_once"),
-	    (unsigned long long)number(f, "after_waiting"));
+	    (unsigned long long)field_u64(f, "messages"),
+	    (unsigned long long)field_u64(f, "at_once"),
+	    (unsigned long long)field_u64(f, "after_waiting"));
 }
 
 static void
@@ -55,14 +46,14 @@ tell_wait(const struct field *f, struct output *o)
 {
 	struct buf b = { 0 };
 
-	if (number(f, "count") == 0)
+	if (field_u64(f, "count") == 0)
 		return;
 	buf_adds(&b, "waiting: half of it not over ");
-	human_add_seconds(&b, number(f, "median"));
+	human_add_seconds(&b, field_u64(f, "median"));
 	buf_adds(&b, ", nine of ten not over ");
-	human_add_seconds(&b, number(f, "p90"));
+	human_add_seconds(&b, field_u64(f, "p90"));
 	buf_adds(&b, ", the longest ");
-	human_add_seconds(&b, number(f, "max"));
+	human_add_seconds(&b, field_u64(f, "max"));
 	output_note(o, "%s", buf_str(&b));
 	buf_free(&b);
 }
@@ -70,12 +61,12 @@ tell_wait(const struct field *f, struct output *o)
 static void
 tell_came_back(const struct field *f, struct output *o)
 {
-	if (number(f, "rescued") > 0)
+	if (field_u64(f, "rescued") > 0)
 		output_note(o, "%llu came back and were let in: smtpctl gate rescued",
-		    (unsigned long long)number(f, "rescued"));
-	if (number(f, "proposed") > 0)
+		    (unsigned long long)field_u64(f, "rescued"));
+	if (field_u64(f, "proposed") > 0)
 		output_note(o, "%llu still refused come back as a mail server does: smtpctl grey list state=proposed",
-		    (unsigned long long)number(f, "proposed"));
+		    (unsigned long long)field_u64(f, "proposed"));
 }
 
 static const struct {

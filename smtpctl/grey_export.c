@@ -36,15 +36,6 @@ struct export {
 	char *why; /* a file could not be written */
 };
 
-static uint64_t
-number(const struct field *f, const char *key)
-{
-	for (; f->type != FIELD_END; f++)
-		if ((f->type == FIELD_U64 || f->type == FIELD_I64) && strcmp(f->key, key) == 0)
-			return f->u64;
-	return 0;
-}
-
 static void
 put(struct export *x, enum file file, const struct buf *key, const struct buf *value)
 {
@@ -72,8 +63,8 @@ is_address(const struct ipnet *net)
 static void
 on_triplet(struct export *x, const struct field *f, const char *identity)
 {
-	struct postgrey_triplet t = { .first = (int64_t)number(f, "first"),
-		.last = (int64_t)number(f, "last") };
+	struct postgrey_triplet t = { .first = (int64_t)field_u64(f, "first"),
+		.last = (int64_t)field_u64(f, "last") };
 	const char *from = field_get(f, "from"), *to = field_get(f, "to");
 	struct buf key = { 0 }, value = { 0 };
 
@@ -83,7 +74,7 @@ on_triplet(struct export *x, const struct field *f, const char *identity)
 		return;
 	}
 	/* it has passed, and postgrey tells that by the time between first and last */
-	if (number(f, "passed") != 0 && t.last - t.first < POSTGREY_DELAY)
+	if (field_u64(f, "passed") != 0 && t.last - t.first < POSTGREY_DELAY)
 		t.last = t.first + POSTGREY_DELAY;
 	t.sender = xstrdup(from);
 	t.recipient = xstrdup(to);
@@ -105,7 +96,7 @@ white_line(struct export *x, const char *line)
 static void
 on_trusted(struct export *x, const struct field *f, const char *identity)
 {
-	struct postgrey_client c = { .count = POSTGREY_AWL, .last = (int64_t)number(f, "last") };
+	struct postgrey_client c = { .count = POSTGREY_AWL, .last = (int64_t)field_u64(f, "last") };
 	struct buf key = { 0 }, value = { 0 };
 	struct ipnet net;
 
@@ -116,8 +107,8 @@ on_trusted(struct export *x, const struct field *f, const char *identity)
 	} else if (!is_address(&net)) {
 		white_line(x, identity + 4);
 	} else {
-		if (number(f, "triplets") > c.count)
-			c.count = (uint32_t)number(f, "triplets");
+		if (field_u64(f, "triplets") > c.count)
+			c.count = (uint32_t)field_u64(f, "triplets");
 		c.ip = net.ip;
 		postgrey_client_write(&c, &key, &value);
 		put(x, FILE_CLIENTS, &key, &value);

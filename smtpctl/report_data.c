@@ -102,15 +102,6 @@ report_data_clear(struct report_data *d)
  * Records
  */
 
-static uint64_t
-number(const struct field *f, const char *key)
-{
-	for (; f->type != FIELD_END; f++)
-		if ((f->type == FIELD_U64 || f->type == FIELD_I64) && strcmp(f->key, key) == 0)
-			return f->u64;
-	return 0;
-}
-
 static bool
 flag(const struct field *f, const char *key)
 {
@@ -132,7 +123,7 @@ text(const struct field *f, const char *key)
 static struct report_rule *
 rule_of(struct report_data *d, const struct field *f)
 {
-	unsigned rule = (unsigned)number(f, "rule"), line = (unsigned)number(f, "line"), i;
+	unsigned rule = (unsigned)field_u64(f, "rule"), line = (unsigned)field_u64(f, "line"), i;
 	bool observe = flag(f, "observe");
 	struct report_rule *r;
 
@@ -157,7 +148,7 @@ rule_of(struct report_data *d, const struct field *f)
 static void
 take_hour(struct report_data *d, const struct field *f)
 {
-	struct report_day day = day_of((int64_t)number(f, "time"));
+	struct report_day day = day_of((int64_t)field_u64(f, "time"));
 	struct report_rule *r;
 	struct report_cell *c;
 	unsigned i;
@@ -167,44 +158,44 @@ take_hour(struct report_data *d, const struct field *f)
 	if (i == d->days_n)
 		return;
 	if (strcmp(text(f, "action"), "let in") == 0) {
-		d->messages[i] += number(f, "let_in");
+		d->messages[i] += field_u64(f, "let_in");
 		return;
 	}
 	r = rule_of(d, f);
 	if (r == NULL)
 		return;
 	c = &r->days[i];
-	c->stopped += number(f, "stopped");
-	c->delayed += number(f, "delayed");
-	c->waiting += number(f, "waiting");
-	c->let_in += number(f, "let_in");
+	c->stopped += field_u64(f, "stopped");
+	c->delayed += field_u64(f, "delayed");
+	c->waiting += field_u64(f, "waiting");
+	c->let_in += field_u64(f, "let_in");
 }
 
 static void
 take_let_in(struct report_data *d, const struct field *f)
 {
-	d->messages_sum = number(f, "messages");
-	d->at_once = number(f, "at_once");
-	d->after_waiting = number(f, "after_waiting");
+	d->messages_sum = field_u64(f, "messages");
+	d->at_once = field_u64(f, "at_once");
+	d->after_waiting = field_u64(f, "after_waiting");
 }
 
 static void
 take_wait(struct report_data *d, const struct field *f)
 {
-	d->median = number(f, "median");
-	d->p90 = number(f, "p90");
-	d->max = number(f, "max");
+	d->median = field_u64(f, "median");
+	d->p90 = field_u64(f, "p90");
+	d->max = field_u64(f, "max");
 }
 
 static void
 take_waited(struct report_data *d, const struct field *f)
 {
-	uint64_t seconds = number(f, "up_to");
+	uint64_t seconds = field_u64(f, "up_to");
 	unsigned i;
 
 	for (i = 0; i < REPORT_BINS - 1 && seconds > report_bin_ends[i]; i++)
 		;
-	d->bins[i] += number(f, "count");
+	d->bins[i] += field_u64(f, "count");
 }
 
 void
@@ -260,8 +251,8 @@ take_row(struct report_list *l, const struct field *f, int64_t time)
 		.caller = xstrdup(text(f, "identity")),
 		.evidence = xstrdup(text(f, "evidence")),
 		.command = xstrdup(text(f, "allow")),
-		.tries = number(f, "tries"),
-		.waited = number(f, "waited"),
+		.tries = field_u64(f, "tries"),
+		.waited = field_u64(f, "waited"),
 		.time = time };
 }
 
@@ -270,14 +261,14 @@ report_data_proposed(const struct field *f, void *data)
 {
 	struct report_data *d = data;
 
-	take_row(&d->proposed, f, (int64_t)number(f, "last"));
+	take_row(&d->proposed, f, (int64_t)field_u64(f, "last"));
 }
 
 void
 report_data_rescued(const struct field *f, void *data)
 {
 	struct report_data *d = data;
-	int64_t time = (int64_t)number(f, "passed");
+	int64_t time = (int64_t)field_u64(f, "passed");
 
 	if (time <= d->until)
 		take_row(&d->rescued, f, time);
