@@ -161,7 +161,8 @@ void build_accounts_table(struct build *, struct place, struct table *);
 void build_senders(struct build *, struct place, struct table *);
 void build_relay_from(struct build *, struct place, struct table *);
 void build_relay_trust(struct build *, struct place, char *path);
-void build_route(struct build *, struct place, char *pattern, struct hops);
+/* PATTERN is of recipients' domains, or BY_SENDER of who sends. */
+void build_route(struct build *, struct place, char *pattern, bool by_sender, struct hops);
 void build_hop(struct build *, struct place, struct hops *, char *text);
 /* Of all servers of the list, each once. */
 void build_hops_tls(struct build *, struct place, struct hops *, int tls, bool implicit);

@@ -368,18 +368,29 @@ is_pattern(const char *pattern)
 	return mailaddr_domain_ok(pattern, strlen(pattern), 0);
 }
 
+static bool
+is_address(const char *pattern)
+{
+	const char *at = strrchr(pattern, '@');
+
+	return at != NULL && at != pattern && mailaddr_domain_ok(at + 1, strlen(at + 1), 0);
+}
+
 void
-build_route(struct build *build, struct place place, char *pattern, struct hops hops)
+build_route(struct build *build, struct place place, char *pattern, bool by_sender, struct hops hops)
 {
 	struct route_draft draft = { .place = place,
-		.route = { .pattern = pattern, .hops = hops.list, .hops_n = hops.n } };
+		.route = { .pattern = pattern,
+		    .by_sender = by_sender,
+		    .hops = hops.list,
+		    .hops_n = hops.n } };
 
 	lower(pattern);
-	if (!is_pattern(pattern))
+	if (!is_pattern(pattern) && !(by_sender && is_address(pattern)))
 		complain(&build->errors, place,
 		    "\"%s\" is no pattern of domains; expected \"*\", \"example.net\" or "
-		    "\"*.example.net\"",
-		    pattern);
+		    "\"*.example.net\"%s",
+		    pattern, by_sender ? ", or a whole address" : "");
 	build->routes = xreallocarray(build->routes, build->routes_n + 1, sizeof(draft));
 	build->routes[build->routes_n++] = draft;
 }

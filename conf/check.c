@@ -354,13 +354,27 @@ covers(const char *first, const char *later)
 	    strcmp(first + 1, later + later_len - (first_len - 1)) == 0;
 }
 
+/* The same of routes: "*" of recipients takes everything, and those of recipients and of senders
+ * else have nothing in common. */
+static bool
+takes_all(const struct route *first, const struct route *later)
+{
+	const char *at = strrchr(later->pattern, '@');
+
+	if (first->by_sender != later->by_sender)
+		return !first->by_sender && strcmp(first->pattern, "*") == 0;
+	if (at != NULL && strchr(first->pattern, '@') == NULL)
+		return covers(first->pattern, at + 1);
+	return covers(first->pattern, later->pattern);
+}
+
 static void
 check_route(struct build *build, unsigned i)
 {
 	const struct route_draft *draft = &build->routes[i], *other;
 
 	for (other = build->routes; other < draft; other++) {
-		if (!covers(other->route.pattern, draft->route.pattern))
+		if (!takes_all(&other->route, &draft->route))
 			continue;
 		complain(&build->errors, draft->place,
 		    "nothing reaches this route; \"%s\" on line %u takes it first",

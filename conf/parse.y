@@ -284,7 +284,8 @@ last_relay_line:
 relay_line:
 	FROM set				{ build_relay_from(build, @2, $2); }
 |	TRUST name				{ build_relay_trust(build, @1, $2); }
-|	ROUTE name TO hops			{ build_route(build, @2, $2, $4); }
+|	ROUTE name TO hops			{ build_route(build, @2, $2, false, $4); }
+|	ROUTE FROM name TO hops			{ build_route(build, @3, $3, true, $5); }
 ;
 
 hops:

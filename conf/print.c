@@ -343,7 +343,8 @@ print_relay(struct buf *out, const struct conf *conf)
 	if (conf->relay.trust != NULL)
 		print_string(out, "\ttrust ", conf->relay.trust, "\n");
 	for (i = 0; i < conf->lookup.routes_n; i++) {
-		print_string(out, "\troute ", conf->lookup.routes[i].pattern, "");
+		print_string(out, conf->lookup.routes[i].by_sender ? "\troute from " : "\troute ",
+		    conf->lookup.routes[i].pattern, "");
 		print_hops(out, conf->lookup.routes[i].hops, conf->lookup.routes[i].hops_n);
 	}
 	buf_adds(out, "}\n");

@@ -71,6 +71,7 @@ struct route { /* relay { route "*.example" to ... }: first match in the file's 
 	char *pattern; /* "*", "example.net", "*.example.net" */
 	struct hop *hops;
 	unsigned hops_n;
+	bool by_sender; /* PATTERN is of the sender's domain, or all of his address; else of the recipient's domain */
 };
 
 /*

@@ -339,6 +339,18 @@ pattern_matches(const char *pattern, const char *domain)
 	return len > tail && strcasecmp(domain + len - tail, pattern + 1) == 0;
 }
 
+static bool
+route_fits(const struct route *route, const char *sender, const char *domain)
+{
+	const char *at = strrchr(sender, '@');
+
+	if (!route->by_sender)
+		return pattern_matches(route->pattern, domain);
+	if (strchr(route->pattern, '@') != NULL)
+		return strcasecmp(route->pattern, sender) == 0;
+	return at != NULL && pattern_matches(route->pattern, at + 1);
+}
+
 /* The first route that fits; without any, the domain's MX. */
 static void
 answer_foreign(struct finding *f, const struct book_name *name)
@@ -351,8 +363,9 @@ answer_foreign(struct finding *f, const struct book_name *name)
 	for (i = 0; i < f->conf->routes_n; i++) {
 		const struct route *route = &f->conf->routes[i];
 
-		if (pattern_matches(route->pattern, name->domain)) {
-			f->because = xasprintf("route \"%s\"", route->pattern);
+		if (route_fits(route, f->question->sender, name->domain)) {
+			f->because = xasprintf(
+			    "route %s\"%s\"", route->by_sender ? "from " : "", route->pattern);
 			answer_hops(f, route->hops, route->hops_n, name->domain);
 			return;
 		}

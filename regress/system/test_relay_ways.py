@@ -124,6 +124,27 @@ def test_limits(tmp_path):
         assert not mx.log("queue.deferred")
 
 
+# --- routes ---
+
+def test_routes_by_sender(tmp_path):
+    with SmtpPeer() as lists, SmtpPeer() as own, SmtpPeer() as others, Genkan(tmp_path / "mx", f"""
+        relay {{
+            route from "*.list.example" to "[127.0.0.1]:{lists.port}"
+            route from "news@shop.example" to "[127.0.0.1]:{own.port}"
+            route "*" to "[127.0.0.1]:{others.port}"
+        }}
+    """) as mx:
+        senders = ["a-bounces@ml.list.example", "a@list.example", "News@Shop.example", "a@shop.example", ""]
+        for sender in senders:
+            send(mx, f"Subject: {sender}\r\n\r\nhello\r\n", sender=sender)
+        mx.await_empty_queue()
+        def subjects(peer):
+            return sorted(parsed(m)["Subject"] for m in peer.messages)
+        assert subjects(lists) == senders[:1]
+        assert subjects(own) == senders[2:3]
+        assert subjects(others) == sorted([senders[1], *senders[3:]])
+
+
 # --- servers that are dead, or want a PTR ---
 
 PTR = "550-5.7.1 [2001:db8::1] Our system has detected that this message does not\n550 5.7.1 meet IPv6 guidelines regarding PTR records"

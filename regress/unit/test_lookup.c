@@ -79,9 +79,9 @@ static struct hop v6_hop[] = {
 	{ .ip = { .family = AF_INET6, .bytes = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } }, .port = 25 },
 };
 static struct route routes[] = {
-	{ (char *)(uintptr_t)"partner.example", door_hops, 1 },
-	{ (char *)(uintptr_t)"*.partner.example", v6_hop, 1 },
-	{ (char *)(uintptr_t)"*.example", mx_hop, 1 },
+	{ (char *)(uintptr_t)"partner.example", door_hops, 1, false },
+	{ (char *)(uintptr_t)"*.partner.example", v6_hop, 1, false },
+	{ (char *)(uintptr_t)"*.example", mx_hop, 1, false },
 };
 static struct srs srs;
 static struct lookup_conf conf = { .srs = &srs, .host = "mx.host.example", .domains = domains, .domains_n = DOMAINS,
