@@ -167,6 +167,9 @@ void build_hop(struct build *, struct place, struct hops *, char *text);
 /* Of all servers of the list, each once. */
 void build_hops_tls(struct build *, struct place, struct hops *, int tls, bool implicit);
 void build_hops_login(struct build *, struct place, struct hops *, char *path);
+/* What we call these servers from, and our name there. */
+void build_hops_source(struct build *, struct place, struct hops *, char *address);
+void build_hops_as(struct build *, struct place, struct hops *, char *name);
 void strings_add(struct strings *, char *);
 void strings_free(struct strings *);
 /* What hangs on them, tables in place included; not the structs themselves. */

@@ -498,6 +498,39 @@ build_hops_tls(struct build *build, struct place place, struct hops *hops, int t
 	}
 }
 
+void
+build_hops_source(struct build *build, struct place place, struct hops *hops, char *address)
+{
+	struct ip ip, *source;
+	unsigned i;
+
+	for (i = 0; build_address(build, place, address, &ip) && i < hops->n; i++) {
+		source = ip.family == AF_INET ? &hops->list[i].source4 : &hops->list[i].source6;
+		if (i == 0 && source->family != 0)
+			complain(&build->errors, place, "\"source\" is given twice for %s",
+			    ip.family == AF_INET ? "IPv4" : "IPv6");
+		*source = ip;
+	}
+	free(address);
+}
+
+void
+build_hops_as(struct build *build, struct place place, struct hops *hops, char *name)
+{
+	unsigned i;
+
+	lower(name);
+	if (!mailaddr_domain_ok(name, strlen(name), 0))
+		complain(&build->errors, place, "\"%s\" is no host name", name);
+	if (hops->n > 0 && hops->list[0].helo != NULL)
+		complain(&build->errors, place, "\"as\" is given twice for these servers");
+	for (i = 0; i < hops->n; i++) {
+		free(hops->list[i].helo);
+		hops->list[i].helo = xstrdup(name);
+	}
+	free(name);
+}
+
 /* A password goes only where the server is known to be the one it is for, unless the file says
  * otherwise, before or behind. */
 void

@@ -63,6 +63,7 @@ KEYWORD(MX, "mx")
 KEYWORD(REQUIRED, "required")
 KEYWORD(VERIFY, "verify")
 KEYWORD(LOGIN, "login")
+KEYWORD(SOURCE, "source")
 /* rules */
 KEYWORD(OBSERVE, "observe")
 KEYWORD(TRUST, "trust")

@@ -63,7 +63,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token PORT ANCHOR NONE CHAIN KEY OCSP FILE DB REGEX ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY NORMALIZE FROM
 %token SYSLOG STDERR JSON SASLDB SASLAUTHD DOVECOT SENDERS
 %token ALIASES AS DELIMITER USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
-%token REQUIRED VERIFY LOGIN
+%token REQUIRED VERIFY LOGIN SOURCE
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
 %token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER RESCUE TRIPLET THE_NETWORK ADDRESS AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
@@ -293,6 +293,8 @@ hops:
 |	hops TLS tls_level			{ $$ = $1; build_hops_tls(build, @2, &$$, $3, false); }
 |	hops IMPLICIT_TLS tls_level		{ $$ = $1; build_hops_tls(build, @2, &$$, $3, true); }
 |	hops LOGIN name				{ $$ = $1; build_hops_login(build, @2, &$$, $3); }
+|	hops SOURCE address			{ $$ = $1; build_hops_source(build, @3, &$$, $3); }
+|	hops AS name				{ $$ = $1; build_hops_as(build, @3, &$$, $3); }
 ;
 
 tls_level:

@@ -245,6 +245,12 @@ print_hop_options(struct buf *out, const struct hop *hops, unsigned n)
 		buf_addf(out, " %s %s", implicit ? "implicit-tls" : "tls", hop_tls_name(hops[0].tls));
 	if (n > 0 && hops[0].login != NULL)
 		print_string(out, " login ", hops[0].login, "");
+	if (n > 0 && hops[0].source4.family != 0)
+		print_string(out, " source ", ip_text(&hops[0].source4).s, "");
+	if (n > 0 && hops[0].source6.family != 0)
+		print_string(out, " source ", ip_text(&hops[0].source6).s, "");
+	if (n > 0 && hops[0].helo != NULL)
+		print_string(out, " as ", hops[0].helo, "");
 }
 
 static void

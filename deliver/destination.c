@@ -4,7 +4,7 @@
  * The lookup role writes the text, the queue groups recipients by it and hands it on, the relay
  * reads it.  It is words with a space between: "mx DOMAIN", or HOST:PORT, where an address stands
  * in brackets as ip_text writes it; behind either "tls LEVEL" or "implicit-tls LEVEL", and "login
- * FILE".  No configuration can put a space into one of them, so the words are what they were; what
+ * FILE", "source ADDRESS", "as NAME".  No configuration can put a space into one of them, so the words are what they were; what
  * was damaged on the way is no destination.
  */
 #include <stdio.h>
@@ -59,6 +59,12 @@ add_hop(struct buf *out, const struct hop *hop, const char *domain)
 		    levels[hop->tls]);
 	if (hop->login != NULL)
 		buf_addf(out, " login %s", hop->login);
+	if (hop->source4.family != 0)
+		buf_addf(out, " source %s", ip_text(&hop->source4).s);
+	if (hop->source6.family != 0)
+		buf_addf(out, " source %s", ip_text(&hop->source6).s);
+	if (hop->helo != NULL)
+		buf_addf(out, " as %s", hop->helo);
 }
 
 char *
@@ -123,6 +129,29 @@ parse_level(const char *word, enum hop_tls *tls)
 	return false;
 }
 
+static bool
+parse_source(const char *word, struct hop *hop)
+{
+	struct ip ip, *source;
+
+	if (word == NULL || !ip_parse(word, &ip))
+		return false;
+	source = ip.family == AF_INET ? &hop->source4 : &hop->source6;
+	if (source->family != 0)
+		return false;
+	*source = ip;
+	return true;
+}
+
+static bool
+parse_helo(const char *word, struct hop *hop)
+{
+	if (word == NULL || hop->helo != NULL || !mailaddr_domain_ok(word, strlen(word), 0))
+		return false;
+	hop->helo = xstrdup(word);
+	return true;
+}
+
 /* What stands behind a hop: true when WORD begins it; *OK is false when it makes no sense. */
 static bool
 parse_option(char **rest, const char *word, struct hop *hop, bool *ok)
@@ -132,6 +161,14 @@ parse_option(char **rest, const char *word, struct hop *hop, bool *ok)
 	if (implicit || strcmp(word, "tls") == 0) {
 		hop->implicit_tls = implicit;
 		*ok = parse_level(strsep(rest, " "), &hop->tls);
+		return true;
+	}
+	if (strcmp(word, "source") == 0) {
+		*ok = parse_source(strsep(rest, " "), hop);
+		return true;
+	}
+	if (strcmp(word, "as") == 0) {
+		*ok = parse_helo(strsep(rest, " "), hop);
 		return true;
 	}
 	if (strcmp(word, "login") != 0)
@@ -193,6 +230,7 @@ destination_free(struct hop *hops, unsigned n, char *domain)
 	for (i = 0; i < n; i++) {
 		free(hops[i].host);
 		free(hops[i].login);
+		free(hops[i].helo);
 	}
 	free(hops);
 	free(domain);

@@ -29,6 +29,8 @@ struct hop {
 	enum hop_tls tls;
 	bool implicit_tls; /* from the first octet (RFC 8314 3.3), not by STARTTLS */
 	char *login;       /* the file with our account there, or NULL: none */
+	struct ip source4, source6; /* what we call from, by family; none: the system chooses */
+	char *helo;        /* our name there, or NULL: as everywhere */
 };
 
 enum domain_kind {

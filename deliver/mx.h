@@ -28,6 +28,8 @@ struct mx_server {
 	enum hop_tls tls;
 	bool implicit_tls;
 	const char *login;
+	struct ip source4, source6; /* of family 0: not said */
+	const char *helo;	    /* or NULL */
 	/* DNS's */
 	enum dane_state dane;
 	const char *dane_name; /* TLSA base domain */

@@ -60,6 +60,9 @@ add_server(struct kept *kept, const struct mx_host *host)
 		.tls = host->hop->tls,
 		.implicit_tls = host->hop->implicit_tls,
 		.login = copy_or_null(host->hop->login),
+		.source4 = host->hop->source4,
+		.source6 = host->hop->source6,
+		.helo = copy_or_null(host->hop->helo),
 		.dane = host->dane,
 		.dane_name = copy_or_null(host->dane_name),
 		.tlsa_n = host->tlsa_n,
@@ -137,6 +140,7 @@ free_server(const struct mx_server *server)
 	free((struct tlsa *)(uintptr_t)server->tlsa);
 	free((char *)(uintptr_t)server->name);
 	free((char *)(uintptr_t)server->login);
+	free((char *)(uintptr_t)server->helo);
 	free((char *)(uintptr_t)server->dane_name);
 }
 

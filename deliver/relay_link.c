@@ -347,6 +347,9 @@ open_link(struct relay_job *job, const struct relay_try *try)
 	link->client = smtp_client_new(peer_base(),
 	    link->server->by_mx ? &relay.client_by_mx : &relay.client, &client_ops, link);
 	smtp_client_secure(link->client, &security);
+	smtp_client_call_from(link->client,
+	    link->ip.family == AF_INET ? &link->server->source4 : &link->server->source6,
+	    link->server->helo);
 	smtp_client_connect(link->client, &link->ip, link->port);
 }
 
@@ -380,12 +383,21 @@ is_safe_enough(const struct relay_link *link, const struct relay_job *job,
 	return false;
 }
 
+/* From the same address of ours, under the same name. */
+static bool
+is_same_caller(const struct mx_server *a, const struct mx_server *b)
+{
+	return same(a->helo, b->helo) && ip_equal(&a->source4, &b->source4) &&
+	    ip_equal(&a->source6, &b->source6);
+}
+
 static bool
 suits(const struct relay_link *link, const struct relay_job *job, const struct relay_try *try)
 {
 	return link->job == NULL && link->port == try->address->port &&
 	       ip_equal(&link->ip, &try->address->ip) &&
 	       same(link->server->login, try->address->server->login) &&
+	       is_same_caller(link->server, try->address->server) &&
 	       is_safe_enough(link, job, try) && takes(link, job);
 }
 

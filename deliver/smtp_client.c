@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -421,13 +422,43 @@ smtp_client_secure(struct smtp_client *c, const struct smtp_client_security *sec
 }
 
 void
+smtp_client_call_from(struct smtp_client *c, const struct ip *source, const char *helo)
+{
+	c->source = source != NULL && source->family != 0 ? source : NULL;
+	c->helo = helo;
+}
+
+/* A socket at the source address, or -1: it may not be this host's any more. */
+static int
+bound_socket(const struct ip *source)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = ip_to_sockaddr(source, 0, &ss);
+	int fd = socket(source->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+void
 smtp_client_connect(struct smtp_client *c, const struct ip *ip, uint16_t port)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = ip_to_sockaddr(ip, port, &ss);
+	int fd = c->source != NULL ? bound_socket(c->source) : -1;
+	int error = errno;
 
-	attach(c, -1);
+	attach(c, fd);
 	smtp_await(c, STEP_CONNECT, 0);
+	if (fd < 0 && c->source != NULL) {
+		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.3.5 cannot call from %s: %s",
+		    ip_text(c->source).s, strerror(error));
+		return;
+	}
 	if (bufferevent_socket_connect(c->bev, (struct sockaddr *)&ss, (int)len) < 0)
 		smtp_end(
 		    c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(errno));

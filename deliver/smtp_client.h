@@ -85,6 +85,9 @@ struct smtp_client *smtp_client_new(struct event_base *, const struct smtp_clien
     const struct smtp_client_ops *, void *arg);
 /* Before that; without it everything goes in the clear. */
 void smtp_client_secure(struct smtp_client *, const struct smtp_client_security *);
+/* Before that, too: what we call from (family 0 or NULL: the system chooses), and our name in EHLO
+ * (NULL: CONF's); both stay the caller's. */
+void smtp_client_call_from(struct smtp_client *, const struct ip *source, const char *helo);
 /* One of the two, once: connects; or takes over a connected socket. */
 void smtp_client_connect(struct smtp_client *, const struct ip *, uint16_t port);
 void smtp_client_use(struct smtp_client *, int fd);

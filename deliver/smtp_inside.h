@@ -99,6 +99,8 @@ struct smtp_client {
 	void *arg;
 	struct bufferevent *bev;
 	struct smtp_client_security security;
+	const struct ip *source; /* or NULL */
+	const char *helo;	 /* or NULL */
 	struct ssl_st *ssl;	/* BEV's; set from the beginning of the handshake */
 	bool secure;		/* and the handshake is done */
 	bool in_clear;		/* the server was asked for TLS, and goes on without */
@@ -155,6 +157,8 @@ void smtp_arm(struct smtp_client *);
 
 /* The connection goes on over BEV from now on. */
 void smtp_attach(struct smtp_client *, struct bufferevent *);
+/* Our name for this server. */
+const char *smtp_helo(const struct smtp_client *);
 /* Forgets all that the server said (RFC 3207 4.2), and greets it. */
 void smtp_say_ehlo(struct smtp_client *);
 

@@ -27,6 +27,7 @@ class Session:
         self.tls = None        # "TLSv1.3"
         self.sni = None
         self.user = None
+        self.client = None     # "127.0.0.1"
 
 
 class Message:
@@ -69,11 +70,11 @@ class SmtpPeer:
 
     def run(self):
         while True:
-            connection, _ = self.listener.accept()
+            connection, client = self.listener.accept()
             if self.stopping:
                 connection.close()
                 return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self.serve, args=(connection, client[0]), daemon=True).start()
 
     def await_messages(self, count):
         wait_for(lambda: len(self.messages) >= count, f"{count} message(s) at the peer")
@@ -81,8 +82,9 @@ class SmtpPeer:
 
     # one session
 
-    def serve(self, connection):
+    def serve(self, connection, client):
         session = Session()
+        session.client = client
         self.sessions.append(session)
         connection.settimeout(30)
         try:

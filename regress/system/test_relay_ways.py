@@ -145,6 +145,28 @@ def test_routes_by_sender(tmp_path):
         assert subjects(others) == sorted([senders[1], *senders[3:]])
 
 
+def test_source_and_name_by_route(tmp_path):
+    with SmtpPeer() as peer, Genkan(tmp_path / "mx", f"""
+        relay {{
+            route from "list.example" to "[127.0.0.1]:{peer.port}" source 127.0.0.9 as "lists.example.org"
+            route from "gone.example" to "[127.0.0.1]:{peer.port}" source 192.0.2.9
+            route "*" to "[127.0.0.1]:{peer.port}"
+        }}
+    """) as mx:
+        for sender in ["a@list.example", "a@shop.example", "b@list.example", "b@shop.example"]:
+            send(mx, "Subject: test\r\n\r\nhello\r\n", sender=sender)
+            mx.await_empty_queue()
+        # each over a connection of its own kind, and those are kept
+        assert sorted((s.client, s.commands[0]) for s in peer.sessions) == [
+            ("127.0.0.1", "EHLO mx.example.org"), ("127.0.0.9", "EHLO lists.example.org")]
+        for message in peer.messages:
+            assert ("list" in message.sender) == (message.session.client == "127.0.0.9")
+        # an address that is not ours is not replaced by another
+        send(mx, "Subject: test\r\n\r\nhello\r\n", sender="a@gone.example")
+        line = wait_for(lambda: mx.log("queue.deferred"), "a deferral")[0]
+        assert "4.3.5 cannot call from 192.0.2.9: " in line["reply"]
+
+
 # --- servers that are dead, or want a PTR ---
 
 PTR = "550-5.7.1 [2001:db8::1] Our system has detected that this message does not\n550 5.7.1 meet IPv6 guidelines regarding PTR records"

@@ -569,6 +569,8 @@ test_destination(void **state)
 		{ "a:587 implicit-tls verify login /etc/x b:587 login /etc/x", 2 }, { "tls off", 0 },
 		{ "a:25 tls", 0 }, { "a:25 tls on", 0 }, { "a:25 login", 0 }, { "a:25 login x", 0 },
 		{ "a:25 login /x login /y", 0 },
+		{ "mx a.example source 192.0.2.7 source 2001:db8::7 as x.example", 1 }, { "a:25 as", 0 }, { "a:25 source x", 0 },
+		{ "a:25 source 192.0.2.7 source 192.0.2.8", 0 }, { "a:25 as x as y", 0 },
 	};
 	struct hop *hops;
 	unsigned n;
