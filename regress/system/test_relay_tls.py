@@ -298,4 +298,4 @@ def test_large_message(tmp_path, ca, words):
             assert c.mail("alice@example.org", "bob@partner.example", text.replace("\r\n.", "\r\n..")).code == 250
         delivered(mx, peer)
         body = peer.messages[0].text.split("\n\n", 1)[1]
-        assert body == (line.replace("\r\n", "\n") * 60000) + "..dot"
+        assert body == (line.replace("\r\n", "\n") * 60000) + ".dot"
