@@ -189,13 +189,6 @@ decode(struct buf *out, const char *text, size_t len, bool initial)
 }
 
 static void
-discard(struct buf *b)
-{
-	overwrite(b->data, b->cap);
-	buf_free(b);
-}
-
-static void
 refuse(struct session *s, int code, const char *status, const char *text)
 {
 	auth_forget(s);
@@ -219,7 +212,7 @@ auth_line(struct session *s, const char *line, size_t len)
 		refuse(s, 501, "5.5.2", "that is no base 64 (RFC 4648)");
 	}
 	overwrite(line, len);
-	discard(&response);
+	tls_wipe(&response);
 }
 
 /* NAME as a mechanism that is offered to this client in this state; -1: refused, said. */
@@ -271,5 +264,5 @@ cmd_auth(struct session *s, const char *arg, size_t len)
 	else if (m >= 0)
 		refuse(s, 501, "5.5.2", "that is no base 64 (RFC 4648)");
 	overwrite(arg + name, len - name);
-	discard(&initial);
+	tls_wipe(&initial);
 }
