@@ -549,15 +549,14 @@ lmtp_deliver(struct lmtp *l, const struct lmtp_message *message, struct lmtp_rec
     unsigned n)
 {
 	struct transaction t = { l, message, recipients, n, false };
-	bool again;
+	bool again = false;
 
 	do {
-		again = false;
 		if (!connect_server(l) || !check_message(&t) || !check_addresses(&t))
 			break;
 		again = l->used;
 		l->used = true;
-		again = !run_transaction(&t) && again && !t.begun;
+		again &= !run_transaction(&t) && !t.begun;
 	} while (again);
 	settle_rest(&t, DELIVERY_TEMP, l->why != NULL ? l->why : "451 4.4.2 the conversation broke");
 }

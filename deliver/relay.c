@@ -312,7 +312,7 @@ read_files(const struct relay_conf *conf)
 			free(why);
 			continue;
 		}
-		relay.logins = xreallocarray(relay.logins, relay.logins_n + 1, sizeof(logins));
+		relay.logins = xreallocarray(relay.logins, relay.logins_n + 1, sizeof(relay.logins[0]));
 		relay.logins[relay.logins_n++] = logins;
 	}
 }

@@ -266,11 +266,8 @@ dnsbl_name(const struct ip *ip, const char *zone, char out[DNSBL_NAME_MAX])
 
 	ip_reverse_name(ip, reverse, sizeof(reverse));
 	len = strlen(reverse) - strlen(suffix);
-	if (len + strlen(zone) >= DNSBL_NAME_MAX)
-		return false;
 	memcpy(out, reverse, len);
-	strcpy(out + len, zone);
-	return true;
+	return strlcpy(out + len, zone, DNSBL_NAME_MAX - len) < DNSBL_NAME_MAX - len;
 }
 
 /* RFC 5782 2.1: listings are in 127.0.0.0/8.  In 127.255.255.0/24 Spamhaus and others say that a

@@ -17,17 +17,17 @@ char *
 xtext_decode(const char *s, size_t len)
 {
 	struct buf b = { 0 };
+	int c, high, low;
 	size_t i;
-	int c;
 
 	for (i = 0; i < len; i++) {
 		c = (unsigned char)s[i];
 		if (c == ' ' || c == '=')
 			break;
 		if (c == '+') {
-			if (len - i < 3 || hex(s[i + 1]) < 0 || hex(s[i + 2]) < 0)
+			if (len - i < 3 || (high = hex(s[i + 1])) < 0 || (low = hex(s[i + 2])) < 0)
 				break;
-			c = hex(s[i + 1]) << 4 | hex(s[i + 2]);
+			c = high << 4 | low;
 			i += 2;
 		}
 		if (c < ' ' || c > '~')

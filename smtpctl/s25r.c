@@ -42,9 +42,8 @@ print_names_of(FILE *in)
 {
 	char *line = NULL, *name;
 	size_t cap = 0;
-	ssize_t len;
 
-	while ((len = getline(&line, &cap, in)) >= 0) {
+	while (getline(&line, &cap, in) >= 0) {
 		name = line + strspn(line, " \t");
 		name[strcspn(name, " \t\r\n")] = '\0';
 		if (*name != '\0')
