@@ -123,8 +123,10 @@ alias_read_file(const char *path, struct buf *out, struct stat *st)
 	return error;
 }
 
-const char *
-alias_file_fault(const char *path, const struct stat *st)
+/* What is wrong with a file that says who gets mail: who else may write to it, or into its folder.
+ * NULL, or words (a constant) that fit behind its name. */
+static const char *
+file_fault(const char *path, const struct stat *st)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat folder;
@@ -197,7 +199,7 @@ add_include(struct reader *r, const char *path)
 		why = xasprintf("\":include:%s\" is not a text file", path);
 	else if (error != 0)
 		why = xasprintf("cannot read \":include:%s\": %s", path, strerror(error));
-	else if ((fault = alias_file_fault(path, &st)) != NULL)
+	else if ((fault = file_fault(path, &st)) != NULL)
 		why = xasprintf("\":include:%s\": %s", path, fault);
 	inner.path = path;
 	inner.line = 0;

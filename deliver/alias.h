@@ -57,9 +57,6 @@ void alias_mark_self(struct alias_targets *, const char *address);
 bool alias_has(const struct alias_targets *, const char *target);
 void alias_free(struct alias_targets *);
 
-/* What is wrong with a file that says who gets mail: who else may write to it, or into its folder.
- * NULL, or words (a constant) that fit behind its name. */
-const char *alias_file_fault(const char *path, const struct stat *);
 /* Reads all of a file of at most ALIAS_FILE_MAX octets without waiting for anything; 0, or an errno:
  * EINVAL when it is no text. */
 struct buf;

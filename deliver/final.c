@@ -49,8 +49,9 @@ final_result_free(struct final_result *result)
 
 /* --- the header --- */
 
-void
-final_add_clean(struct buf *out, const char *s)
+/* S without control characters. */
+static void
+add_clean(struct buf *out, const char *s)
 {
 	for (; *s != '\0'; s++)
 		buf_addc(out, (unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
@@ -60,9 +61,9 @@ void
 final_head(struct buf *out, const char *sender, const char *address)
 {
 	buf_adds(out, "Return-Path: <");
-	final_add_clean(out, sender);
+	add_clean(out, sender);
 	buf_adds(out, ">\nDelivered-To: ");
-	final_add_clean(out, address);
+	add_clean(out, address);
 	buf_addc(out, '\n');
 }
 

@@ -23,8 +23,6 @@ void final_result_free(struct final_result *);
 
 /* Return-Path and Delivered-To; what would be a line end in a value is not one there. */
 void final_head(struct buf *, const char *sender, const char *address);
-/* S without control characters. */
-void final_add_clean(struct buf *, const char *s);
 /* False, and settled for good: the message was delivered to ADDRESS before (Delivered-To). */
 bool final_check_loop(struct maildir_content *, const char *address, struct final_result *);
 /* Hands the content, with LF line ends, to SINK piece by piece, until it returns an errno.  0 or an

@@ -14,8 +14,9 @@
 #include "deliver/smtp_inside.h"
 #include "lib/mem.h"
 
-const char *
-smtp_helo(const struct smtp_client *c)
+/* Our name for this server. */
+static const char *
+our_name(const struct smtp_client *c)
 {
 	return c->helo != NULL ? c->helo : c->conf->host;
 }
@@ -28,7 +29,7 @@ smtp_say_ehlo(struct smtp_client *c)
 	c->limits = (struct smtp_limits){ .mails = 0 };
 	free(c->mechanisms);
 	c->mechanisms = NULL;
-	smtp_command(c, STEP_EHLO, 0, "EHLO %s", smtp_helo(c));
+	smtp_command(c, STEP_EHLO, 0, "EHLO %s", our_name(c));
 }
 
 void
@@ -160,7 +161,7 @@ smtp_on_ehlo(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 		take_offers(c, reply);
 		greeted(c, reply);
 	} else if (reply->code >= 500) {
-		smtp_command(c, STEP_HELO, 0, "HELO %s", smtp_helo(c));
+		smtp_command(c, STEP_HELO, 0, "HELO %s", our_name(c));
 	} else {
 		smtp_end_by_reply(c, reply, true);
 	}

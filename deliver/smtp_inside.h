@@ -157,8 +157,6 @@ void smtp_arm(struct smtp_client *);
 
 /* The connection goes on over BEV from now on. */
 void smtp_attach(struct smtp_client *, struct bufferevent *);
-/* Our name for this server. */
-const char *smtp_helo(const struct smtp_client *);
 /* Forgets all that the server said (RFC 3207 4.2), and greets it. */
 void smtp_say_ehlo(struct smtp_client *);
 

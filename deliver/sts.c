@@ -266,7 +266,7 @@ on_recalled(const struct ledger_policy *kept, void *arg)
 	const char *wrong;
 
 	d->recalling = NULL;
-	d->recalled = peer_find(ROLE_LEDGER, 0) != NULL;
+	d->recalled = ledger_is_there();
 	if (kept != NULL)
 		policy = sts_policy_parse(kept->text, strlen(kept->text), &wrong);
 	if (policy != NULL)

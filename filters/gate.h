@@ -228,7 +228,6 @@ const char *phase_name(enum phase);
 const char *action_name(enum action);
 const char *fact_name(enum fact);
 const char *auth_result_name(enum auth_result);
-const char *grey_by_name(enum grey_by);
 /* The earliest phase at which a fact can be known. */
 enum phase fact_phase(enum fact);
 /* By name, -1 when there is none. */

@@ -118,7 +118,7 @@ auth_result_name(enum auth_result result)
 	return name_of(auth_result_names, AUTH_PERMERROR + 1, result);
 }
 
-const char *
+static const char *
 grey_by_name(enum grey_by by)
 {
 	return name_of(grey_by_names, GREY_BY_COUNT, by);

@@ -16,6 +16,8 @@ struct ledger_request;
 
 /* In a role's start. */
 void ledger_client_init(void);
+/* False while the ledger is down: every answer is "unknown". */
+bool ledger_is_there(void);
 void ledger_cancel(struct ledger_request *);
 
 /* --- the caller, at connect --- */

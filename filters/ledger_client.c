@@ -133,6 +133,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	answer_unknown(arg);
 }
 
+bool
+ledger_is_there(void)
+{
+	return peer_find(ROLE_LEDGER, 0) != NULL;
+}
+
 /* The ledger's channel, if it takes anything. */
 static struct channel *
 channel(void)

@@ -100,6 +100,10 @@ role_master_renew(uint32_t roles, char **why)
 	bool old[ROLE_LINKS_MAX] = { false };
 	unsigned i;
 
+	if (master.stopping) { /* a process born now would be nobody's to end */
+		*why = xstrdup("the server is ending");
+		return -1;
+	}
 	if (places_left() < places_needed(roles)) {
 		hurry();
 		*why = xstrdup("processes of the configurations before this one have not ended yet; they are told to end "

@@ -24,8 +24,8 @@
 
 /* --- keys --- */
 
-void
-table_add_folded(struct buf *out, const char *s, size_t len)
+static void
+add_folded(struct buf *out, const char *s, size_t len)
 {
 	for (; len > 0; s++, len--)
 		buf_addc(out, *s >= 'A' && *s <= 'Z' ? (char)(*s - 'A' + 'a') : *s);
@@ -47,7 +47,7 @@ table_normal_key(const char *key, struct ipnet *net)
 	if (ipnet_parse(key, net))
 		buf_adds(&out, table_network_key(net).s);
 	else
-		table_add_folded(&out, key, strlen(key));
+		add_folded(&out, key, strlen(key));
 	return buf_take(&out);
 }
 
@@ -358,7 +358,7 @@ table_match_name(const struct table *table, const char *name)
 		return false;
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	table_add_folded(&folded, name, len);
+	add_folded(&folded, name, len);
 	if (table->kind == TABLE_REGEX)
 		match = len > 0 && has(table, buf_str(&folded));
 	else
@@ -402,7 +402,7 @@ table_match_address(const struct table *table, const char *address)
 		return has(table, "") || has(table, NULL_SENDER);
 	if (!table->content->shape.names)
 		return false;
-	table_add_folded(&folded, address, strlen(address));
+	add_folded(&folded, address, strlen(address));
 	match = match_mailbox(table, folded.data);
 	buf_free(&folded);
 	return match;

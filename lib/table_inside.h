@@ -69,7 +69,6 @@ char *table_read_file(const char *path, enum table_kind, struct table_content *,
 /* The one form of a key, and in *NET (family 0 if none) the network that it is.  The caller frees. */
 char *table_normal_key(const char *key, struct ipnet *net);
 struct ip_text table_network_key(const struct ipnet *);
-void table_add_folded(struct buf *, const char *, size_t);
 /* Puts what NET is the network of (family 0: a name) into the shape. */
 void table_shape_add(struct table_shape *, const struct ipnet *);
 

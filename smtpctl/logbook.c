@@ -62,7 +62,6 @@ struct logbook {
 	void *arg;
 	struct generation young, old;
 	struct dict *early; /* by address: when */
-	uint64_t early_n;
 	struct buf passing[PASSING];
 	unsigned passing_next;
 	int *pids; /* connections that are open */
@@ -425,7 +424,6 @@ on_early(struct logbook *b, const struct log_line *l)
 {
 	int64_t *when;
 
-	b->early_n++;
 	if (dict_count(b->early) >= EARLY_MAX) {
 		dict_free(b->early);
 		b->early = dict_new(sizeof(int64_t));
@@ -599,10 +597,4 @@ logbook_end(struct logbook *b)
 {
 	dict_each(b->old.entries, tell_entry, b);
 	dict_each(b->young.entries, tell_entry, b);
-}
-
-uint64_t
-logbook_early(const struct logbook *b)
-{
-	return b->early_n;
 }

@@ -33,7 +33,5 @@ void logbook_line(struct logbook *, const struct log_line *);
 /* The log is over: what is still open is told as far as it is known. */
 void logbook_end(struct logbook *);
 void logbook_free(struct logbook *);
-/* Clients that talked before the banner, so far. */
-uint64_t logbook_early(const struct logbook *);
 
 #endif

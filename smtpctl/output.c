@@ -86,8 +86,9 @@ output_end(struct output *o)
 	free(o);
 }
 
-void
-output_raw(const void *p, size_t len, void *unused)
+/* Octets as they are. */
+static void
+put_raw(const void *p, size_t len, void *unused)
 {
 	(void)unused;
 	if (len > 0)
@@ -99,7 +100,7 @@ output_answer(enum output_form form, int n, char **words)
 {
 	struct output *o = output_new(form);
 	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
-		.record = output_record, .text = output_raw, .arg = o };
+		.record = output_record, .text = put_raw, .arg = o };
 	char *why = NULL;
 	int status = client_request(&r, false, &why);
 

@@ -23,8 +23,6 @@ void output_note(struct output *, const char *fmt, ...) __attribute__((format(pr
 /* Prints what is left and frees. */
 void output_end(struct output *);
 
-/* Octets as they are. */
-void output_raw(const void *, size_t, void *unused);
 
 /* Sends the words to the server and prints the answer; returns the exit code. */
 int output_answer(enum output_form, int n, char **words);

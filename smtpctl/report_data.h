@@ -30,7 +30,7 @@ struct report_rule {
 	unsigned rule, line;
 	char *action;
 	bool observe;
-	char *label; /* as the configuration has it, or what is known; by report_data_label() */
+	char *label; /* as the configuration has it, or what is known */
 	bool gone;   /* the configuration has no such rule */
 	struct report_cell days[REPORT_DAYS_MAX];
 };

@@ -19,8 +19,9 @@
 #define SETTLED_MS 1000   /* nobody goes before he could have begun */
 #define LOOKED_AT 256     /* sessions, for one that has to go */
 
-bool
-patience_is_short(void)
+/* Most connections of `limit connections` are taken: everybody gets less time. */
+static bool
+is_short(void)
 {
 	static uint64_t told_ms;
 	uint64_t most = session_conf()->limits[LIMIT_CONNECTIONS];
@@ -41,7 +42,7 @@ turn_ms(const struct session *s)
 {
 	uint64_t ms = (uint64_t)s->idle * 1000;
 
-	return ms > SHORT_MS && patience_is_short() ? SHORT_MS : ms;
+	return ms > SHORT_MS && is_short() ? SHORT_MS : ms;
 }
 
 void

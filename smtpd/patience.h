@@ -10,8 +10,6 @@
 
 struct session;
 
-/* Most connections of `limit connections` are taken: everybody gets less time. */
-bool patience_is_short(void);
 /* It is the client's turn: so long until he has said it all, a command or the first octets of a text. */
 void patience_turn(struct session *);
 /* N octets of a text came.  They buy time, at `limit data-rate`, but no more than a turn's: who is slower uses up what he has. */

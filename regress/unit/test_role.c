@@ -478,11 +478,15 @@ case_sigterm(void *arg)
 static int
 case_order(void *arg)
 {
+	char *why = NULL;
+
 	(void)arg;
 	become_master();
 	await_all_up();
 	role_master_stop();
 	role_master_stop();
+	CHECK(role_master_renew(UINT32_MAX, &why) < 0 && strstr(why, "ending") != NULL);
+	free(why);
 	await("queue/0 stops");
 	CHECK(found(ROLE_SESSION).pid == 0 && found(ROLE_RESOLVER).pid > 0);
 	CHECK(!over);
