@@ -36,8 +36,7 @@ login_free(struct logins *logins)
 	if (logins == NULL)
 		return;
 	for (i = 0; i < logins->n; i++) {
-		explicit_bzero(logins->list[i].password, strlen(logins->list[i].password));
-		free(logins->list[i].password);
+		free_secret(logins->list[i].password);
 		free(logins->list[i].user);
 		free(logins->list[i].host);
 	}

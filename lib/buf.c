@@ -101,6 +101,14 @@ buf_free(struct buf *b)
 	*b = (struct buf){ 0 };
 }
 
+void
+buf_wipe(struct buf *b)
+{
+	if (b->data != NULL)
+		explicit_bzero(b->data, b->cap);
+	buf_free(b);
+}
+
 char *
 buf_take(struct buf *b)
 {

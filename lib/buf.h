@@ -25,6 +25,8 @@ char *buf_reserve(struct buf *, size_t n);
 void buf_clear(struct buf *);
 /* Frees and zeroes. */
 void buf_free(struct buf *);
+/* The same of secrets: what was in it is overwritten. */
+void buf_wipe(struct buf *);
 /* Hands the string (never NULL, NUL-terminated) to the caller, who frees it; BUF is empty after. */
 char *buf_take(struct buf *);
 /* "" instead of NULL. */

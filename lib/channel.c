@@ -121,8 +121,8 @@ discard_out(struct channel *ch)
 	for (i = 0; i < ch->fds_out_n; i++)
 		close(ch->fds_out[i].fd);
 	ch->fds_out_n = 0;
-	if (ch->secret && ch->out.len > 0)
-		explicit_bzero(ch->out.data, ch->out.len);
+	if (ch->secret)
+		buf_wipe(&ch->out);
 	buf_free(&ch->out);
 	ch->out_sent = 0;
 }
@@ -137,8 +137,8 @@ release(struct channel *ch)
 		close(ch->fds_in[i]);
 	discard_out(ch);
 	free(ch->fds_out);
-	if (ch->secret && ch->in.len > 0)
-		explicit_bzero(ch->in.data, ch->in.len);
+	if (ch->secret)
+		buf_wipe(&ch->in);
 	buf_free(&ch->in);
 	close(ch->fd);
 	free(ch);

@@ -65,6 +65,14 @@ xstrndup(const char *s, size_t len)
 	return copy;
 }
 
+void
+free_secret(char *s)
+{
+	if (s != NULL)
+		explicit_bzero(s, strlen(s));
+	free(s);
+}
+
 char *
 xasprintf(const char *fmt, ...)
 {

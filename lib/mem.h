@@ -15,6 +15,8 @@ void *xreallocarray(void *, size_t n, size_t size);
 char *xstrdup(const char *);
 /* LEN bytes of S and a NUL. */
 char *xstrndup(const char *, size_t len);
+/* Frees a secret, overwritten; NULL is none. */
+void free_secret(char *);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *xvasprintf(const char *fmt, va_list) __attribute__((format(printf, 1, 0)));
 

@@ -90,14 +90,6 @@ tls_bundle_authorities(struct buf *b, const char *path, const void *pem, size_t 
 	buf_add_blob(b, pem, len);
 }
 
-void
-tls_wipe(struct buf *b)
-{
-	if (b->data != NULL)
-		explicit_bzero(b->data, b->cap);
-	buf_free(b);
-}
-
 /* --- stapling (RFC 6066 8) --- */
 
 static void

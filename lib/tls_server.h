@@ -46,11 +46,10 @@ unsigned tls_authorities(const void *pem, size_t len);
 #define TLS_TICKET_PERIOD 3600 /* seconds; a ticket is good for one */
 
 /* In this order: tickets, then certificates and authorities as they come.  Secrets are in it:
- * tls_wipe() it. */
+ * buf_wipe() it. */
 void tls_bundle_tickets(struct buf *, const uint8_t keys[TLS_TICKET_KEYS][TLS_TICKET_KEY_SIZE]);
 void tls_bundle_certificate(struct buf *, const char *name, const struct tls_pair *, unsigned n);
 void tls_bundle_authorities(struct buf *, const char *path, const void *pem, size_t len);
-void tls_wipe(struct buf *);
 
 /* --- serving --- */
 

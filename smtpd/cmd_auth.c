@@ -212,7 +212,7 @@ auth_line(struct session *s, const char *line, size_t len)
 		refuse(s, 501, "5.5.2", "that is no base 64 (RFC 4648)");
 	}
 	overwrite(line, len);
-	tls_wipe(&response);
+	buf_wipe(&response);
 }
 
 /* NAME as a mechanism that is offered to this client in this state; -1: refused, said. */
@@ -264,5 +264,5 @@ cmd_auth(struct session *s, const char *arg, size_t len)
 	else if (m >= 0)
 		refuse(s, 501, "5.5.2", "that is no base 64 (RFC 4648)");
 	overwrite(arg + name, len - name);
-	tls_wipe(&initial);
+	buf_wipe(&initial);
 }

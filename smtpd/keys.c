@@ -395,7 +395,7 @@ make_bundle(void)
 {
 	unsigned i, j;
 
-	tls_wipe(&bundle);
+	buf_wipe(&bundle);
 	buf_reserve(&bundle, bundle_size()); /* at once: a buffer that grows leaves copies behind */
 	tls_bundle_tickets(&bundle, tickets);
 	for (i = 0; i < keys->items_n; i++) {
@@ -560,7 +560,7 @@ keys_forget(void)
 {
 	keys_free(keys);
 	keys = NULL;
-	tls_wipe(&bundle);
+	buf_wipe(&bundle);
 	explicit_bzero(tickets, sizeof(tickets));
 }
 

@@ -16,8 +16,6 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
-#include <openssl/crypto.h>
-
 #include "lib/base64.h"
 #include "lib/buf.h"
 #include "lib/log.h"
@@ -223,8 +221,7 @@ add_response(struct buf *line, const struct attempt_request *r)
 	buf_addc(&plain, '\0');
 	buf_adds(&plain, r->password);
 	base64_encode(line, plain.data, plain.len);
-	OPENSSL_cleanse(plain.data, plain.len);
-	buf_free(&plain);
+	buf_wipe(&plain);
 }
 
 static void
@@ -232,8 +229,7 @@ send_line(struct buf *line)
 {
 	buf_addc(line, '\n');
 	bufferevent_write(stream, line->data, line->len);
-	OPENSSL_cleanse(line->data, line->len);
-	buf_free(line);
+	buf_wipe(line);
 }
 
 static struct attempt *

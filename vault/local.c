@@ -21,7 +21,6 @@
 #include <sasl/sasl.h>
 #include <sasl/saslplug.h>
 
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "lib/buf.h"
@@ -354,20 +353,12 @@ run(struct work *work)
 /* --- attempts, in the loop --- */
 
 static void
-cleanse(char *s)
-{
-	if (s != NULL)
-		OPENSSL_cleanse(s, strlen(s));
-	free(s);
-}
-
-static void
 attempt_free(struct attempt *a)
 {
 	if (a->conn != NULL)
 		sasl_dispose(&a->conn);
-	cleanse(a->password);
-	cleanse(a->stored);
+	free_secret(a->password);
+	free_secret(a->stored);
 	free(a->name);
 	free((char *)(uintptr_t)a->binding.name);
 	free((unsigned char *)(uintptr_t)a->binding.data);

@@ -14,8 +14,6 @@
 
 #include <event2/event.h>
 
-#include <openssl/crypto.h>
-
 #include "lib/buf.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -46,9 +44,7 @@ cancel(struct attempt *a)
 	event_free(a->event);
 	if (a->fd >= 0)
 		close(a->fd);
-	if (a->out.len > 0)
-		OPENSSL_cleanse(a->out.data, a->out.len);
-	buf_free(&a->out);
+	buf_wipe(&a->out);
 	buf_free(&a->in);
 	free(a->name);
 	free(a);

@@ -17,8 +17,6 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include <openssl/crypto.h>
-
 #include "filters/ledger.h"
 #include "lib/clock.h"
 #include "lib/ctl.h"
@@ -76,14 +74,6 @@ RB_GENERATE_INTERNAL(dialogue_tree, dialogue, by_id, compare, __attribute__((unu
 /* --- beginning and end --- */
 
 static void
-cleanse(char *s)
-{
-	if (s != NULL)
-		OPENSSL_cleanse(s, strlen(s));
-	free(s);
-}
-
-static void
 dialogue_free(struct dialogue *d)
 {
 	RB_REMOVE(dialogue_tree, d->peer->data, d);
@@ -91,7 +81,7 @@ dialogue_free(struct dialogue *d)
 		source->cancel(d->attempt);
 	ledger_cancel(d->ledger);
 	event_del(&d->timer);
-	cleanse(d->password);
+	free_secret(d->password);
 	buf_free(&d->first);
 	free(d->name);
 	free(d->account);
@@ -225,7 +215,7 @@ on_may_try(const struct login_answer *a, void *arg)
 	} else {
 		d->state = DIALOGUE_SOURCE;
 		d->attempt = source->begin(&r, on_attempt, d);
-		cleanse(d->password);
+		free_secret(d->password);
 		d->password = NULL;
 	}
 }

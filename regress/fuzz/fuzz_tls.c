@@ -81,7 +81,7 @@ check_pair(const uint8_t *data, size_t size)
 	ssl = tls_server_new(0, "x", NULL);
 	require(ssl != NULL);
 	SSL_free(ssl);
-	tls_wipe(&bundle);
+	buf_wipe(&bundle);
 }
 
 int

@@ -245,7 +245,7 @@ load(struct buf *b)
 
 	if (why != NULL)
 		fail_msg("%s", why);
-	tls_wipe(b);
+	buf_wipe(b);
 	assert_null(b->data);
 }
 
@@ -686,7 +686,7 @@ test_bad_bundles(void **state)
 	assert_string_equal(t.peer, "mx.example.org");
 	done(&t);
 	free_files(&f);
-	tls_wipe(&b);
+	buf_wipe(&b);
 }
 
 int
