@@ -44,6 +44,14 @@ build_is_path(struct build *build, struct place place, const char *path, const c
 	return false;
 }
 
+void
+strings_add(struct strings *strings, char *s)
+{
+	strings->list = xreallocarray(strings->list, strings->n + 2, sizeof(strings->list[0]));
+	strings->list[strings->n++] = s;
+	strings->list[strings->n] = NULL;
+}
+
 /* Takes over VALUE as *MEMBER, freeing what was there. */
 static void
 replace(char **member, char *value)
@@ -285,20 +293,6 @@ build_ocsp(struct build *build, struct place place, char *path)
 }
 
 void
-certificate_free_parts(struct certificate *certificate)
-{
-	unsigned i;
-
-	for (i = 0; i < certificate->pairs_n; i++) {
-		free(certificate->pairs[i].chain);
-		free(certificate->pairs[i].key);
-		free(certificate->pairs[i].ocsp);
-	}
-	free(certificate->pairs);
-	free(certificate->name);
-}
-
-void
 build_certificate_used(struct build *build, struct place place, const char *name)
 {
 	struct certificate_draft *draft = certificate_draft(build, name);
@@ -490,32 +484,4 @@ build_element(struct build *build, struct place place, struct table *table, char
 	free(why);
 	free(key);
 	free(value);
-}
-
-void
-build_free(struct build *build)
-{
-	unsigned i;
-
-	build_free_mail(build);
-	table_free_in_place(build->rewrite);
-	gate_free(&build->gate);
-	for (i = 0; i < build->certificates_n; i++)
-		certificate_free_parts(&build->certificates[i].certificate);
-	free(build->certificates);
-	for (i = 0; i < build->tables_n; i++)
-		table_free(build->tables[i].table);
-	free(build->tables);
-	for (i = 0; build->anchors != NULL && build->anchors[i] != NULL; i++)
-		free(build->anchors[i]);
-	free(build->anchors);
-	free(build->servers);
-	free(build->host);
-	free(build->postmaster);
-	free(build->spool);
-	free(build->anchor_path);
-	free(build->trust_path);
-	complaints_free(&build->errors);
-	complaints_free(&build->warnings);
-	*build = (struct build){ .host = NULL };
 }

@@ -100,15 +100,14 @@ struct build {
 /* False in fuzzing: table and anchor files are named, never opened. */
 extern bool build_reads_files;
 
-void build_free(struct build *);
 /* False, and an error at PLACE, when WHAT was given before, at *FIRST, which else becomes PLACE. */
 bool build_once(struct build *, struct place *first, struct place, const char *what);
 
 /* False, and an error, when PATH is not absolute; WHAT would be there: "the spool". */
 bool build_is_path(struct build *, struct place, const char *path, const char *what);
+void strings_add(struct strings *, char *);
 bool build_address(struct build *, struct place, const char *text, struct ip *);
 void build_certificate_used(struct build *, struct place, const char *name);
-void build_free_mail(struct build *);
 
 /* --- statements (build.c) --- */
 void build_host(struct build *, struct place, char *name);
@@ -170,19 +169,11 @@ void build_hops_login(struct build *, struct place, struct hops *, char *path);
 /* What we call these servers from, and our name there. */
 void build_hops_source(struct build *, struct place, struct hops *, char *address);
 void build_hops_as(struct build *, struct place, struct hops *, char *name);
-void strings_add(struct strings *, char *);
-void strings_free(struct strings *);
-/* What hangs on them, tables in place included; not the structs themselves. */
-void certificate_free_parts(struct certificate *);
-void listener_free_parts(struct listener *);
-void domain_free_parts(struct domain *);
-void route_free_parts(struct route *);
 
 /* --- the gate (build_gate.c) --- */
 void build_rule(struct build *, struct rule);
 /* When a rule could not be read to its end. */
 void build_rule_skipped(struct build *);
-void rule_free_parts(struct rule *);
 struct condition *build_test(struct build *, struct test);
 /* `time 22:00-06:00`; TEXT is what stands behind "time", at its own place. */
 struct condition *build_daytime(struct build *, struct place, struct place text_at, char *text);
@@ -199,5 +190,16 @@ struct condition *build_operator(
 /* --- afterwards (check.c) --- */
 /* What only the whole can show. */
 void build_check(struct build *);
+
+/* --- freeing (build_free.c) --- */
+void build_free(struct build *);
+void strings_free(struct strings *);
+/* What hangs on them, tables in place included; not the structs themselves. */
+void rule_free_parts(struct rule *);
+void certificate_free_parts(struct certificate *);
+void listener_free_parts(struct listener *);
+void mailbox_free_parts(struct mailbox *);
+void domain_free_parts(struct domain *);
+void route_free_parts(struct route *);
 
 #endif

@@ -17,14 +17,6 @@
 #define QUESTIONS_MAX 500
 
 void
-rule_free_parts(struct rule *rule)
-{
-	condition_free(rule->when);
-	free(rule->text);
-	free(rule->name);
-}
-
-void
 build_rule_skipped(struct build *build)
 {
 	build->questions = 0;

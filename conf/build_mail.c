@@ -21,25 +21,6 @@
 #define HOPS_MAX 50
 #define SUBMISSIONS_PORT 465 /* RFC 8314 */
 
-void
-strings_add(struct strings *strings, char *s)
-{
-	strings->list = xreallocarray(strings->list, strings->n + 2, sizeof(strings->list[0]));
-	strings->list[strings->n++] = s;
-	strings->list[strings->n] = NULL;
-}
-
-void
-strings_free(struct strings *strings)
-{
-	unsigned i;
-
-	for (i = 0; i < strings->n; i++)
-		free(strings->list[i]);
-	free(strings->list);
-	*strings = (struct strings){ NULL, 0 };
-}
-
 static void
 lower(char *s)
 {
@@ -217,18 +198,6 @@ build_domain_users(struct build *build, struct place place, struct table *table)
 }
 
 static void
-mailbox_free(struct mailbox *mailbox)
-{
-	struct strings arguments = { .list = mailbox->argv, .n = 0 };
-
-	while (mailbox->argv != NULL && mailbox->argv[arguments.n] != NULL)
-		arguments.n++;
-	strings_free(&arguments);
-	free(mailbox->path);
-	*mailbox = (struct mailbox){ .path = NULL };
-}
-
-static void
 check_format(struct build *build, struct place place, const char *format)
 {
 	char *why = mailbox_check(format);
@@ -270,7 +239,7 @@ build_domain_deliver(struct build *build, struct place place, enum mailbox_metho
 	check_format(build, place, path);
 	for (i = 0; i < arguments.n; i++)
 		check_format(build, place, arguments.list[i]);
-	mailbox_free(&draft->domain.mailbox);
+	mailbox_free_parts(&draft->domain.mailbox);
 	if (method == MAILBOX_PIPE && arguments.list == NULL)
 		arguments.list = xcalloc(1, sizeof(arguments.list[0]));
 	draft->domain.mailbox =
@@ -553,54 +522,4 @@ build_hops_login(struct build *build, struct place place, struct hops *hops, cha
 			hops->list[i].tls = HOP_TLS_VERIFY;
 	}
 	free(path);
-}
-
-void
-domain_free_parts(struct domain *domain)
-{
-	free(domain->name);
-	table_free_in_place(domain->aliases);
-	free(domain->aliases_as);
-	free(domain->delimiter);
-	table_free_in_place(domain->users);
-	mailbox_free(&domain->mailbox);
-	destination_free(domain->hops, domain->hops_n, NULL);
-}
-
-void
-route_free_parts(struct route *route)
-{
-	free(route->pattern);
-	destination_free(route->hops, route->hops_n, NULL);
-}
-
-void
-listener_free_parts(struct listener *listener)
-{
-	table_free_in_place(listener->xclient_from);
-	table_free_in_place(listener->proxy_from);
-	table_free_in_place(listener->normalize_from);
-	free(listener->client_ca);
-}
-
-void
-build_free_mail(struct build *build)
-{
-	unsigned i;
-
-	for (i = 0; i < build->listeners_n; i++) {
-		free(build->listeners[i].certificate);
-		listener_free_parts(&build->listeners[i].listener);
-	}
-	for (i = 0; i < build->domains_n; i++)
-		domain_free_parts(&build->domains[i].domain);
-	for (i = 0; i < build->routes_n; i++)
-		route_free_parts(&build->routes[i].route);
-	free(build->listeners);
-	free(build->domains);
-	free(build->routes);
-	table_free_in_place(build->relay_from);
-	table_free_in_place(build->vault.table);
-	table_free_in_place(build->senders);
-	free(build->vault.path);
 }

@@ -139,17 +139,6 @@ decide_triplet(struct ledger *l, const struct grey_question *q, struct grey_iden
 		ledger_tries_came_back(l, q, r.first, now, a->first_pass);
 }
 
-enum operator_word
-ledger_operator_word(const struct ledger *l, const struct grey_question *q, int64_t now)
-{
-	enum operator_word word;
-
-	word = operator_on_mail(l->operators, q->identity, q->sender, q->recipient, now);
-	if (word == OPERATOR_SILENT && q->client.family != 0)
-		word = operator_on_caller(l->operators, &q->client, q->name, now);
-	return word;
-}
-
 /* The operator lets in whom a rule would put off; or a rule does, that rescued him. */
 static void
 let_in(struct ledger *l, const struct grey_question *q, int64_t now, struct grey_answer *a)
@@ -246,23 +235,4 @@ ledger_take_event(struct ledger *l, const struct gate_event *e)
 	/* Who came back and was let in need not sit through the next pause or tarpit either. */
 	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
 		ledger_caller_has_stayed(l, &e->client, e->time);
-}
-
-static enum kv_step
-load_entry(const struct ledger_item *item, void *arg)
-{
-	struct ledger *l = arg;
-
-	operator_list_put(l->operators, &item->operator_entry);
-	return KV_NEXT;
-}
-
-void
-ledger_load_operators(struct ledger *l)
-{
-	struct buf position = { 0 };
-
-	while (ledger_scan(l->store, TABLE_OPERATOR, &position, 1000, load_entry, l) == 1000)
-		;
-	buf_free(&position);
 }
