@@ -1,16 +1,12 @@
 /*
- * The SMTP client (smtp_client.h): one table of steps, one queue of replies that are awaited.
+ * The SMTP client (smtp_client.h): every reply goes to the row of the step that awaits it.
  *
- * Every command that is sent puts its step into the queue; every reply takes the first one out and
- * is handled by that step's row of the table.  With PIPELINING a whole transaction up to DATA is
- * sent at once, without it one command for each reply; nothing else differs.  A message whose
- * recipients the server takes only in part (452) goes out in as many transactions as it needs, over
- * this connection.
+ * With PIPELINING a whole transaction up to DATA is sent at once, without it one command for each
+ * reply; nothing else differs.  A message whose recipients the server takes only in part (452) goes
+ * out in as many transactions as it needs, over this connection.
  *
- * Everything that can go wrong with a connection ends in one function, which says what that means
- * for recipients without a result: a temporary failure, unless the server itself said "never".  If
- * the connection is lost when all of the data is out, the server may have taken the message: that
- * is said, and no other server is tried at once. What must never happen: a recipient that is
+ * If the connection is lost when all of the data is out, the server may have taken the message:
+ * that is said, and no other server is tried at once.  What must never happen: a recipient that is
  * reported as delivered without a 2xx reply to the data of his own transaction; a CR or LF of an
  * address or a content that the server takes for the end of a line.
  *
@@ -36,54 +32,7 @@
 
 #define OUTPUT_LOW (64 * 1024)
 
-struct step_row {
-	const char *name; /* what a time-out or a loss is said to have waited for */
-	unsigned seconds; /* RFC 5321 4.5.3.2; 0: the configuration's */
-	void (*reply)(struct smtp_client *, const struct smtp_reply *, unsigned recipient);
-};
-static const struct step_row steps[STEP_COUNT];
-
 /* --- the end --- */
-
-void
-smtp_end(
-    struct smtp_client *c, enum delivery_status status, bool try_elsewhere, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (c->over)
-		return;
-	c->over = true;
-	va_start(ap, fmt);
-	c->end_text = xvasprintf(fmt, ap);
-	va_end(ap);
-	c->end = (struct smtp_client_end){
-		.status = status, .try_elsewhere = try_elsewhere, .text = c->end_text
-	};
-	if (c->bev != NULL)
-		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
-	event_del(&c->timer);
-	event_active(&c->turn, 0, 0);
-}
-
-/* In the words of a reply, for a server that turns the session away. */
-void
-smtp_end_by_reply(struct smtp_client *c, const struct smtp_reply *reply, bool try_elsewhere)
-{
-	char *text = smtp_reply_text(reply);
-	bool never = reply->code >= 500;
-
-	smtp_end(c, never ? DELIVERY_PERM : DELIVERY_TEMP_HOST, try_elsewhere, "%s", text);
-	free(text);
-}
-
-static enum step
-present_step(const struct smtp_client *c)
-{
-	if (c->streaming)
-		return STEP_CONTENT;
-	return c->awaited_n > 0 ? c->awaited[0].step : STEP_IDLE;
-}
 
 bool
 smtp_client_is_committed(const struct smtp_client *c)
@@ -101,12 +50,6 @@ smtp_client_tells_sender(const struct smtp_client *c, const struct smtp_client_m
 	return (c->offers & OFFER_DSN) != 0;
 }
 
-bool
-smtp_client_is_used_up(const struct smtp_client *c)
-{
-	return c->limits.mails > 0 && c->mails >= c->limits.mails;
-}
-
 /* WHAT is "the server closed the connection" and the like. */
 static void
 end_by_loss(struct smtp_client *c, const char *what)
@@ -118,7 +61,7 @@ end_by_loss(struct smtp_client *c, const char *what)
 		    what);
 	else
 		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.2 %s while waiting for %s", what,
-		    steps[present_step(c)].name);
+		    smtp_waits_for(c));
 }
 
 static void
@@ -148,20 +91,7 @@ smtp_client_free(struct smtp_client *c)
 	smtp_end(c, DELIVERY_TEMP, false, "closed");
 }
 
-/* --- timers, and what is awaited --- */
-
-void
-smtp_arm(struct smtp_client *c)
-{
-	enum step step = present_step(c);
-	unsigned seconds = steps[step].seconds;
-
-	if (step == STEP_CONNECT)
-		seconds = c->conf->connect_timeout;
-	else if (step == STEP_IDLE)
-		seconds = c->conf->idle_timeout;
-	event_add(&c->timer, &(struct timeval){ (time_t)seconds, 0 });
-}
+/* --- time --- */
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
@@ -170,11 +100,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (present_step(c) == STEP_CONNECT)
+	if (smtp_present_step(c) == STEP_CONNECT)
 		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: no answer");
-	else if (present_step(c) == STEP_HANDSHAKE)
+	else if (smtp_present_step(c) == STEP_HANDSHAKE)
 		smtp_tls_failed(c, "time-out");
-	else if (present_step(c) == STEP_IDLE && c->ops != NULL) {
+	else if (smtp_present_step(c) == STEP_IDLE && c->ops != NULL) {
 		const struct smtp_client_ops *ops = c->ops;
 
 		/* its owner forgets it now, and it takes leave in its own time */
@@ -184,41 +114,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		smtp_client_quit(c);
 	} else
 		end_by_loss(c, "time-out");
-}
-
-void
-smtp_await(struct smtp_client *c, enum step step, unsigned recipient)
-{
-	if (c->awaited_n == c->awaited_cap) {
-		c->awaited_cap = c->awaited_cap == 0 ? 8 : c->awaited_cap * 2;
-		c->awaited = xreallocarray(c->awaited, c->awaited_cap, sizeof(*c->awaited));
-	}
-	c->awaited[c->awaited_n++] = (struct awaited){ step, recipient };
-	if (c->awaited_n == 1)
-		smtp_arm(c);
-}
-
-static struct awaited
-take_awaited(struct smtp_client *c)
-{
-	struct awaited first = c->awaited[0];
-
-	c->awaited_n--;
-	memmove(c->awaited, c->awaited + 1, c->awaited_n * sizeof(*c->awaited));
-	return first;
-}
-
-void
-smtp_command(struct smtp_client *c, enum step step, unsigned recipient, const char *fmt, ...)
-{
-	struct evbuffer *out = bufferevent_get_output(c->bev);
-	va_list ap;
-
-	va_start(ap, fmt);
-	evbuffer_add_vprintf(out, fmt, ap);
-	va_end(ap);
-	evbuffer_add(out, "\r\n", 2);
-	smtp_await(c, step, recipient);
 }
 
 /* --- the steps --- */
@@ -231,25 +126,33 @@ on_quit(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipien
 	smtp_end(c, DELIVERY_TEMP, false, "closed");
 }
 
-static const struct step_row steps[STEP_COUNT] = {
-	[STEP_CONNECT] = { "the connection", 0, NULL },
-	[STEP_BANNER] = { "the greeting", 300, smtp_on_banner },
-	[STEP_EHLO] = { "the reply to EHLO", 300, smtp_on_ehlo },
-	[STEP_HELO] = { "the reply to HELO", 300, smtp_on_helo },
-	[STEP_STARTTLS] = { "the reply to STARTTLS", 120, smtp_on_starttls },
-	[STEP_HANDSHAKE] = { "the TLS handshake", 60, NULL },
-	[STEP_AUTH] = { "the reply to AUTH", 180, smtp_on_auth },
-	[STEP_MAIL] = { "the reply to MAIL", 300, smtp_on_mail },
-	[STEP_RCPT] = { "the reply to RCPT", 300, smtp_on_rcpt },
-	[STEP_DATA] = { "the reply to DATA", 120, smtp_on_data },
-	[STEP_CONTENT] = { "room to send the message", 180, NULL },
-	[STEP_DOT] = { "the reply to the message", 600, smtp_on_dot },
-	[STEP_RSET] = { "the reply to RSET", 300, smtp_on_rset },
-	[STEP_IDLE] = { "the next message", 0, NULL },
-	[STEP_QUIT] = { "the reply to QUIT", 10, on_quit },
+static void (*const replies[STEP_COUNT])(struct smtp_client *, const struct smtp_reply *, unsigned recipient) = {
+	[STEP_BANNER] = smtp_on_banner,
+	[STEP_EHLO] = smtp_on_ehlo,
+	[STEP_HELO] = smtp_on_helo,
+	[STEP_STARTTLS] = smtp_on_starttls,
+	[STEP_AUTH] = smtp_on_auth,
+	[STEP_MAIL] = smtp_on_mail,
+	[STEP_RCPT] = smtp_on_rcpt,
+	[STEP_DATA] = smtp_on_data,
+	[STEP_DOT] = smtp_on_dot,
+	[STEP_RSET] = smtp_on_rset,
+	[STEP_QUIT] = on_quit,
 };
 
 /* --- the connection --- */
+
+/* Nothing is awaited any more: the greeting, or the message, has its next command, or is at its end. */
+static void
+go_on(struct smtp_client *c)
+{
+	if (c->message != NULL) {
+		smtp_advance(c);
+	} else if (!smtp_tls_wanted(c) && !smtp_login_wanted(c)) {
+		c->finished = true;
+		event_active(&c->turn, 0, 0);
+	}
+}
 
 static void
 handle(struct smtp_client *c, const struct smtp_reply *reply)
@@ -267,12 +170,12 @@ handle(struct smtp_client *c, const struct smtp_reply *reply)
 		    c, DELIVERY_TEMP_HOST, true, "451 4.5.0 the server answered what nobody asked");
 		return;
 	}
-	first = take_awaited(c);
-	steps[first.step].reply(c, reply, first.recipient);
+	first = smtp_take_awaited(c);
+	replies[first.step](c, reply, first.recipient);
 	if (c->over)
 		return;
 	if (c->awaited_n == 0)
-		smtp_advance(c);
+		go_on(c);
 	if (!c->over)
 		smtp_arm(c);
 }
@@ -328,7 +231,7 @@ on_connected(struct smtp_client *c)
 	const int on = 1;
 
 	setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)take_awaited(c);
+	(void)smtp_take_awaited(c);
 	begin(c);
 }
 
@@ -342,15 +245,19 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	if (c->over || bev != c->bev)
 		return;
 	if (what & BEV_EVENT_CONNECTED && c->ssl != NULL) {
-		(void)take_awaited(c);
+		(void)smtp_take_awaited(c);
 		smtp_tls_done(c);
+		if (c->security.implicit)
+			smtp_await(c, STEP_BANNER, 0);
+		else
+			smtp_say_ehlo(c);
 	} else if (what & BEV_EVENT_CONNECTED) {
 		on_connected(c);
-	} else if (present_step(c) == STEP_HANDSHAKE) {
+	} else if (smtp_present_step(c) == STEP_HANDSHAKE) {
 		why = tls_client_why(c->ssl, bufferevent_get_openssl_error(bev));
 		smtp_tls_failed(c, why);
 		free(why);
-	} else if (present_step(c) == STEP_CONNECT)
+	} else if (smtp_present_step(c) == STEP_CONNECT)
 		smtp_end(
 		    c, DELIVERY_TEMP_HOST, true, "451 4.4.1 cannot connect: %s", strerror(error));
 	else
@@ -398,21 +305,14 @@ smtp_client_new(struct event_base *base, const struct smtp_client_conf *conf,
 	return c;
 }
 
-void
-smtp_attach(struct smtp_client *c, struct bufferevent *bev)
-{
-	if (bev == NULL)
-		fatal("smtp client: no memory for a connection");
-	c->bev = bev;
-	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_LOW, 0);
-}
-
 static void
 attach(struct smtp_client *c, int fd)
 {
-	smtp_attach(c,
-	    bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS));
+	c->bev = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	if (c->bev == NULL)
+		fatal("smtp client: no memory for a connection");
+	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_LOW, 0);
 }
 
 void

@@ -133,24 +133,12 @@ is_self(const struct smtp_client *c, const struct smtp_reply *reply)
 	       strncasecmp(name, c->conf->host, len) == 0;
 }
 
-void
-smtp_greeted(struct smtp_client *c)
-{
-	if (smtp_tls_wanted(c) || smtp_login_wanted(c))
-		return;
-	c->finished = true;
-	event_active(&c->turn, 0, 0);
-}
-
 static void
 greeted(struct smtp_client *c, const struct smtp_reply *reply)
 {
-	if (is_self(c, reply)) {
+	if (is_self(c, reply))
 		smtp_end(c, DELIVERY_PERM, false,
 		    "554 5.4.6 the mail loops: that server is this one, %s", c->conf->host);
-		return;
-	}
-	smtp_greeted(c);
 }
 
 void

@@ -1,7 +1,7 @@
 /*
- * The inside of the SMTP client, shared by its files: the connection (smtp_client.c), the greeting
- * (smtp_greeting.c), TLS (smtp_tls.c), login (smtp_login.c), messages and transactions
- * (smtp_transaction.c).  Nobody else includes this.
+ * The inside of the SMTP client, shared by its files, from below: the connection (smtp_wire.c); the
+ * greeting (smtp_greeting.c), TLS (smtp_tls.c), login (smtp_login.c), messages and transactions
+ * (smtp_transaction.c); and who hands them the replies (smtp_client.c).  Nobody else includes this.
  */
 #ifndef DELIVER_SMTP_INSIDE_H
 #define DELIVER_SMTP_INSIDE_H
@@ -142,8 +142,8 @@ struct smtp_client {
 	struct smtp_content content;
 };
 
-/* --- smtp_client.c --- */
-/* The one way in which a connection ends: the text is what recipients without a result are told. */
+/* --- smtp_wire.c: the connection --- */
+/* The one way in which it ends: the text is what recipients without a result are told. */
 void smtp_end(struct smtp_client *, enum delivery_status, bool try_elsewhere, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* In the words of a reply, for a server that turns the session away. */
@@ -152,13 +152,13 @@ void smtp_end_by_reply(struct smtp_client *, const struct smtp_reply *, bool try
 void smtp_command(struct smtp_client *, enum step, unsigned recipient, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void smtp_await(struct smtp_client *, enum step, unsigned recipient);
+/* The first of those awaited; there is one. */
+struct awaited smtp_take_awaited(struct smtp_client *);
+enum step smtp_present_step(const struct smtp_client *);
+/* For a text: "the reply to MAIL". */
+const char *smtp_waits_for(const struct smtp_client *);
 /* Sets the time-out of the present step anew. */
 void smtp_arm(struct smtp_client *);
-
-/* The connection goes on over BEV from now on. */
-void smtp_attach(struct smtp_client *, struct bufferevent *);
-/* Forgets all that the server said (RFC 3207 4.2), and greets it. */
-void smtp_say_ehlo(struct smtp_client *);
 
 /* --- smtp_tls.c --- */
 /* Begins TLS over the connection that is there: awaits the handshake. */
@@ -176,8 +176,9 @@ bool smtp_login_wanted(struct smtp_client *);
 void smtp_on_auth(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_login_free(struct smtp_client *);
 
-/* --- smtp_greeting.c: replies --- */
-void smtp_greeted(struct smtp_client *);
+/* --- smtp_greeting.c --- */
+/* Forgets all that the server said (RFC 3207 4.2), and greets it. */
+void smtp_say_ehlo(struct smtp_client *);
 void smtp_on_banner(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_ehlo(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_helo(struct smtp_client *, const struct smtp_reply *, unsigned);

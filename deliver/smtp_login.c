@@ -1,7 +1,7 @@
 /*
  * The SMTP client's login at a smarthost (RFC 4954), by libsasl2.
  *
- * After TLS the greeting asks smtp_login_wanted, which takes the first mechanism of our order that
+ * After TLS the client asks smtp_login_wanted, which takes the first mechanism of our order that
  * the server offers and the library has: those that do not show the password first, and CRAM-MD5
  * last, for which the server must keep it readable.  In the clear nothing shows it.  A refusal is
  * the account's matter, not this message's: it ends the connection, and the mail waits.  What must
@@ -247,7 +247,6 @@ smtp_on_auth(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 	} else if (reply->code < 300 && l->complete) {
 		c->logged_in = true;
 		smtp_login_free(c);
-		smtp_greeted(c);
 	} else if (reply->code < 300) {
 		end_login(c, "the server did not prove that it knows the password");
 	} else if (reply->code == 504) { /* RFC 4954 4: not this mechanism */

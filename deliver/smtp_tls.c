@@ -1,7 +1,7 @@
 /*
  * The SMTP client's TLS (RFC 3207, RFC 8314 3.3).
  *
- * After EHLO the greeting asks smtp_tls_wanted, which sends STARTTLS, lets the session go on in the
+ * After EHLO the client asks smtp_tls_wanted, which sends STARTTLS, lets the session go on in the
  * clear where that is allowed, or ends it.  When the handshake is done everything that the server
  * said before is forgotten and it is greeted anew.  What came in behind the reply to STARTTLS was
  * put there by somebody who cannot speak the TLS that follows, so the connection ends.
@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "deliver/smtp_inside.h"
+#include "lib/log.h"
 
 static bool
 may_be_clear(const struct smtp_client *c)
@@ -50,8 +51,12 @@ smtp_tls_failed(struct smtp_client *c, const char *why)
 void
 smtp_tls_begin(struct smtp_client *c)
 {
-	struct bufferevent *clear = c->bev, *bev;
+	struct bufferevent *clear = c->bev;
 	evutil_socket_t fd = bufferevent_getfd(clear);
+	bufferevent_data_cb readable, written;
+	bufferevent_event_cb event;
+	size_t low;
+	void *arg;
 	char *why;
 
 	c->ssl = tls_client_new(&c->security.tls, &why);
@@ -61,14 +66,19 @@ smtp_tls_begin(struct smtp_client *c)
 		return;
 	}
 	bufferevent_disable(clear, EV_READ | EV_WRITE);
+	bufferevent_getcb(clear, &readable, &written, &event, &arg);
+	bufferevent_getwatermark(clear, EV_WRITE, &low, NULL);
 	bufferevent_setfd(clear, -1);
 	bufferevent_free(clear);
-	bev = bufferevent_openssl_socket_new(c->base, fd, c->ssl, BUFFEREVENT_SSL_CONNECTING,
+	c->bev = bufferevent_openssl_socket_new(c->base, fd, c->ssl, BUFFEREVENT_SSL_CONNECTING,
 	    BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-	smtp_attach(c, bev);
-	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	if (c->bev == NULL)
+		fatal("smtp client: no memory for TLS");
+	bufferevent_setcb(c->bev, readable, written, event, arg);
+	bufferevent_setwatermark(c->bev, EV_WRITE, low, 0);
+	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
 	smtp_await(c, STEP_HANDSHAKE, 0);
-	bufferevent_enable(bev, EV_READ | EV_WRITE);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
 void
@@ -76,10 +86,6 @@ smtp_tls_done(struct smtp_client *c)
 {
 	c->secure = true;
 	c->tls = tls_name(c->ssl);
-	if (c->security.implicit)
-		smtp_await(c, STEP_BANNER, 0);
-	else
-		smtp_say_ehlo(c);
 }
 
 bool
@@ -105,7 +111,6 @@ smtp_on_starttls(struct smtp_client *c, const struct smtp_reply *reply, unsigned
 	(void)recipient;
 	if (reply->code >= 300 && may_be_clear(c)) {
 		c->in_clear = true;
-		smtp_greeted(c);
 	} else if (reply->code >= 300) {
 		text = smtp_reply_text(reply);
 		end_for_lack(c, text);

@@ -235,6 +235,12 @@ gather(struct smtp_client *c)
 	}
 }
 
+bool
+smtp_client_is_used_up(const struct smtp_client *c)
+{
+	return c->limits.mails > 0 && c->mails >= c->limits.mails;
+}
+
 void
 smtp_begin_transaction(struct smtp_client *c)
 {
