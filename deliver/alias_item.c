@@ -2,8 +2,9 @@
  * Taking apart what aliases and .forward files say (alias_item.h).
  *
  * alias.c asks item by item.  Commas divide them, outside of double quotes; within these a
- * backslash takes away the meaning of what follows, as in sendmail's files.  A line end within a
- * value cannot be: values are one line, and .forward is read line by line.
+ * backslash takes away the meaning of what follows, as in sendmail's files.  An address may have
+ * comments, "bob@example.net (Bob, the treasurer)", as list managers write them.  A line end within
+ * a value cannot be: values are one line, and .forward is read line by line.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,19 +26,61 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* The next comma outside of quotes, or the end; NULL: a quote is not closed. */
-static const char *
-item_end(const char *s)
+/* Programs, files and includes have no comments: a parenthesis is part of a name there. */
+static bool
+may_have_comments(const char *item)
 {
-	bool quoted = false;
+	return strchr("|/:", item[0]) == NULL;
+}
 
-	for (; *s != '\0' && (quoted || *s != ','); s++) {
+/* The next comma outside of quotes and comments, or the end; NULL: one of these is not closed, and
+ * *WHY (a constant) says which. */
+static const char *
+item_end(const char *s, const char **why)
+{
+	bool quoted = false, comments = may_have_comments(s);
+	unsigned depth = 0;
+
+	for (; *s != '\0' && (quoted || depth > 0 || *s != ','); s++) {
 		if (*s == '\\' && s[1] != '\0')
 			s++;
-		else if (*s == '"')
+		else if (*s == '"' && depth == 0)
 			quoted = !quoted;
+		else if (*s == '(' && comments && !quoted)
+			depth++;
+		else if (*s == ')' && depth > 0)
+			depth--;
 	}
-	return quoted ? NULL : s;
+	if (quoted)
+		*why = "a quote (\") is not closed";
+	else if (depth > 0)
+		*why = "a parenthesis is not closed";
+	return quoted || depth > 0 ? NULL : s;
+}
+
+/* S, in which item_end found all closed, without its comments. */
+static char *
+without_comments(const char *s)
+{
+	struct buf out = { 0 };
+	bool quoted = false;
+	unsigned depth = 0;
+
+	for (; *s != '\0'; s++) {
+		const char *from = s;
+
+		if (*s == '\\' && s[1] != '\0')
+			s++;
+		else if (*s == '"' && depth == 0)
+			quoted = !quoted;
+		else if (*s == '(' && !quoted)
+			depth++;
+		if (depth == 0)
+			buf_add(&out, from, (size_t)(s - from) + 1);
+		else if (*s == ')' && s == from)
+			depth--;
+	}
+	return buf_take(&out);
 }
 
 /* The quoted string that S begins with, without quotes and backslashes; *END is behind it.  NULL:
@@ -188,8 +231,8 @@ take_item(struct alias_item *item, const char *raw)
 int
 alias_item_next(const char **at, struct alias_item *item, char **why)
 {
-	const char *s = *at, *end;
-	char *raw, *text;
+	const char *s = *at, *end, *unclosed = NULL;
+	char *raw, *text, *bare;
 
 	*item = (struct alias_item){ .text = NULL };
 	*why = NULL;
@@ -198,15 +241,17 @@ alias_item_next(const char **at, struct alias_item *item, char **why)
 	*at = s;
 	if (*s == '\0')
 		return 0;
-	end = item_end(s);
+	end = item_end(s, &unclosed);
 	if (end == NULL) {
 		*at = s + strlen(s);
-		*why = xstrdup("a quote (\") is not closed");
+		*why = xstrdup(unclosed);
 		return -1;
 	}
 	*at = end;
 	text = xstrndup(s, (size_t)(end - s));
-	raw = trimmed(text);
+	bare = may_have_comments(text) ? without_comments(text) : xstrdup(text);
+	raw = trimmed(bare);
+	free(bare);
 	free(text);
 	*why = take_item(item, raw);
 	free(raw);

@@ -1,7 +1,7 @@
 /*
  * One item of an alias's right side, or of a .forward, as sendmail's files have them:
  *
- *	bob   bob@example.net   "b o b"@example.net   Bob <bob@example.net>
+ *	bob   bob@example.net   "b o b"@example.net   Bob <bob@example.net>   bob@example.net (Bob)
  *	\bob   @example.net   |/usr/bin/prog arg   "|/usr/bin/prog 'an arg'"
  *	/var/log/mail   :include:/etc/mail/staff
  *
