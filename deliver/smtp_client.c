@@ -193,7 +193,9 @@ on_readable(struct bufferevent *bev, void *arg)
 	while (!c->over && bev == c->bev && evbuffer_peek(in, -1, NULL, &piece, 1) > 0) {
 		status = smtp_reply_feed(&c->reply, piece.iov_base, piece.iov_len, &used);
 		evbuffer_drain(in, used);
-		if (status == SMTP_REPLY_BAD)
+		if (status == SMTP_REPLY_BAD && smtp_client_is_committed(c))
+			end_by_loss(c, "the server ceased to speak SMTP");
+		else if (status == SMTP_REPLY_BAD)
 			smtp_end(c, DELIVERY_TEMP_HOST, true,
 			    "451 4.5.0 the server does not speak SMTP");
 		else if (status == SMTP_REPLY_DONE) {

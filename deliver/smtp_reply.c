@@ -2,7 +2,8 @@
  * The reply parser (smtp_reply.h).
  *
  * The SMTP client feeds it what it reads; the other side may be anything, so lengths are limited
- * here and controls go no further.  Lines may end in LF alone, which real servers do and which a
+ * here and controls go no further.  A line that is too long is cut: its code is what counts, and a
+ * "250" that was not understood would send the message again and again.  Lines may end in LF alone, which real servers do and which a
  * reply cannot be forged with: it has no content of others in it that the server did not choose.
  * What is not tolerated is a reply whose lines disagree about the code: a client that believed one
  * of them would sometimes believe the wrong one.
@@ -78,16 +79,17 @@ smtp_reply_feed(struct smtp_reply *reply, const char *s, size_t len, size_t *use
 {
 	enum smtp_reply_status status = SMTP_REPLY_MORE;
 	const char *lf;
-	size_t n;
+	size_t n, room;
 
 	*used = 0;
 	while (status == SMTP_REPLY_MORE && *used < len) {
 		lf = memchr(s + *used, '\n', len - *used);
 		n = lf != NULL ? (size_t)(lf - s) - *used : len - *used;
 		reply->octets += n + (lf != NULL);
-		if (reply->line.len + n > SMTP_REPLY_LINE_MAX || reply->octets > SMTP_REPLY_MAX)
+		if (reply->octets > SMTP_REPLY_MAX)
 			return SMTP_REPLY_BAD;
-		buf_add(&reply->line, s + *used, n);
+		room = SMTP_REPLY_LINE_MAX - reply->line.len;
+		buf_add(&reply->line, s + *used, n < room ? n : room);
 		*used += n;
 		if (lf == NULL)
 			break;

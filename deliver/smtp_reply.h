@@ -10,7 +10,7 @@
 
 #include "lib/buf.h"
 
-/* RFC 5321 4.5.3.1.5 has 512 octets to a line; a server that sends somewhat more is understood. */
+/* RFC 5321 4.5.3.1.5 has 512 octets to a line; of longer ones so much is kept. */
 #define SMTP_REPLY_LINE_MAX 2048
 #define SMTP_REPLY_MAX (32 * 1024)
 /* Of the text that is kept for people. */

@@ -447,6 +447,11 @@ static const struct scene scenes[] = {
 	    { PLAIN, { MAIL, "250 ok\r\n" }, { RCPT("a"), "250 a\r\n" }, { DATA, "354 go\r\n" }, { STUFFED, CLOSE } },
 	    "ready\nend temp answered 451 4.4.2 the server closed the connection after the whole message was sent; "
 	    "the server may have it, so it may arrive twice\n", { 0 } },
+	{ "no SMTP after the message", one, 1, false,
+	    { PLAIN, { MAIL, "250 ok\r\n" }, { RCPT("a"), "250 a\r\n" }, { DATA, "354 go\r\n" },
+		{ STUFFED, "250-ok\r\n550 no\r\n" } },
+	    "ready\nend temp answered 451 4.4.2 the server ceased to speak SMTP after the whole message was sent; "
+	    "the server may have it, so it may arrive twice\n", { 0 } },
 	{ "RSET refused", one, 1, false,
 	    { PLAIN, { MAIL, "250 ok\r\n" }, { RCPT("a"), "550 who\r\n" }, { "RSET\r\n", "500 what?\r\n" } },
 	    "ready\n0 perm 550 who\nend perm answered 500 what?\n", { 0 } },
