@@ -273,23 +273,19 @@ is_identity(const struct entity *e)
 
 /* --- leaves --- */
 
-/* Text stays readable unless that takes more room. */
+/* Text stays text, whatever its letters: quoted-printable keeps its line ends from those who change them. */
 static enum downgrade_how
 choose(const struct entity *e, const char *s)
 {
-	size_t len = (size_t)(e->end - s), escaped = 0;
-	const char *line;
 	bool text = e->type[0] == '\0' || strncmp(e->type, "text/", 5) == 0;
 
-	for (line = s; text && line < e->end; line++) {
-		if (*line == '\r' && line + 1 < e->end && line[1] == '\n')
-			line++;
-		else if (*line == '\0' || *line == '\r' || *line == '\n')
-			text = false;
+	for (; text && s < e->end; s++) {
+		if (*s == '\r' && s + 1 < e->end && s[1] == '\n')
+			s++;
 		else
-			escaped += (unsigned char)*line > 126 || *line == '=' || (unsigned char)*line < ' ';
+			text = *s != '\0' && *s != '\r' && *s != '\n';
 	}
-	return text && escaped * 2 <= len / 3 ? DOWNGRADE_QUOTED : DOWNGRADE_BASE64;
+	return text ? DOWNGRADE_QUOTED : DOWNGRADE_BASE64;
 }
 
 static bool

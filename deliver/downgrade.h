@@ -1,6 +1,6 @@
 /*
  * A message for a server that takes text of 7 bits only (RFC 6152 3, RFC 2045 6): each part that such
- * a server would damage is encoded, quoted-printable or base64, whichever is shorter, and all else
+ * a server would damage is encoded, text as quoted-printable, what is none in base64, and all else
  * stays octet by octet what it is.  Pure: octets in, a plan of pieces, and the new text bit by bit,
  * so that a large message is never held in memory twice.
  */

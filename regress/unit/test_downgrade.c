@@ -33,7 +33,7 @@ static const struct row {
 	    "caf=C3=A9 =3D t=C2=A0=20\r\n"
 	    ".a rather long line of text, to speak of nothing but the letters that are i=\r\nn it,=20\r\nend=09", NULL },
 	{ "mostly 8-bit", MIME "Content-Type: text/plain; charset=utf-8\r\n\r\n" A A A "\r\n",
-	    MIME "Content-Type: text/plain; charset=utf-8\r\n" B64 "\r\n44GC44GC44GCDQo=", NULL },
+	    MIME "Content-Type: text/plain; charset=utf-8\r\n" QP "\r\n=E3=81=82=E3=81=82=E3=81=82\r\n", NULL },
 	{ "no MIME, UTF-8", "Subject: s\r\n\r\nI drink my morning caf" E "\r\n",
 	    "Subject: s\r\n" MIME "Content-Type: text/plain; charset=utf-8\r\n" QP "\r\nI drink my morning caf=C3=A9\r\n", NULL },
 	{ "no MIME, Latin-1", "Subject: s\r\n\r\nmorning caf\xe9\r\n",
