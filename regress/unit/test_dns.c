@@ -19,12 +19,12 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "regress/unit/responder.h"
+#include "regress/unit/until.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 /* Long enough for a loaded machine where an answer is expected; short where none is. */
 #define PATIENT_MS 20000
 #define IMPATIENT_MS 200
-#define GUARD_S 60
 
 static struct event_base *base;
 static struct responder *server;
@@ -89,35 +89,12 @@ take(const struct dns_answer *answer, void *arg)
 }
 
 static void
-guard(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	fprintf(stderr, "the event that the test waits for does not come\n");
-	abort();
-}
-
-/* Runs the loop until *COUNTER is at least N. */
-static void
-run_until(const unsigned *counter, unsigned n)
-{
-	const struct timeval limit = { .tv_sec = GUARD_S };
-	struct event *timer = evtimer_new(base, guard, NULL);
-
-	event_add(timer, &limit);
-	while (*counter < n)
-		event_base_loop(base, EVLOOP_ONCE);
-	event_free(timer);
-}
-
-static void
 run_until_seen(const char *name, uint16_t type)
 {
 	unsigned next = server->seen_n;
 
 	while (responder_seen(server, name, type) == 0)
-		run_until(&server->seen_n, ++next);
+		run_until(base, &server->seen_n, ++next);
 }
 
 static void
@@ -135,7 +112,7 @@ ask_and_wait(struct asked *asked, const char *name, uint16_t type)
 	ask(asked, name, type);
 	/* never from inside the call */
 	assert_int_equal(asked->calls, before);
-	run_until(&asked->calls, before + 1);
+	run_until(base, &asked->calls, before + 1);
 }
 
 static struct dns_stats
@@ -271,7 +248,7 @@ test_answers(void **state)
 	for (i = 0; i < COUNT(answers); i++)
 		ask(&asked[i], answers[i].name, answers[i].type);
 	for (i = 0; i < COUNT(answers); i++) {
-		run_until(&asked[i].calls, 1);
+		run_until(base, &asked[i].calls, 1);
 		assert_string_equal(buf_str(&asked[i].text), answers[i].expect);
 	}
 	for (i = 0; i < COUNT(answers); i++) {
@@ -331,7 +308,7 @@ test_asked_once(void **state)
 		ask(&asked[i], i % 2 ? "mail.example.org" : "MAIL.example.org.", DNS_A);
 	assert_int_equal(stats().waiting, 1);
 	for (i = 0; i < COUNT(asked); i++) {
-		run_until(&asked[i].calls, 1);
+		run_until(base, &asked[i].calls, 1);
 		assert_string_equal(buf_str(&asked[i].text), "ok mail.example.org: 1 127.0.0.5");
 		buf_free(&asked[i].text);
 	}
@@ -355,12 +332,12 @@ test_running_max(void **state)
 		ask(&asked[i], name, DNS_A);
 		free(name);
 	}
-	run_until(&server->held_n, 2);
+	run_until(base, &server->held_n, 2);
 	assert_int_equal(stats().running, 2);
 	assert_int_equal(stats().waiting, 8);
 	responder_release(server);
 	for (i = 0; i < COUNT(asked); i++) {
-		run_until(&asked[i].calls, 1);
+		run_until(base, &asked[i].calls, 1);
 		assert_int_equal(asked[i].status, DNS_NXDOMAIN);
 		buf_free(&asked[i].text);
 	}
@@ -385,7 +362,7 @@ test_waiting_max(void **state)
 		ask(&asked[i], name, DNS_A);
 		free(name);
 	}
-	run_until(&asked[COUNT(asked) - 1].calls, 1);
+	run_until(base, &asked[COUNT(asked) - 1].calls, 1);
 	for (i = 0; i < COUNT(asked); i++) {
 		refused += asked[i].calls == 1 && asked[i].status == DNS_TEMP;
 		buf_free(&asked[i].text);
@@ -416,7 +393,7 @@ test_cancel(void **state)
 	ask(&asked[3], "mail.example.org", DNS_A);
 	ask(&asked[4], "example.org", DNS_MX);
 	ask(&asked[5], "alias.example.org", DNS_A);
-	run_until(&server->held_n, 2);
+	run_until(base, &server->held_n, 2);
 	assert_int_equal(stats().waiting, 1);
 	dns_engine_cancel(asked[2].query);
 	dns_engine_cancel(asked[4].query);
@@ -425,7 +402,7 @@ test_cancel(void **state)
 	/* what nobody waits for still costs */
 	assert_int_equal(stats().running, 2);
 	responder_release(server);
-	run_until(&asked[3].calls, 1);
+	run_until(base, &asked[3].calls, 1);
 	ask_and_wait(&asked[3], "two.example.org", DNS_A);
 	for (i = 0; i < COUNT(asked); i++) {
 		assert_int_equal(asked[i].calls, i == 1 ? 1 : i == 3 ? 2 : 0);
@@ -466,7 +443,7 @@ test_callback_meddles(void **state)
 	start_engine(PATIENT_MS, 0, NULL);
 	dns_engine_query(engine, "mail.example.org", DNS_A, meddle, &meddler);
 	ask(&neighbour, "mail.example.org", DNS_A);
-	run_until(&meddler.calls, 100);
+	run_until(base, &meddler.calls, 100);
 	assert_int_equal(neighbour.calls, 0);
 	assert_int_equal(responder_seen(server, "mail.example.org", DNS_A), 1);
 }
@@ -481,7 +458,7 @@ test_free_while_asking(void **state)
 	start_engine(PATIENT_MS, 4, NULL);
 	server->holding = true;
 	/* the probe is held too: let it pass, so that questions go out */
-	run_until(&server->held_n, 1);
+	run_until(base, &server->held_n, 1);
 	responder_release(server);
 	server->holding = true;
 	for (i = 0; i < COUNT(asked); i++) {
@@ -490,7 +467,7 @@ test_free_while_asking(void **state)
 		ask(&asked[i], name, DNS_A);
 		free(name);
 	}
-	run_until(&server->held_n, 4);
+	run_until(base, &server->held_n, 4);
 	dns_engine_free(engine);
 	engine = NULL;
 	responder_release(server);
@@ -570,7 +547,7 @@ test_dead_then_alive(void **state)
 		free(name);
 	}
 	for (i = 0; i < COUNT(asked); i++) {
-		run_until(&asked[i].calls, 1);
+		run_until(base, &asked[i].calls, 1);
 		assert_int_equal(asked[i].status, DNS_TEMP);
 		buf_free(&asked[i].text);
 	}

@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,6 +24,7 @@
 #include "lib/clock.h"
 #include "lib/kv.h"
 #include "lib/mem.h"
+#include "regress/unit/tree.h"
 
 /* What an environment had when it broke is lost, Berkeley DB does not free it. */
 const char *__lsan_default_suppressions(void);
@@ -36,15 +36,6 @@ __lsan_default_suppressions(void)
 
 static char base[] = "/tmp/test_kv.XXXXXX";
 static char dir[64];
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static int
 setup(void **state)
@@ -60,7 +51,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	return nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(base);
 }
 
 static struct kv *

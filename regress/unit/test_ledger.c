@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +23,7 @@
 #include "filters/ledger_wire.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
+#include "regress/unit/tree.h"
 
 #define T0 1700000000
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -494,15 +494,6 @@ static struct ledger ledger;
 static struct report_counts counts(
     int64_t time, uint16_t rule, uint16_t line, enum action action, bool observe);
 
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static void
 open_ledger(void)
 {
@@ -541,7 +532,7 @@ teardown(void **state)
 {
 	(void)state;
 	close_ledger();
-	return nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(base);
 }
 
 static struct grey_question

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +31,7 @@
 #include "lib/field.h"
 #include "lib/id.h"
 #include "lib/mem.h"
+#include "regress/unit/tree.h"
 
 static char base[] = "/tmp/test_ledger_role.XXXXXX";
 static char dir[64];
@@ -45,15 +45,6 @@ static bool known;
 /* of the last request to it */
 static struct buf output;
 static int status;
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static void
 run_ledger(int session_fd, int control_fd)
@@ -162,7 +153,7 @@ teardown(void **state)
 	control = NULL;
 	event_base_loop(peer_base(), EVLOOP_NONBLOCK);
 	buf_free(&output);
-	return nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(base);
 }
 
 /* Runs the loop until N answers have come in all. */
@@ -627,7 +618,7 @@ test_no_database(void **state)
 	(void)state;
 	assert_int_equal(grey_now("a@x.org"), GREY_NEW);
 	kill_ledger();
-	assert_int_equal(nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(tree_remove(dir), 0);
 	f = fopen(dir, "w"); /* a file where the directory should be */
 	assert_non_null(f);
 	fclose(f);

@@ -2,7 +2,6 @@
  * The local delivery process as the queue sees it: many jobs at once, contents in memory and by descriptor, what it does
  * not know, and when it says that it is done.
  */
-#include <ftw.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +24,7 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
+#include "regress/unit/tree.h"
 
 static char dir[] = "/tmp/test_local.XXXXXX";
 static char *alice, *bob, *file;
@@ -215,15 +215,6 @@ test_forward(void **state)
 	free(ran);
 }
 
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 int
 main(void)
 {
@@ -247,7 +238,7 @@ main(void)
 	queue.channel = channel_new(base, pair[0], &ops, NULL);
 	peer_connect(ROLE_QUEUE, 0, pair[1]);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(dir);
 	free(alice);
 	free(bob);
 	free(file);

@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +22,7 @@
 #include "deliver/maildir.h"
 #include "lib/mem.h"
 #include "lib/table.h"
+#include "regress/unit/tree.h"
 
 #define SENDER "s@example.org"
 #define TO "alice@example.net"
@@ -32,15 +32,6 @@ static const char *const places[] = { "/tmp", "/dev/shm" };
 static const char *place;
 static char dir[64];
 static struct maildirs *dirs;
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static int
 setup(void **state)
@@ -57,7 +48,7 @@ teardown(void **state)
 {
 	(void)state;
 	maildirs_free(dirs);
-	return nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(dir);
 }
 
 static char *

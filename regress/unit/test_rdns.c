@@ -20,10 +20,10 @@
 #include "lib/mem.h"
 #include "lib/resolver.h"
 #include "regress/unit/responder.h"
+#include "regress/unit/until.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define TIMEOUT_MS 400
-#define GUARD_S 60
 
 static struct event_base *base;
 static struct responder *server;
@@ -53,28 +53,6 @@ take(const struct rdns *rdns, void *arg)
 		buf_addf(&outcome->text, ", claimed %s", rdns->claimed);
 	assert_non_null(rdns->why);
 	assert_int_equal(rdns->status == RDNS_PASS, rdns->name != NULL);
-}
-
-static void
-guard(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	fprintf(stderr, "the event that the test waits for does not come\n");
-	abort();
-}
-
-static void
-run_until(const unsigned *counter, unsigned n)
-{
-	const struct timeval limit = { .tv_sec = GUARD_S };
-	struct event *timer = evtimer_new(base, guard, NULL);
-
-	event_add(timer, &limit);
-	while (*counter < n)
-		event_base_loop(base, EVLOOP_ONCE);
-	event_free(timer);
 }
 
 static void
@@ -249,7 +227,7 @@ test_outcomes(void **state)
 		ask(clients[i].client, &outcomes[i]);
 	for (i = 0; i < COUNT(clients); i++) {
 		assert_int_equal(outcomes[i].calls > 1, 0);
-		run_until(&outcomes[i].calls, 1);
+		run_until(base, &outcomes[i].calls, 1);
 		if (strcmp(buf_str(&outcomes[i].text), clients[i].expect) != 0)
 			fail_msg("%s: %s, expected %s", clients[i].client,
 			    buf_str(&outcomes[i].text), clients[i].expect);
@@ -279,7 +257,7 @@ test_many_names(void **state)
 			address(names[i], "127.0.0.50");
 	}
 	ask("127.0.0.50", &outcome);
-	run_until(&outcome.calls, 1);
+	run_until(base, &outcome.calls, 1);
 	assert_string_equal(buf_str(&outcome.text),
 	    "pass n09.example.org (n09.example.org), claimed n00.example.org");
 	for (i = 0; i < COUNT(names); i++)
@@ -301,7 +279,7 @@ test_cancel(void **state)
 	(void)state;
 	rdns_cancel(ask("127.0.0.1", &outcome));
 	ask("127.0.0.99", &other);
-	run_until(&other.calls, 1);
+	run_until(base, &other.calls, 1);
 	asked = responder_seen(server, "1.0.0.127.in-addr.arpa", DNS_PTR);
 	assert_int_equal(asked, 0);
 
@@ -311,7 +289,7 @@ test_cancel(void **state)
 	rdns_cancel(query);
 	/* what waits as long would have been told by now */
 	ask("127.0.0.18", &other);
-	run_until(&other.calls, 2);
+	run_until(base, &other.calls, 2);
 	assert_string_equal(buf_str(&other.text), "temperror, claimed slow.example.org");
 	assert_int_equal(outcome.calls, 0);
 	buf_free(&other.text);
@@ -325,7 +303,7 @@ test_resolver_dead(void **state)
 	(void)state;
 	responder_close(server);
 	ask("127.0.0.1", &outcome);
-	run_until(&outcome.calls, 1);
+	run_until(base, &outcome.calls, 1);
 	assert_string_equal(buf_str(&outcome.text), "temperror");
 	buf_free(&outcome.text);
 }

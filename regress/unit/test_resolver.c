@@ -25,8 +25,7 @@
 #include "lib/resolver_wire.h"
 #include "lib/sandbox.h"
 #include "regress/unit/responder.h"
-
-#define GUARD_S 60
+#include "regress/unit/until.h"
 
 static struct event_base *base;
 static pid_t child;
@@ -49,28 +48,6 @@ take(const struct dns_answer *answer, void *arg)
 	if (answer->records_n > 0)
 		asked->ip = answer->records[0].ip;
 	assert_true((answer->status == DNS_TEMP) <= (answer->why != NULL));
-}
-
-static void
-guard(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	fprintf(stderr, "the event that the test waits for does not come\n");
-	abort();
-}
-
-static void
-run_until(const unsigned *counter, unsigned n)
-{
-	const struct timeval limit = { .tv_sec = GUARD_S };
-	struct event *timer = evtimer_new(base, guard, NULL);
-
-	event_add(timer, &limit);
-	while (*counter < n)
-		event_base_loop(base, EVLOOP_ONCE);
-	event_free(timer);
 }
 
 /* As the role is confined: no files, internet sockets only; as root an empty chroot besides. */
@@ -187,9 +164,9 @@ test_answers(void **state)
 	resolver_ask("nowhere.example.org", DNS_MX, take, &none);
 	resolver_ask("a..b", DNS_MX, take, &impossible);
 	assert_int_equal(good.calls, 0);
-	run_until(&good.calls, 1);
-	run_until(&none.calls, 1);
-	run_until(&impossible.calls, 1);
+	run_until(base, &good.calls, 1);
+	run_until(base, &none.calls, 1);
+	run_until(base, &impossible.calls, 1);
 	ip_parse("127.0.0.5", &expect);
 	assert_int_equal(good.status, DNS_OK);
 	assert_true(ip_equal(&good.ip, &expect));
@@ -209,14 +186,14 @@ test_cancel(void **state)
 	resolver_cancel(resolver_ask("mail.example.org", DNS_A, take, &cancelled));
 	query = resolver_ask("slow.example.org", DNS_A, take, &cancelled);
 	resolver_ask("mail.example.org", DNS_A, take, &good);
-	run_until(&good.calls, 1);
+	run_until(base, &good.calls, 1);
 	resolver_cancel(query);
 	query = resolver_ask("mail.example.org", DNS_A, take, &crossed);
 	resolver_ask("mail.example.org", DNS_A, take, &good);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	if (crossed.calls == 0)
 		resolver_cancel(query);
-	run_until(&good.calls, 2);
+	run_until(base, &good.calls, 2);
 	assert_int_equal(good.status, DNS_OK);
 	assert_int_equal(cancelled.calls, 0);
 }
@@ -235,10 +212,10 @@ test_role_dies(void **state)
 		resolver_ask("slow.example.org", DNS_A, take, &before[i]);
 	query = resolver_ask("slow.example.org", DNS_A, take, &cancelled);
 	resolver_ask("mail.example.org", DNS_A, take, &again);
-	run_until(&again.calls, 1);
+	run_until(base, &again.calls, 1);
 	kill_role();
 	for (i = 0; i < 3; i++) {
-		run_until(&before[i].calls, 1);
+		run_until(base, &before[i].calls, 1);
 		assert_int_equal(before[i].status, DNS_TEMP);
 		if (i == 0 && cancelled.calls == 0)
 			resolver_cancel(query);
@@ -246,12 +223,12 @@ test_role_dies(void **state)
 	assert_null(peer_find(ROLE_RESOLVER, 0));
 	resolver_ask("mail.example.org", DNS_A, take, &away);
 	assert_int_equal(away.calls, 0);
-	run_until(&away.calls, 1);
+	run_until(base, &away.calls, 1);
 	assert_int_equal(away.status, DNS_TEMP);
 	resolver_cancel(resolver_ask("mail.example.org", DNS_A, take, &cancelled));
 	start_role(role_main);
 	resolver_ask("mail.example.org", DNS_A, take, &again);
-	run_until(&again.calls, 2);
+	run_until(base, &again.calls, 2);
 	assert_int_equal(again.status, DNS_OK);
 }
 
@@ -264,7 +241,7 @@ test_nonsense(void **state)
 	(void)state;
 	start_role(nonsense_main);
 	resolver_ask("mail.example.org", DNS_A, take, &asked);
-	run_until(&asked.calls, 1);
+	run_until(base, &asked.calls, 1);
 	assert_int_equal(asked.status, DNS_TEMP);
 	assert_null(peer_find(ROLE_RESOLVER, 0));
 }

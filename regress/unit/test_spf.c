@@ -25,10 +25,10 @@
 #include "lib/peer.h"
 #include "lib/resolver.h"
 #include "regress/unit/responder.h"
+#include "regress/unit/until.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define TIMEOUT_MS 400
-#define GUARD_S 60
 
 /* --- macros --- */
 
@@ -441,28 +441,6 @@ take(const struct spf_answer *a, void *arg)
 }
 
 static void
-guard(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	fprintf(stderr, "the event that the test waits for does not come\n");
-	abort();
-}
-
-static void
-run_until(const unsigned *counter, unsigned n)
-{
-	const struct timeval limit = { .tv_sec = GUARD_S };
-	struct event *timer = evtimer_new(base, guard, NULL);
-
-	event_add(timer, &limit);
-	while (*counter < n)
-		event_base_loop(base, EVLOOP_ONCE);
-	event_free(timer);
-}
-
-static void
 txt(const char *name, const char *text)
 {
 	responder_add(server, name, DNS_TXT, 300, text);
@@ -659,7 +637,7 @@ test_questions(void **state)
 		assert_int_equal(outcomes[i].calls, 0);
 	}
 	for (i = 0; i < COUNT(questions); i++) {
-		run_until(&outcomes[i].calls, 1);
+		run_until(base, &outcomes[i].calls, 1);
 		if (strcmp(buf_str(&outcomes[i].text), questions[i].expect) != 0)
 			fail_msg("%s: %s, expected %s", questions[i].sender,
 			    buf_str(&outcomes[i].text), questions[i].expect);
@@ -683,7 +661,7 @@ test_known_names_are_not_asked(void **state)
 	(void)state;
 	ip_parse("192.0.2.1", &q.client);
 	spf_ask(&q, take, &o);
-	run_until(&o.calls, 1);
+	run_until(base, &o.calls, 1);
 	assert_string_equal(buf_str(&o.text), "fail ptr.org -all");
 	assert_int_equal(responder_seen(server, "1.2.0.192.in-addr.arpa", DNS_PTR), 0);
 	buf_free(&o.text);
@@ -698,7 +676,7 @@ test_long_explanation(void **state)
 
 	(void)state;
 	ask("192.0.2.1", "a-local-part-of-some-length-that-is-repeated@long.org", &o);
-	run_until(&o.calls, 1);
+	run_until(base, &o.calls, 1);
 	words = strchr(buf_str(&o.text), '[');
 	assert_non_null(words);
 	assert_int_equal(strlen(words), SPF_EXPLANATION_MAX + 2);
@@ -717,8 +695,8 @@ test_time(void **state)
 	spf_ask(&q, take, &o);
 	q.sender = "a@silentwords.org";
 	spf_ask(&q, take, &words);
-	run_until(&o.calls, 1);
-	run_until(&words.calls, 1);
+	run_until(base, &o.calls, 1);
+	run_until(base, &words.calls, 1);
 	assert_string_equal(buf_str(&o.text), "temperror asks.org");
 	assert_string_equal(buf_str(&words.text), "fail silentwords.org -all");
 	buf_free(&o.text);
@@ -757,7 +735,7 @@ test_cancel(void **state)
 		/* what was asked now waits as long; it is told after what was cancelled would have
 		 * been */
 		ask("192.0.2.1", "a@silent.org", &other);
-		run_until(&other.calls, (unsigned)i + 1);
+		run_until(base, &other.calls, (unsigned)i + 1);
 	}
 	assert_int_equal(o.calls, 0);
 	buf_free(&other.text);
@@ -771,7 +749,7 @@ test_resolver_dead(void **state)
 	(void)state;
 	responder_close(server);
 	ask("192.0.2.1", "a@direct.org", &o);
-	run_until(&o.calls, 1);
+	run_until(base, &o.calls, 1);
 	assert_string_equal(buf_str(&o.text), "temperror direct.org");
 	buf_free(&o.text);
 }

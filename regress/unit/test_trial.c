@@ -3,7 +3,6 @@
  * who share names, networks and addresses, while time goes by; and a session goes through a gate as
  * it would.
  */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,21 +19,13 @@
 #include "filters/grey_ask.h"
 #include "filters/ledger_role.h"
 #include "lib/buf.h"
+#include "regress/unit/tree.h"
 #include "smtpctl/trial.h"
 
 #define T0 1700000000
 
 static char base[] = "/tmp/genkan-trial-XXXXXX";
 static struct ledger ledger;
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static int
 setup(void **state)
@@ -58,7 +49,7 @@ teardown(void **state)
 	ledger_store_close(ledger.store);
 	ledger_count_free(ledger.count);
 	operator_list_free(ledger.operators);
-	return nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(base);
 }
 
 static uint32_t
