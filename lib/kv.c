@@ -16,16 +16,11 @@
  * moved aside and an empty one takes its place, because what is kept here is worth less than mail
  * that goes on.  A full disk or missing permission is never taken for damage.
  */
-#include <sys/file.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 
 #include <ctype.h>
 #include <db.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -38,6 +33,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/kv.h"
+#include "lib/kv_dir.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -50,8 +46,6 @@
  * recovery. */
 #define CHECKPOINT_KBYTES 1024
 #define CHECKPOINT_MINUTES 15
-/* Openings in a row that never came to their end before the directory counts as damaged. */
-#define OPENINGS_MAX 5
 /* A second break so soon after a recovery is damage that recovery does not mend. */
 #define BREAK_MS 60000
 /* While it cannot be opened: tries after so long, then after twice as long, up to the second
@@ -62,11 +56,6 @@
 #define ERRORS_PER_SECOND 5
 #define SYNC_STACK (256 * 1024)
 
-#define LOCK_FILE "lock"
-#define OPENING_FILE "opening"
-#define PROBE_FILE "probe"
-#define CONFIG_FILE "DB_CONFIG"
-
 struct kv_table {
 	struct kv *kv;
 	char *file;
@@ -75,8 +64,7 @@ struct kv_table {
 };
 
 struct kv {
-	char *dir;
-	int lock;
+	struct kv_dir dir;
 	DB_ENV *env; /* NULL while it cannot be opened */
 	SLIST_HEAD(, kv_table) tables;
 	DBT key, value; /* what a scan reads into; malloc(3)ed by Berkeley DB */
@@ -114,239 +102,7 @@ berkeley_error(const DB_ENV *env, const char *prefix, const char *text)
 		log_warning("kv.error", F_STR("text", text));
 }
 
-static char *
-path_in(const struct kv *kv, const char *file)
-{
-	return xasprintf("%s/%s", kv->dir, file);
-}
-
-static void
-remove_in(const struct kv *kv, const char *file)
-{
-	char *path;
-
-	path = path_in(kv, file);
-	(void)unlink(path);
-	free(path);
-}
-
-/*
- * The directory
- */
-
-/* By descriptor: the sandbox changes no file by its name. */
-static bool
-shut_others_out(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	bool ok = fd != -1 && fchmod(fd, 0700) == 0;
-
-	if (fd != -1)
-		close(fd);
-	return ok;
-}
-
-/* Ours alone: what another user may write to is not read as a database. */
-static int
-directory_check(const char *dir, char **why)
-{
-	struct stat st;
-
-	if (mkdir(dir, 0700) == -1 && errno != EEXIST) {
-		*why = xasprintf("%s: cannot be made: %s", dir, strerror(errno));
-		return -1;
-	}
-	if (lstat(dir, &st) == -1) {
-		*why = xasprintf("%s: %s", dir, strerror(errno));
-		return -1;
-	}
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
-		*why = xasprintf("%s: is not a directory of user %u", dir, (unsigned)geteuid());
-		return -1;
-	}
-	if ((st.st_mode & 077) != 0 && !shut_others_out(dir)) {
-		*why =
-		    xasprintf("%s: others may enter it (mode %03o) and that cannot be changed: %s",
-			dir, (unsigned)st.st_mode & 0777, strerror(errno));
-		return -1;
-	}
-	return 0;
-}
-
-/* Berkeley DB obeys a file DB_CONFIG in its directory: it could send the logs anywhere or the cache
- * to gigabytes. */
-static int
-directory_remove_config(const struct kv *kv, char **why)
-{
-	char *path;
-	int rc = 0;
-
-	path = path_in(kv, CONFIG_FILE);
-	if (unlink(path) == 0) {
-		log_warning("kv.config-removed", F_STR("file", path));
-	} else if (errno != ENOENT) {
-		*why = xasprintf(
-		    "%s: must not be there and cannot be removed: %s", path, strerror(errno));
-		rc = -1;
-	}
-	free(path);
-	return rc;
-}
-
-static int
-directory_lock(struct kv *kv, char **why)
-{
-	char *path;
-
-	path = path_in(kv, LOCK_FILE);
-	kv->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (kv->lock == -1) {
-		*why = xasprintf("%s: %s", path, strerror(errno));
-	} else if (flock(kv->lock, LOCK_EX | LOCK_NB) == -1) {
-		*why = xasprintf("%s: in use by another process: %s", kv->dir, strerror(errno));
-		close(kv->lock);
-		kv->lock = -1;
-	}
-	free(path);
-	return kv->lock == -1 ? -1 : 0;
-}
-
-static int
-directory_take(struct kv *kv, char **why)
-{
-	if (directory_check(kv->dir, why) == -1 || directory_lock(kv, why) == -1)
-		return -1;
-	return directory_remove_config(kv, why);
-}
-
-static void
-directory_release(struct kv *kv)
-{
-	if (kv->lock != -1)
-		close(kv->lock);
-	kv->lock = -1;
-}
-
-/* True when more can be written there: an environment that fails otherwise fails for want of room,
- * not of health. */
-static bool
-directory_has_room(const struct kv *kv)
-{
-	char *path, block[4096];
-	bool ok = true;
-	int fd, i;
-
-	path = path_in(kv, PROBE_FILE);
-	memset(block, 0, sizeof(block));
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd == -1) {
-		free(path);
-		return false;
-	}
-	for (i = 0; i < LOG_FILE_BYTES / (int)sizeof(block) && ok; i++)
-		ok = write(fd, block, sizeof(block)) == (ssize_t)sizeof(block);
-	ok = ok && fsync(fd) == 0;
-	close(fd);
-	(void)unlink(path);
-	free(path);
-	return ok;
-}
-
-/* Where the directory itself cannot be renamed, because what it lies in is not ours, its files get
- * other names. */
-static int
-move_files_aside(const struct kv *kv, int64_t when)
-{
-	char *from, *to;
-	struct dirent *entry;
-	DIR *d;
-	int rc = 0;
-
-	d = opendir(kv->dir);
-	if (d == NULL)
-		return -1;
-	while ((entry = readdir(d)) != NULL) {
-		if (entry->d_name[0] == '.' || strncmp(entry->d_name, "damaged-", 8) == 0 ||
-		    strcmp(entry->d_name, LOCK_FILE) == 0)
-			continue;
-		from = path_in(kv, entry->d_name);
-		to = xasprintf("%s/damaged-%lld.%s", kv->dir, (long long)when, entry->d_name);
-		if (rename(from, to) == -1)
-			rc = -1;
-		free(from);
-		free(to);
-	}
-	closedir(d);
-	return rc;
-}
-
-/* Puts what is there out of the way and leaves an empty directory that we hold.  *WHERE says where
- * it went. */
-static int
-move_aside(struct kv *kv, char **where)
-{
-	struct stat st;
-	char *target, *why = NULL;
-	int64_t when;
-
-	for (when = clock_now();; when++) {
-		target = xasprintf("%s.damaged-%lld", kv->dir, (long long)when);
-		if (lstat(target, &st) == -1)
-			break;
-		free(target);
-	}
-	remove_in(kv, OPENING_FILE);
-	if (rename(kv->dir, target) == -1) {
-		free(target);
-		*where = xasprintf("%s/damaged-%lld.*", kv->dir, (long long)when);
-		return move_files_aside(kv, when);
-	}
-	*where = target;
-	directory_release(kv);
-	if (directory_take(kv, &why) == -1) {
-		log_error("kv.lost", F_STR("text", why));
-		free(why);
-		return -1;
-	}
-	return 0;
-}
-
-/*
- * Openings that kill the process: recovery reads files that may hold anything, and a crash in it
- * would come again with every restart of the role.  So each opening leaves a mark first and wipes
- * it out after.
- */
-static int
-opening_begin(const struct kv *kv)
-{
-	struct stat st;
-	char *path;
-	int fd, rc = 0;
-
-	path = path_in(kv, OPENING_FILE);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	free(path);
-	if (fd == -1)
-		return errno;
-	if (fstat(fd, &st) == -1)
-		rc = errno;
-	else if (st.st_size >= OPENINGS_MAX)
-		rc = DB_RUNRECOVERY;
-	else if (write(fd, ".", 1) != 1)
-		rc = ENOSPC;
-	close(fd);
-	return rc;
-}
-
-static void
-opening_end(const struct kv *kv)
-{
-	remove_in(kv, OPENING_FILE);
-}
-
-/*
- * The environment
- */
+/* --- the environment --- */
 
 /* Berkeley DB sleeps by select(2), which a confined role may not call. */
 static int
@@ -414,6 +170,14 @@ table_open(struct kv_table *t)
 	return 0;
 }
 
+static int
+opening_begin(struct kv *kv)
+{
+	int rc = kv_dir_opening_begin(&kv->dir);
+
+	return rc == KV_DIR_DAMAGED ? DB_RUNRECOVERY : rc;
+}
+
 /* Recovers and opens the environment and every table that was open before.  0 or a Berkeley DB
  * error. */
 static int
@@ -427,11 +191,11 @@ environment_open(struct kv *kv)
 		return rc;
 	if ((rc = db_env_create(&kv->env, 0)) != 0) {
 		kv->env = NULL;
-		opening_end(kv);
+		kv_dir_opening_end(&kv->dir);
 		return rc;
 	}
 	/* "/", a role's root, is taken for no directory at all */
-	home = path_in(kv, ".");
+	home = kv_dir_path(&kv->dir, ".");
 	if ((rc = environment_configure(kv->env)) == 0)
 		rc = kv->env->open(kv->env, home,
 		    DB_CREATE | DB_RECOVER | DB_PRIVATE | DB_THREAD | DB_INIT_MPOOL | DB_INIT_LOG |
@@ -445,7 +209,7 @@ environment_open(struct kv *kv)
 	}
 	if (rc != 0)
 		environment_close(kv);
-	opening_end(kv);
+	kv_dir_opening_end(&kv->dir);
 	return rc;
 }
 
@@ -473,18 +237,18 @@ start_empty(struct kv *kv, int rc, char **why)
 	int again;
 
 	environment_close(kv);
-	if (!directory_has_room(kv)) {
+	if (!kv_dir_has_room(&kv->dir, LOG_FILE_BYTES)) {
 		*why = xasprintf(
-		    "%s: %s, and the directory cannot be written to", kv->dir, reason(rc));
+		    "%s: %s, and the directory cannot be written to", kv->dir.path, reason(rc));
 		return false;
 	}
-	if (move_aside(kv, &where) == -1) {
-		*why = xasprintf("%s: damaged (%s) and cannot be moved aside", kv->dir, reason(rc));
+	if (kv_dir_move_aside(&kv->dir, &where) == -1) {
+		*why = xasprintf("%s: damaged (%s) and cannot be moved aside", kv->dir.path, reason(rc));
 		free(where);
 		return false;
 	}
 	again = environment_open(kv);
-	*why = xasprintf("%s: damaged (%s), moved aside to %s, %s", kv->dir, reason(rc), where,
+	*why = xasprintf("%s: damaged (%s), moved aside to %s, %s", kv->dir.path, reason(rc), where,
 	    again == 0 ? "started empty" : reason(again));
 	free(where);
 	return again == 0;
@@ -500,7 +264,7 @@ open_or_start_empty(struct kv *kv, char **why)
 	if (rc == 0)
 		return true;
 	if (is_resource_error(rc)) {
-		*why = xasprintf("%s: %s", kv->dir, reason(rc));
+		*why = xasprintf("%s: %s", kv->dir.path, reason(rc));
 		return false;
 	}
 	return start_empty(kv, rc, why);
@@ -528,11 +292,11 @@ ready(struct kv *kv)
 	if (clock_ms() < kv->retry)
 		return false;
 	retry_later(kv);
-	ok = directory_has_room(kv) && open_or_start_empty(kv, &why);
+	ok = kv_dir_has_room(&kv->dir, LOG_FILE_BYTES) && open_or_start_empty(kv, &why);
 	if (ok)
 		kv->retry_wait = 0;
 	log_event(ok ? LOG_NOTICE : LOG_ERR, ok ? "kv.reopened" : "kv.down",
-	    FIELDS(F_STR("dir", kv->dir), F_STR("text", why)));
+	    FIELDS(F_STR("dir", kv->dir.path), F_STR("text", why)));
 	free(why);
 	return ok;
 }
@@ -546,7 +310,7 @@ mend(struct kv *kv, const char *what, int rc)
 	bool again, ok;
 
 	log_error(
-	    "kv.failed", F_STR("call", what), F_STR("dir", kv->dir), F_STR("text", reason(rc)));
+	    "kv.failed", F_STR("call", what), F_STR("dir", kv->dir.path), F_STR("text", reason(rc)));
 	now = clock_ms();
 	again = kv->broke != 0 && now - kv->broke < BREAK_MS;
 	kv->broke = now;
@@ -558,7 +322,7 @@ mend(struct kv *kv, const char *what, int rc)
 	if (ok)
 		kv->retry_wait = 0;
 	log_event(ok ? LOG_WARNING : LOG_ERR, ok ? "kv.mended" : "kv.down",
-	    FIELDS(F_STR("dir", kv->dir), F_STR("text", why)));
+	    FIELDS(F_STR("dir", kv->dir.path), F_STR("text", why)));
 	free(why);
 	return ok;
 }
@@ -573,11 +337,10 @@ kv_open(const char *dir, char **why)
 	kv = xcalloc(1, sizeof(*kv));
 	for (len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--)
 		;
-	kv->dir = xstrndup(dir, len);
-	kv->lock = -1;
+	kv->dir = (struct kv_dir){ .path = xstrndup(dir, len), .lock = -1 };
 	SLIST_INIT(&kv->tables);
 	kv->key.flags = kv->value.flags = DB_DBT_REALLOC;
-	if (directory_take(kv, why) == -1 || !open_or_start_empty(kv, why)) {
+	if (kv_dir_take(&kv->dir, why) == -1 || !open_or_start_empty(kv, why)) {
 		kv_close(kv);
 		return NULL;
 	}
@@ -597,7 +360,7 @@ kv_close(struct kv *kv)
 	if (kv->env != NULL)
 		(void)kv->env->txn_checkpoint(kv->env, 0, 0, 0);
 	environment_close(kv);
-	directory_release(kv);
+	kv_dir_release(&kv->dir);
 	while ((t = SLIST_FIRST(&kv->tables)) != NULL) {
 		SLIST_REMOVE_HEAD(&kv->tables, next);
 		free(t->file);
@@ -605,7 +368,7 @@ kv_close(struct kv *kv)
 	}
 	free(kv->key.data);
 	free(kv->value.data);
-	free(kv->dir);
+	free(kv->dir.path);
 	free(kv);
 }
 
@@ -632,7 +395,7 @@ kv_table_open(struct kv *kv, const char *name, char **why)
 	if (!name_ok(name))
 		fatal("kv: \"%s\" is no name for a table", name);
 	if (!ready(kv)) {
-		*why = xasprintf("%s: down", kv->dir);
+		*why = xasprintf("%s: down", kv->dir.path);
 		return NULL;
 	}
 	t = xcalloc(1, sizeof(*t));
@@ -641,21 +404,19 @@ kv_table_open(struct kv *kv, const char *name, char **why)
 	rc = opening_begin(kv);
 	if (rc == 0)
 		rc = table_open(t);
-	opening_end(kv);
+	kv_dir_opening_end(&kv->dir);
 	SLIST_INSERT_HEAD(&kv->tables, t, next);
 	if (rc == 0 || (!is_resource_error(rc) && start_empty(kv, rc, why)))
 		return t;
 	if (*why == NULL)
-		*why = xasprintf("%s/%s: %s", kv->dir, t->file, reason(rc));
+		*why = xasprintf("%s/%s: %s", kv->dir.path, t->file, reason(rc));
 	SLIST_REMOVE_HEAD(&kv->tables, next);
 	free(t->file);
 	free(t);
 	return NULL;
 }
 
-/*
- * Reading and writing
- */
+/* --- reading and writing --- */
 
 static DBT
 dbt(const void *data, size_t len)
@@ -815,9 +576,7 @@ kv_scan(struct kv_table *t, const void *from, size_t from_len, long limit,
 	return -1;
 }
 
-/*
- * The disk
- */
+/* --- the disk --- */
 
 /* To the disk, and a checkpoint when there is enough for one; Berkeley DB then drops the logs that
  * it made needless. */
