@@ -22,46 +22,6 @@
 
 #define NULL_SENDER "<>"
 
-/* --- keys --- */
-
-static void
-add_folded(struct buf *out, const char *s, size_t len)
-{
-	for (; len > 0; s++, len--)
-		buf_addc(out, *s >= 'A' && *s <= 'Z' ? (char)(*s - 'A' + 'a') : *s);
-}
-
-struct ip_text
-table_network_key(const struct ipnet *net)
-{
-	return net->bits == (net->ip.family == AF_INET ? 32 : 128) ? ip_text(&net->ip)
-								   : ipnet_text(net);
-}
-
-char *
-table_normal_key(const char *key, struct ipnet *net)
-{
-	struct buf out = { 0 };
-
-	*net = (struct ipnet){ .ip = { .family = 0 } };
-	if (ipnet_parse(key, net))
-		buf_adds(&out, table_network_key(net).s);
-	else
-		add_folded(&out, key, strlen(key));
-	return buf_take(&out);
-}
-
-void
-table_shape_add(struct table_shape *shape, const struct ipnet *net)
-{
-	if (net->ip.family == AF_INET)
-		shape->v4[net->bits] = true;
-	else if (net->ip.family == AF_INET6)
-		shape->v6[net->bits] = true;
-	else
-		shape->names = true;
-}
-
 /* --- making --- */
 
 static struct table_content *
@@ -358,7 +318,7 @@ table_match_name(const struct table *table, const char *name)
 		return false;
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	add_folded(&folded, name, len);
+	table_add_folded(&folded, name, len);
 	if (table->kind == TABLE_REGEX)
 		match = len > 0 && has(table, buf_str(&folded));
 	else
@@ -402,7 +362,7 @@ table_match_address(const struct table *table, const char *address)
 		return has(table, "") || has(table, NULL_SENDER);
 	if (!table->content->shape.names)
 		return false;
-	add_folded(&folded, address, strlen(address));
+	table_add_folded(&folded, address, strlen(address));
 	match = match_mailbox(table, folded.data);
 	buf_free(&folded);
 	return match;

@@ -2,6 +2,7 @@
  * The inside of tables: what table.c asks of every kind.  Nobody else includes this.
  *
  *	table.c         the questions: names, networks, addresses; printing
+ *	table_key.c     the one spelling of a key
  *	table_list.c    keys in memory
  *	table_file.c    lines of text files, and when to read them again
  *	table_db.c      Berkeley DB files
@@ -69,6 +70,8 @@ char *table_read_file(const char *path, enum table_kind, struct table_content *,
 /* The one form of a key, and in *NET (family 0 if none) the network that it is.  The caller frees. */
 char *table_normal_key(const char *key, struct ipnet *net);
 struct ip_text table_network_key(const struct ipnet *);
+/* LEN octets of a name in small letters. */
+void table_add_folded(struct buf *, const char *, size_t len);
 /* Puts what NET is the network of (family 0: a name) into the shape. */
 void table_shape_add(struct table_shape *, const struct ipnet *);
 

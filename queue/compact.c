@@ -54,50 +54,6 @@
 /* --- what needs what --- */
 
 static void
-need(struct segment *s, struct segment *older)
-{
-	size_t i;
-
-	if (older == s)
-		return;
-	for (i = s->needs_n; i > 0; i--)
-		if (s->needs[i - 1] == older->number)
-			return;
-	s->needs = xreallocarray(s->needs, s->needs_n + 1, sizeof(*s->needs));
-	s->needs[s->needs_n++] = older->number;
-	older->needed = true;
-}
-
-void
-segment_speaks_of(struct segment *s, const struct queued *m)
-{
-	if (m->segment != NULL)
-		need(s, m->segment);
-}
-
-void
-message_unplace(struct queued *m)
-{
-	if (m->segment == NULL)
-		return;
-	LIST_REMOVE(m, in_segment);
-	m->segment->live_bytes -= m->length;
-	m->segment = NULL;
-}
-
-void
-message_place(struct queued *m, struct segment *s, uint64_t offset, uint64_t length)
-{
-	segment_speaks_of(s, m);
-	message_unplace(m);
-	m->segment = s;
-	m->offset = (uint32_t)offset;
-	m->length = (uint32_t)length;
-	LIST_INSERT_HEAD(&s->live, m, in_segment);
-	s->live_bytes += length;
-}
-
-static void
 forget_need(struct segment *s, uint64_t number)
 {
 	size_t i;

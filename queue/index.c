@@ -1,6 +1,7 @@
 /*
- * The index of messages in memory: a tree by id, counts of what waits, and the contents that are
- * kept for a short while, so that the usual delivery never reads the disk.
+ * The index of messages in memory: a tree by id, counts of what waits, the contents that are kept
+ * for a short while, so that the usual delivery never reads the disk, and in which segment each
+ * message lies, which compact.c lives by.
  *
  * Filled by recovery and by store_add, emptied by store_finish; all in the loop's thread.  A
  * message that is finished leaves the tree at once, and its memory goes when the last record or
@@ -112,4 +113,67 @@ message_keep_fresh(struct store *st, struct record *r)
 	st->fresh_bytes += r->bytes.cap;
 	while (st->fresh_bytes > journal_sizes.fresh)
 		drop_fresh(st, TAILQ_FIRST(&st->fresh)->message);
+}
+
+/* --- where it lies --- */
+
+static void
+need(struct segment *s, struct segment *older)
+{
+	size_t i;
+
+	if (older == s)
+		return;
+	for (i = s->needs_n; i > 0; i--)
+		if (s->needs[i - 1] == older->number)
+			return;
+	s->needs = xreallocarray(s->needs, s->needs_n + 1, sizeof(*s->needs));
+	s->needs[s->needs_n++] = older->number;
+	older->needed = true;
+}
+
+void
+segment_speaks_of(struct segment *s, const struct queued *m)
+{
+	if (m->segment != NULL)
+		need(s, m->segment);
+}
+
+void
+message_unplace(struct queued *m)
+{
+	if (m->segment == NULL)
+		return;
+	LIST_REMOVE(m, in_segment);
+	m->segment->live_bytes -= m->length;
+	m->segment = NULL;
+}
+
+void
+message_place(struct queued *m, struct segment *s, uint64_t offset, uint64_t length)
+{
+	segment_speaks_of(s, m);
+	message_unplace(m);
+	m->segment = s;
+	m->offset = (uint32_t)offset;
+	m->length = (uint32_t)length;
+	LIST_INSERT_HEAD(&s->live, m, in_segment);
+	s->live_bytes += length;
+}
+
+struct record *
+message_record(struct store *st, struct queued *m, enum record_type type,
+    void (*done)(struct task *), const void *content, uint32_t content_len)
+{
+	struct record *r = record_new(done);
+
+	r->store = st;
+	r->message = m;
+	r->id = m->env->id;
+	m->in_flight++;
+	envelope_encode(&r->bytes, m->env);
+	record_content(&r->bytes, type, m->external ? RECORD_EXTERNAL : 0, r->id, content_len);
+	buf_add(&r->bytes, content, content_len);
+	record_end(&r->bytes);
+	return r;
 }

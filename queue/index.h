@@ -63,6 +63,16 @@ void message_release(struct queued *);
  * need the room or the message is finished: perhaps not beyond this call. */
 void message_keep_fresh(struct store *, struct record *);
 
+/* A MESSAGE or MOVE record of it is durable there. */
+void message_place(struct queued *, struct segment *, uint64_t offset, uint64_t length);
+/* Its FINISH is durable. */
+void message_unplace(struct queued *);
+/* SEGMENT holds a statement about MESSAGE. */
+void segment_speaks_of(struct segment *, const struct queued *);
+/* Its MESSAGE record, or, of TYPE, its MOVE; DONE is the journal's. */
+struct record *message_record(struct store *, struct queued *, enum record_type,
+    void (*done)(struct task *), const void *content, uint32_t content_len);
+
 /* --- recover.c --- */
 
 /* Fills the index and the journal's segments from disk, and starts the journal.  0; or -1 and
@@ -71,15 +81,7 @@ int store_recover(struct store *, char **why);
 
 /* --- compact.c --- */
 
-/* A MESSAGE or MOVE record of it is durable there. */
-void message_place(struct queued *, struct segment *, uint64_t offset, uint64_t length);
-/* Its FINISH is durable. */
-void message_unplace(struct queued *);
-/* SEGMENT holds a statement about MESSAGE. */
-void segment_speaks_of(struct segment *, const struct queued *);
 /* Lets go of segments that nobody needs any more, and moves messages out of the way of others. */
 void store_tidy(struct store *);
-struct record *message_record(struct store *, struct queued *, enum record_type,
-    void (*done)(struct task *), const void *content, uint32_t content_len);
 
 #endif

@@ -47,23 +47,6 @@
 
 /* --- records --- */
 
-struct record *
-message_record(struct store *st, struct queued *m, enum record_type type,
-    void (*done)(struct task *), const void *content, uint32_t content_len)
-{
-	struct record *r = record_new(done);
-
-	r->store = st;
-	r->message = m;
-	r->id = m->env->id;
-	m->in_flight++;
-	envelope_encode(&r->bytes, m->env);
-	record_content(&r->bytes, type, m->external ? RECORD_EXTERNAL : 0, r->id, content_len);
-	buf_add(&r->bytes, content, content_len);
-	record_end(&r->bytes);
-	return r;
-}
-
 /* A statement about M that nobody waits for; META is added by the caller, then it is sent. */
 static struct record *
 statement(struct store *st, struct queued *m, void (*done)(struct task *))
