@@ -60,6 +60,8 @@ fork_process(struct role_process *p)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(pair[1]);
 	if (pid > 0) {
+		log_debug("role.started", F_STR("role", role_name(p->spec->role)), F_U64("instance", p->instance),
+		    F_I64("pid", pid));
 		peer_connect(p->spec->role, p->instance, pair[0]);
 		return pid;
 	}
@@ -95,8 +97,6 @@ child_start(struct child *c)
 	c->pid = pid;
 	c->starts++;
 	c->started_ms = clock_ms();
-	log_debug("role.started", F_STR("role", role_name(c->spec->role)), F_U64("instance", c->instance),
-	    F_I64("pid", pid));
 }
 
 static void
@@ -109,22 +109,25 @@ on_restart(evutil_socket_t fd, short what, void *arg)
 
 void
 role_spawn(const struct role_spec *spec, unsigned instance, uid_t uid, gid_t gid, const char *account, enum role to,
-    const void *conf)
+    const char *word)
 {
-	struct role_process p = { .spec = spec, .instance = instance, .uid = uid, .gid = gid, .account = account,
-		.conf = conf };
+	/* the child forgets its master's channels, and with them the message that these may lie in */
+	char *own_account = account != NULL ? xstrdup(account) : NULL, *own_word = xstrdup(word);
+	struct role_process p = { .spec = spec, .instance = instance, .uid = uid, .gid = gid, .account = own_account,
+		.conf = own_word };
 	struct extra *e;
 	int pair[2];
-	pid_t pid;
+	pid_t pid = -1;
 
-	if (!link_pair(pair)) {
+	if (link_pair(pair)) {
+		link_tell(peer_find(to, 0), spec->role, instance, false, pair[0]);
+		p.links[p.links_n++] = (struct role_link){ to, 0, false, pair[1] };
+		pid = fork_process(&p);
+		close_links(&p);
+	} else
 		role_refuse(spec->role, instance, to);
-		return;
-	}
-	link_tell(peer_find(to, 0), spec->role, instance, false, pair[0]);
-	p.links[p.links_n++] = (struct role_link){ to, 0, false, pair[1] };
-	pid = fork_process(&p);
-	close_links(&p);
+	free(own_account);
+	free(own_word);
 	if (pid < 0)
 		return;
 	e = xcalloc(1, sizeof(*e));

@@ -38,10 +38,11 @@ void role_master_log(int fd);
  * mercy), role_spawn's last. */
 void role_master_stop(void);
 /* A process that is no row of the table but like one: confined as SPEC says, with these ids (when
- * root), connected with instance 0 of role TO as SPEC->role number INSTANCE; CONF goes to its
- * prepare and start.  It is not restarted.  When the fork fails TO sees the peer come and go. */
+ * root), connected with instance 0 of role TO as SPEC->role number INSTANCE; WORD goes to its
+ * prepare and start, in place of a configuration.  ACCOUNT and WORD may lie in the message that
+ * asked.  It is not restarted.  When the fork fails TO sees the peer come and go. */
 void role_spawn(const struct role_spec *, unsigned instance, uid_t, gid_t, const char *account, enum role to,
-    const void *conf);
+    const char *word);
 /* Instead of role_spawn: TO sees the peer come and go at once. */
 void role_refuse(enum role, unsigned instance, enum role to);
 /* For `smtpctl stats` and tests: PID is 0 while it waits to be restarted; STARTS counts. */

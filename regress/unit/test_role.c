@@ -37,12 +37,13 @@
 #define TOO_LONG 30 /* seconds for a case that hangs */
 #define PROCESSES_MAX 64
 
-enum toy_message { TOY_NONSENSE = MESSAGE_TYPE(SUBJECT_RESOLVER, 1) };
+enum toy_message { TOY_NONSENSE = MESSAGE_TYPE(SUBJECT_RESOLVER, 1), TOY_WANTS = MESSAGE_TYPE(SUBJECT_RESOLVER, 2) };
 
 static int report[2];       /* the pipe */
 static char spool[64];
 static struct buf lines;    /* read from it and not yet expected */
 static bool hangs;          /* the queue does not end when it is told to */
+static bool wants;          /* the queue asks the master for a process */
 static bool over;           /* the master says that all have ended */
 static int listener = -1;   /* stands for what only sessions may have */
 
@@ -118,9 +119,15 @@ start_resolver(const void *conf, unsigned instance)
 static void
 start_queue(const void *conf, unsigned instance)
 {
+	struct channel *master = peer_find(ROLE_MASTER, 0)->channel;
+
 	(void)conf;
 	(void)instance;
 	start_as(ROLE_QUEUE);
+	if (wants) {
+		buf_add_str(channel_begin(master, TOY_WANTS, 0), "delivers as it was told");
+		channel_end(master, -1);
+	}
 }
 
 static void
@@ -599,6 +606,32 @@ case_spawn(void *arg)
 	return 0;
 }
 
+static bool
+on_wanted(struct peer *peer, struct message *m)
+{
+	const char *word = cursor_str(&m->body);
+
+	CHECK(peer->role == ROLE_QUEUE && m->type == TOY_WANTS && cursor_done(&m->body));
+	role_spawn(&local, 17, 65534, 65534, NULL, ROLE_QUEUE, word);
+	return true;
+}
+
+/* What is told lies in a message, and messages are the master's: the child forgets them. */
+static int
+case_wanted(void *arg)
+{
+	static const struct subject_ops master_ops = { .message = on_wanted };
+
+	(void)arg;
+	wants = true;
+	peer_register(SUBJECT_RESOLVER, &master_ops);
+	become_master();
+	await_all_up();
+	await("local/17 delivers as it was told");
+	end_master();
+	return 0;
+}
+
 /* Nobody delivers as root, whatever was asked for. */
 static int
 case_root_refused(void *arg)
@@ -820,6 +853,7 @@ CASE(order)
 CASE(thrown_out)
 CASE(lost)
 CASE(spawn)
+CASE(wanted)
 CASE(no_descriptors)
 CASE(renewed)
 CASE(renewed_often)
@@ -934,6 +968,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_thrown_out),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_spawn),
+		cmocka_unit_test(test_wanted),
 		cmocka_unit_test(test_root_refused),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_descriptors),
