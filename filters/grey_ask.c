@@ -50,9 +50,10 @@ grey_ask_make(struct grey_ask *ask, const struct rule *rule, const struct facts 
 	memset(ask, 0, sizeof(*ask));
 	ask->identity = identity(rule, f);
 	ask->sender = identity_sender(f->sender != NULL ? f->sender : "");
+	ask->recipient = identity_recipient(f->recipient != NULL ? f->recipient : "");
 	ask->question = (struct grey_question){ .identity = ask->identity,
 		.sender = ask->sender,
-		.recipient = f->recipient != NULL ? f->recipient : "",
+		.recipient = ask->recipient,
 		.delay = or_default(rule->delay, GREYLIST_DELAY),
 		.window = or_default(rule->window, GREYLIST_WINDOW),
 		.lifetime = or_default(rule->lifetime, GREYLIST_LIFETIME),
@@ -73,5 +74,6 @@ grey_ask_clear(struct grey_ask *ask)
 {
 	free(ask->identity);
 	free(ask->sender);
+	free(ask->recipient);
 	memset(ask, 0, sizeof(*ask));
 }

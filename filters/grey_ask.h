@@ -10,11 +10,11 @@
 #include "filters/ledger.h"
 
 struct grey_ask {
-	char *identity, *sender; /* of QUESTION */
+	char *identity, *sender, *recipient; /* of QUESTION */
 	struct grey_question question;
 };
 
-/* The question's recipient is that of FACTS; the rest is freed by grey_ask_clear(). */
+/* What the question points to besides FACTS is freed by grey_ask_clear(). */
 void grey_ask_make(struct grey_ask *, const struct rule *, const struct facts *);
 void grey_ask_clear(struct grey_ask *);
 

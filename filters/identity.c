@@ -199,3 +199,12 @@ identity_sender(const char *address)
 	add_lower(&key, domain, strlen(domain));
 	return buf_take(&key);
 }
+
+char *
+identity_recipient(const char *address)
+{
+	struct buf key = { 0 };
+
+	add_lower(&key, address, strlen(address));
+	return buf_take(&key);
+}

@@ -209,19 +209,21 @@ static void
 note_let_in(struct ledger *l, const struct gate_event *e)
 {
 	struct grey_question q = { .identity = e->identity,
-		.recipient = e->recipient,
 		.client = e->client,
 		.name = e->name,
 		.helo = e->helo };
 	struct grey_answer a = { .waited = 0 };
-	char *sender;
+	char *sender, *recipient;
 
 	if (e->identity == NULL || e->sender == NULL || e->recipient == NULL)
 		return;
 	sender = identity_sender(e->sender);
+	recipient = identity_recipient(e->recipient);
 	q.sender = sender;
+	q.recipient = recipient;
 	ledger_tries_let_in(l, &q, e->time, &a);
 	free(sender);
+	free(recipient);
 }
 
 void

@@ -13,7 +13,7 @@
 #include "filters/ledger_role.h"
 #include "lib/ctl.h"
 
-/* Answers CTL with one record: how many were taken, how many were too old, or known already. */
+/* Answers CTL with one record: how many were taken, were too old, known already, or odd. */
 void ledger_import(struct ledger *, struct ctl *, unsigned n, const char *const *words);
 
 #endif

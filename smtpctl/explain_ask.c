@@ -229,7 +229,7 @@ static unsigned
 ledger_words(const struct caller *c, char *words[7])
 {
 	const struct facts *f = &c->facts;
-	char *identity = identity_of(&f->client, f->name, c->spf_domain), *sender;
+	char *identity = identity_of(&f->client, f->name, c->spf_domain), *sender, *recipient;
 	unsigned n = 0;
 
 	words[n++] = xstrdup("gate");
@@ -243,8 +243,11 @@ ledger_words(const struct caller *c, char *words[7])
 		words[n++] = xasprintf("from=%s", sender);
 		free(sender);
 	}
-	if (f->recipient != NULL)
-		words[n++] = xasprintf("to=%s", f->recipient);
+	if (f->recipient != NULL) {
+		recipient = identity_recipient(f->recipient);
+		words[n++] = xasprintf("to=%s", recipient);
+		free(recipient);
+	}
 	free(identity);
 	return n;
 }

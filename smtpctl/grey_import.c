@@ -57,6 +57,8 @@ on_record(const struct field *f, void *arg)
 			in->known += f->u64;
 		else if (strcmp(f->key, "expired") == 0)
 			in->expired += f->u64;
+		else if (strcmp(f->key, "odd") == 0)
+			in->odd += f->u64;
 	}
 }
 
@@ -96,7 +98,7 @@ add_triplet(struct import *in, const struct postgrey_triplet *t)
 	add(in, xstrdup("triplet"));
 	add(in, whole ? identity_of_address(&t->client.ip) : identity_of(&t->client.ip, NULL, NULL));
 	add(in, identity_sender(t->sender));
-	add(in, xstrdup(t->recipient));
+	add(in, identity_recipient(t->recipient));
 	add(in, time_word(t->first));
 	add(in, time_word(t->last));
 	add(in, time_word(postgrey_passed(t) ? t->first + POSTGREY_DELAY : 0));
@@ -222,7 +224,7 @@ tell(const struct import *in)
 		    "%llu are hashed (--privacy): nobody can tell whose they are, and they were left out",
 		    (unsigned long long)in->hashed);
 	if (in->odd > 0)
-		output_note(o, "%llu are no records of postgrey's and were left out",
+		output_note(o, "%llu cannot be triplets or clients and were left out",
 		    (unsigned long long)in->odd);
 	output_end(o);
 }

@@ -69,6 +69,32 @@ def test_postgrey_database(mx, place):
     assert mx.ctl("grey", "import", "postgrey", mine)[0]["known"] >= 4
 
 
+def test_odd_records_do_not_keep_out_the_others(mx, place):
+    """An address longer than any, and a clock that was ahead."""
+    t = now(mx)
+    passed = f"{t - 86400},{t - 80000}"
+    mine = place / "a" / "dump"
+    mine.write_text(dump([
+        (f"127.0.53.0/{'x' * 2000}@x.example/alice@example.org", passed),
+        ("127.0.53.0/ahead@x.example/alice@example.org", f"{t + 86400},{t + 87000}"),
+        ("127.0.53.0/friend@x.example/alice@example.org", passed),
+        ("127.0.54.9", f"7,{t + 1000}"),
+    ]))
+    told = mx.ctl("grey", "import", "postgrey", mine)[0]
+    assert (told["found"], told["taken"], told["not_understood"]) == (4, 3, 1)
+    assert call(mx, "127.0.53.1", "friend@x.example") == 250
+    assert call(mx, "127.0.54.9", "whoever@z.example") == 250
+
+
+def test_recipients_in_any_spelling(mx, place):
+    """postgrey's keys are in lower case, whatever the client says."""
+    t = now(mx)
+    mine = place / "a" / "dump"
+    mine.write_text(dump([("127.0.55.0/friend@x.example/alice@example.org", f"{t - 86400},{t - 80000}")]))
+    assert mx.ctl("grey", "import", "postgrey", mine)[0]["taken"] == 1
+    assert call(mx, "127.0.55.1", "Friend@X.example", "Alice@Example.ORG") == 250
+
+
 def test_many(mx, place):
     t = now(mx)
     mine = place / "a" / "dump"
