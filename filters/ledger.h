@@ -29,6 +29,7 @@ struct ledger_caller {
 	bool trapped;
 	bool stayed;    /* sat through a tarpit that has a greylist behind it, or passed the greylist */
 	bool left;      /* hung up lately in such a tarpit, and has not stayed since */
+	bool mail_words; /* the operator has said something about mail, perhaps about his */
 };
 struct ledger_request *ledger_ask_caller(const struct ip *, const char *name,
     void (*)(const struct ledger_caller *, void *), void *arg);
@@ -61,6 +62,7 @@ struct grey_question {
 	bool client_only;      /* the identity is the whole key: sender and recipient are for the operator's word */
 	bool narrow;           /* what his address or network is known for counts only under the identity itself */
 	bool tempfail;         /* nobody passes by waiting: only the operator's word lets in, or RESCUE */
+	bool word_only;        /* the operator's word: TRUSTED is `grey allow`, DENIED `grey deny`, PASS nothing; remember nothing */
 	uint32_t rescue;       /* tempfail: seconds to let in who came back as a mail server does; 0: the operator is asked */
 	struct ip client;      /* who calls now, with his verified name and what he calls himself, or NULL */
 	const char *name, *helo;

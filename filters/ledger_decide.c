@@ -25,6 +25,7 @@ ledger_judge_caller(
 	word = operator_on_caller(l->operators, ip, name, now);
 	a->allowed = word == OPERATOR_ALLOW;
 	a->denied = word == OPERATOR_DENY;
+	a->mail_words = operator_list_knows_mail(l->operators);
 	passed = ledger_get_caller(l->store, ITEM_PASSED, ip, now);
 	trapped = ledger_get_caller(l->store, ITEM_TRAP, ip, now);
 	left = ledger_get_caller(l->store, ITEM_LEFT, ip, now);
@@ -144,7 +145,7 @@ static void
 let_in(struct ledger *l, const struct grey_question *q, int64_t now, struct grey_answer *a)
 {
 	a->state = GREY_TRUSTED;
-	if (q->observe)
+	if (q->observe || q->word_only)
 		return;
 	ledger_tries_let_in(l, q, now, a);
 	ledger_tries_renew(l, q, now);
@@ -165,6 +166,10 @@ ledger_decide(struct ledger *l, const struct grey_question *q, int64_t now, stru
 		return;
 	case OPERATOR_SILENT:
 		break;
+	}
+	if (q->word_only) {
+		a->state = GREY_PASS;
+		return;
 	}
 	if (q->tempfail) {
 		ledger_tries_refused(l, q, now, a);

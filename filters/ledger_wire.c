@@ -20,14 +20,16 @@ enum caller_flags {
 	CALLER_PASSED = 1 << 3,
 	CALLER_TRAPPED = 1 << 4,
 	CALLER_LEFT = 1 << 5,
-	CALLER_STAYED = 1 << 6
+	CALLER_STAYED = 1 << 6,
+	CALLER_MAIL_WORDS = 1 << 7
 };
 
 enum question_flags {
 	ASKS_OBSERVE = 1 << 0,
 	ASKS_CLIENT_ONLY = 1 << 1,
 	ASKS_NARROW = 1 << 2,
-	ASKS_TEMPFAIL = 1 << 3
+	ASKS_TEMPFAIL = 1 << 3,
+	ASKS_WORD = 1 << 4
 };
 
 enum event_flags { EVENT_OBSERVE = 1 << 0, EVENT_LEFT = 1 << 1 };
@@ -128,7 +130,7 @@ ledger_encode_caller(struct buf *b, const struct ledger_caller *a)
 	    b, (uint8_t)((a->unknown ? CALLER_UNKNOWN : 0) | (a->allowed ? CALLER_ALLOWED : 0) |
 			 (a->denied ? CALLER_DENIED : 0) | (a->passed ? CALLER_PASSED : 0) |
 			 (a->trapped ? CALLER_TRAPPED : 0) | (a->left ? CALLER_LEFT : 0) |
-			 (a->stayed ? CALLER_STAYED : 0)));
+			 (a->stayed ? CALLER_STAYED : 0) | (a->mail_words ? CALLER_MAIL_WORDS : 0)));
 }
 
 void
@@ -138,7 +140,7 @@ ledger_decode_caller(struct cursor *c, struct ledger_caller *a)
 
 	flags = decode_flags(
 	    c, CALLER_UNKNOWN | CALLER_ALLOWED | CALLER_DENIED | CALLER_PASSED | CALLER_TRAPPED |
-		CALLER_LEFT | CALLER_STAYED);
+		CALLER_LEFT | CALLER_STAYED | CALLER_MAIL_WORDS);
 	a->unknown = (flags & CALLER_UNKNOWN) != 0;
 	a->allowed = (flags & CALLER_ALLOWED) != 0;
 	a->denied = (flags & CALLER_DENIED) != 0;
@@ -146,6 +148,7 @@ ledger_decode_caller(struct cursor *c, struct ledger_caller *a)
 	a->trapped = (flags & CALLER_TRAPPED) != 0;
 	a->left = (flags & CALLER_LEFT) != 0;
 	a->stayed = (flags & CALLER_STAYED) != 0;
+	a->mail_words = (flags & CALLER_MAIL_WORDS) != 0;
 }
 
 void
@@ -161,7 +164,8 @@ ledger_encode_question(struct buf *b, const struct grey_question *q)
 	buf_add_u16(b, q->rule);
 	buf_add_u16(b, q->line);
 	buf_add_u8(b, (uint8_t)((q->observe ? ASKS_OBSERVE : 0) | (q->client_only ? ASKS_CLIENT_ONLY : 0) |
-				(q->narrow ? ASKS_NARROW : 0) | (q->tempfail ? ASKS_TEMPFAIL : 0)));
+				(q->narrow ? ASKS_NARROW : 0) | (q->tempfail ? ASKS_TEMPFAIL : 0) |
+				(q->word_only ? ASKS_WORD : 0)));
 	buf_add_u32(b, q->rescue);
 	ledger_encode_ip(b, &q->client);
 	ledger_encode_text(b, q->name);
@@ -185,11 +189,13 @@ ledger_decode_question(struct cursor *c, struct grey_question *q)
 	q->trust_after = cursor_u32(c);
 	q->rule = cursor_u16(c);
 	q->line = cursor_u16(c);
-	flags = decode_flags(c, ASKS_OBSERVE | ASKS_CLIENT_ONLY | ASKS_NARROW | ASKS_TEMPFAIL);
+	flags = decode_flags(
+	    c, ASKS_OBSERVE | ASKS_CLIENT_ONLY | ASKS_NARROW | ASKS_TEMPFAIL | ASKS_WORD);
 	q->observe = (flags & ASKS_OBSERVE) != 0;
 	q->client_only = (flags & ASKS_CLIENT_ONLY) != 0;
 	q->narrow = (flags & ASKS_NARROW) != 0;
 	q->tempfail = (flags & ASKS_TEMPFAIL) != 0;
+	q->word_only = (flags & ASKS_WORD) != 0;
 	q->rescue = cursor_u32(c);
 	ledger_decode_ip(c, &q->client);
 	q->name = ledger_decode_text(c);

@@ -364,6 +364,14 @@ operator_list_find(const struct operator_list *list, enum operator_kind kind, co
 	return n == NULL ? NULL : &n->entry;
 }
 
+bool
+operator_list_knows_mail(const struct operator_list *list)
+{
+	struct node *last = RB_MAX(node_tree, (struct node_tree *)(uintptr_t)&list->tree);
+
+	return last != NULL && last->entry.kind >= OPERATOR_IDENTITY;
+}
+
 /*
  * Matching
  */

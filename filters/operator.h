@@ -62,6 +62,8 @@ const struct operator_entry *operator_list_next(
     const struct operator_list *, const struct operator_entry *after);
 const struct operator_entry *operator_list_find(
     const struct operator_list *, enum operator_kind, const char *text);
+/* Is there an entry about mail: by identity, sender or recipient? */
+bool operator_list_knows_mail(const struct operator_list *);
 /* What the entries that have not expired at NOW say.  NAME, SENDER and the others may be NULL:
  * unknown. */
 enum operator_word operator_on_caller(

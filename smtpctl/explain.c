@@ -117,13 +117,11 @@ is_excused(const struct walk *w, const struct rule *r)
 	    conf_is_postmaster(w->conf, f->recipient);
 }
 
-/* What asks for a recipient is asked with all that is known of the mail. */
+/* At rcpt the operator's word is asked for with all that is known of the mail. */
 static bool
 is_allowed(const struct caller *c, const struct rule *r)
 {
-	if (r->at == PHASE_RCPT && is_decisive(r->action))
-		return c->mail_allowed && puts_off(r->action);
-	return c->allowed && puts_off(r->action);
+	return (r->at == PHASE_RCPT ? c->mail_allowed : c->allowed) && puts_off(r->action);
 }
 
 /* The rule matches and is not only an observer. */
@@ -299,7 +297,7 @@ tell_greylist(struct walk *w)
 		    ask.identity, f->sender != NULL ? ask.sender : "?",
 		    f->recipient != NULL ? f->recipient : "?");
 	if (w->caller->ledger_asked && f->sender != NULL && f->recipient != NULL)
-		ask_triplet(w, ask.identity, ask.sender, f->recipient);
+		ask_triplet(w, ask.identity, ask.sender, ask.recipient);
 	human_add_seconds(&times, ask.question.delay);
 	buf_adds(&times, " later, within ");
 	human_add_seconds(&times, ask.question.window);
@@ -325,7 +323,7 @@ tell_rescue(struct walk *w)
 	tell(w, "ledger", "remembers him as identity \"%s\"; smtpctl grey allow identity=%s would let him in",
 	    ask.identity, ask.identity);
 	if (w->caller->ledger_asked && f->sender != NULL && f->recipient != NULL)
-		ask_triplet(w, ask.identity, ask.sender, f->recipient);
+		ask_triplet(w, ask.identity, ask.sender, ask.recipient);
 	human_add_seconds(&time, r->rescue);
 	if (r->rescue != 0)
 		tell(w, "to pass",
@@ -344,6 +342,16 @@ find_verdict(const struct walk *w)
 	return w->grey != NULL ? w->grey : w->trust;
 }
 
+/* The operator's word refuses at rcpt, whatever the rules say there. */
+static bool
+is_denied(const struct walk *w)
+{
+	static const struct rule reject = { .action = ACTION_REJECT, .at = PHASE_RCPT };
+
+	return w->caller->denied && w->gate->n > 0 && w->trust == NULL &&
+	    (w->refusal == NULL || w->refusal->at >= PHASE_RCPT) && !is_excused(w, &reject);
+}
+
 static void
 tell_verdict(struct walk *w)
 {
@@ -352,6 +360,10 @@ tell_verdict(struct walk *w)
 
 	if (w->waits > 0)
 		tell(w, "waits", "%u seconds in all", w->waits);
+	if (is_denied(w)) {
+		tell(w, "verdict", "reject at rcpt: denied by the operator");
+		return;
+	}
 	add_words(&missing, w->caller, w->missing);
 	if (w->uncertain)
 		tell(w, "uncertain", "some rules are open; give %s", buf_str(&missing));
@@ -369,8 +381,6 @@ tell_verdict(struct walk *w)
 		    w->caller->facts.recipient);
 	if (w->refusal != NULL && rule_is_softened(r, &w->caller->facts))
 		tell(w, "softened", "carried out as tempfail: DNS gave no answer");
-	if (w->caller->denied && w->refusal == NULL)
-		tell(w, "ledger", "the operator denied this caller; a greylist rule refuses him");
 	if (w->grey != NULL)
 		tell_greylist(w);
 	if (w->refusal != NULL && w->refusal->action == ACTION_TEMPFAIL && w->refusal->at == PHASE_RCPT)

@@ -224,6 +224,58 @@ act(struct session *s, const struct rule *r)
 	}
 }
 
+/* --- the operator's word --- */
+
+static bool
+allowed(const struct doorman *d)
+{
+	return d->heard ? d->mail_allowed : d->caller_allowed;
+}
+
+static bool
+denied(const struct doorman *d)
+{
+	return d->heard ? d->mail_denied : d->caller_denied;
+}
+
+static void
+on_word(const struct grey_answer *g, void *arg)
+{
+	struct session *s = arg;
+
+	s->door.grey = NULL;
+	s->door.heard = g->state != GREY_UNKNOWN;
+	s->door.mail_words = s->door.heard; /* a ledger that is silent is not asked again */
+	s->door.mail_allowed = g->state == GREY_TRUSTED;
+	s->door.mail_denied = g->state == GREY_DENIED;
+	judge(s);
+}
+
+/* His word on the caller came at connect; that on sender, recipient or identity, which SPF may name, is asked for at rcpt,
+ * when there is any.  True while it is not known. */
+static bool
+must_hear(struct session *s)
+{
+	static const struct rule anybody = { .action = ACTION_GREYLIST };
+	struct doorman *d = &s->door;
+	struct grey_ask ask;
+
+	if (d->phase != PHASE_RCPT || d->no_such_user || d->heard)
+		return false;
+	if (d->asked & DOOR_CALLER)
+		return true;
+	if (!d->mail_words)
+		return false;
+	door_ask(s, FACT_BIT(FACT_SPF));
+	if (d->asked & FACT_BIT(FACT_SPF))
+		return true;
+	grey_ask_make(&ask, &anybody, &d->facts);
+	ask.question.word_only = true;
+	d->grey = ledger_ask_grey(&ask.question, on_word, s);
+	grey_ask_clear(&ask);
+	return true;
+}
+
 /* --- the phases --- */
 
 /* Seconds to wait before the answer of this phase; a pause is waited only once by one who passed lately. */
@@ -232,7 +284,7 @@ wait_left(struct session *s, const struct rule *wait)
 {
 	uint64_t ms = (uint64_t)wait->seconds * 1000, gone = clock_ms() - s->door.since_ms;
 
-	if (s->door.caller_allowed)
+	if (allowed(&s->door))
 		return 0;
 	if (wait->action == ACTION_TARPIT)
 		return ms;
@@ -301,7 +353,7 @@ note_others(struct session *s, const struct gate_result *r)
 static bool
 must_identify(const struct doorman *d, const struct rule *verdict)
 {
-	if (verdict == NULL || d->caller_denied || d->no_such_user)
+	if (verdict == NULL || denied(d) || d->no_such_user)
 		return false;
 	return (verdict->action == ACTION_GREYLIST && verdict->by == GREY_BY_TRIPLET) ||
 	    (verdict->action == ACTION_TEMPFAIL && d->phase == PHASE_RCPT);
@@ -330,7 +382,7 @@ choose_wait(struct session *s, const struct gate_result *r)
 {
 	struct doorman *d = &s->door;
 
-	if (r->wait_else == NULL || d->caller_stayed || d->caller_allowed)
+	if (r->wait_else == NULL || d->caller_stayed || allowed(d))
 		return r->wait;
 	if (d->caller_left) {
 		d->owes = r->wait_else;
@@ -380,6 +432,14 @@ has_said_enough(const struct session *s)
 	return r.missing == 0 && r.verdict != NULL && gate_refusal(r.verdict->action) != NULL;
 }
 
+static void
+refuse_denied(struct session *s)
+{
+	log_info("gate.denied", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+	    F_STR("from", s->door.facts.sender), F_STR("to", s->door.facts.recipient));
+	answer(s, 550, "5.7.1", "refused by the operator of this server", false);
+}
+
 /* A phase is judged from its beginning each time that something was learned, until nothing is missing. */
 static void
 judge(struct session *s)
@@ -398,6 +458,8 @@ judge(struct session *s)
 	}
 	if ((r.wait != NULL || r.wait_else != NULL || puts_off(r.verdict)) && (d->asked & DOOR_CALLER))
 		return; /* whether he must wait again, or at all, is not known yet */
+	if (must_hear(s))
+		return;
 	d->undecided = r.verdict == NULL;
 	if (!has_said_enough(s) && begin_wait(s, choose_wait(s, &r)))
 		return;
@@ -413,8 +475,8 @@ judge(struct session *s)
 			return;
 	}
 	note_others(s, &r);
-	if (d->phase == PHASE_RCPT && d->caller_denied)
-		answer(s, 550, "5.7.1", "refused by the operator of this server", false);
+	if (d->phase == PHASE_RCPT && denied(d) && !is_excused(s, NULL))
+		refuse_denied(s);
 	else if ((r.verdict == NULL && owed(s) == NULL) || is_excused(s, r.verdict) || is_allowed(d, r.verdict))
 		go_on(s);
 	else if (r.verdict != NULL)
@@ -430,7 +492,7 @@ door_pass(struct session *s, enum phase phase, door_callback done)
 
 	d->done = done;
 	d->phase = (uint8_t)phase;
-	d->served = d->waiting = d->no_such_user = false;
+	d->served = d->waiting = d->no_such_user = d->heard = false;
 	if (d->open) {
 		go_on(s);
 		return;
@@ -447,7 +509,7 @@ door_pass_unknown(struct session *s, door_callback done)
 
 	d->done = done;
 	d->phase = PHASE_RCPT;
-	d->served = d->waiting = false;
+	d->served = d->waiting = d->heard = false;
 	d->no_such_user = true;
 	if (d->open) {
 		go_on(s);

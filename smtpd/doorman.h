@@ -39,6 +39,8 @@ struct doorman {
 	bool lists_due;     /* the gate's lists are to be asked as soon as they are proven */
 	bool no_such_user;  /* the recipient is refused already: only traps, waits and drop count */
 	bool caller_passed, caller_allowed, caller_denied, caller_stayed, caller_left; /* struct ledger_caller */
+	bool mail_words;    /* the operator has said something about mail: he is asked at each recipient */
+	bool heard, mail_allowed, mail_denied; /* and this is what he said about this recipient's */
 	uint16_t waited;    /* seconds of pause and tarpit that the caller sat through */
 	uint32_t grey_waited; /* seconds that the greylist had held this mail */
 	uint64_t since_ms;  /* the caller rang */

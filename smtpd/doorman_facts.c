@@ -51,6 +51,7 @@ on_caller(const struct ledger_caller *c, void *arg)
 	s->door.caller_denied = c->denied;
 	s->door.caller_stayed = c->stayed;
 	s->door.caller_left = c->left;
+	s->door.mail_words = c->mail_words;
 	s->door.facts.trapped = c->trapped;
 	learned(s, DOOR_CALLER, c->unknown);
 }

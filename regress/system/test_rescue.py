@@ -197,6 +197,33 @@ def test_the_more_exact_word_holds(start):
     assert send(mx, POOL[1]).code == 250
 
 
+@pytest.mark.parametrize("whom", ["from=pool.example", "to=Alice@example.org", "identity=spf:sender.example"])
+def test_whom_the_operator_denies_no_rule_lets_in(start, whom):
+    """Whatever the rules say, and whether or not one of them asks the ledger; but the postmaster can be asked why."""
+    mx = start(CONF.replace('tempfail "be patient" when s25r', "pass when sender in { \"nobody.example\" }"))
+    sender, source = ("a@sender.example", "127.0.50.1") if "spf" in whom else ("news@pool.example", POOL[0])
+    assert send(mx, source, sender).code == 250
+    mx.ctl("grey", "deny", whom)
+    reply = send(mx, source, sender)
+    assert reply.code == 550 and "operator" in reply.text
+    assert mx.await_log("gate.denied", to="alice@example.org")
+    assert send(mx, source, sender, "postmaster@example.org").code == 250
+    assert send(mx, "127.0.51.1", "else@where.example", "bob@example.org").code == 250
+    found = mx.ctl("gate", "explain", f"client={source}", f"from={sender}", "to=alice@example.org", "helo=x.example")
+    assert any("denied by the operator" in r.get("text", "") for r in found if r["part"] == "verdict"), found
+    mx.ctl("grey", "forget", whom)
+    assert send(mx, source, sender).code == 250
+
+
+def test_whose_mail_the_operator_allows_waits_in_no_tarpit(start):
+    mx = start(CONF.replace('tempfail "be patient" when s25r', "tarpit 5m else greylist"))
+    mx.ctl("grey", "allow", "from=friend@far.example")
+    assert send(mx, POOL[0], "friend@far.example").code == 250
+    words = ["gate", "explain", f"client={POOL[0]}", "helo=x.example", "to=alice@example.org"]
+    outcomes = [r["outcome"] for r in mx.ctl(*words, "from=friend@far.example") if r["part"] == "rule"]
+    assert outcomes == ["allowed"]
+
+
 def test_explain_tells_the_way(start):
     mx = start(CONF.replace("tempfail", "tempfail rescue 30d"))
     send(mx, POOL[0])
