@@ -32,6 +32,7 @@
 #include "smtpd/upgrade.h"
 
 #define QUEUE_USER "_smtpq"
+#define DESCRIPTORS 65536 /* of each session worker, who has a connection for each */
 
 extern char **environ;
 
@@ -90,16 +91,18 @@ die(const char *what, char *why)
 	exit(1);
 }
 
-/* Many connections are many descriptors: as many as we may have. */
+/* Many connections are many descriptors: as many as we may have, and root may have more than he was given. */
 static void
 raise_limits(void)
 {
-	struct rlimit rl;
+	struct rlimit rl, more;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
-		rl.rlim_cur = rl.rlim_max;
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+		return;
+	more.rlim_cur = more.rlim_max = DESCRIPTORS;
+	rl.rlim_cur = rl.rlim_max;
+	if (rl.rlim_max >= DESCRIPTORS || setrlimit(RLIMIT_NOFILE, &more) != 0)
 		setrlimit(RLIMIT_NOFILE, &rl);
-	}
 }
 
 static void
