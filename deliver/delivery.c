@@ -16,9 +16,9 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-/* u32 index, three strings of which two may be absent, two octets: the least that a recipient
+/* u32 index, four strings of which three may be absent, three octets: the least that a recipient
  * takes. */
-#define RECIPIENT_MIN (4 + 5 + 1 + 1 + 1 + 1 + 1)
+#define RECIPIENT_MIN (4 + 5 + 1 + 1 + 1 + 1 + 1 + 1)
 #define TARGET_MIN 5 /* an empty string */
 
 enum content_place { CONTENT_INLINE = 1, CONTENT_DESCRIPTOR };
@@ -62,6 +62,7 @@ add_recipient(struct buf *b, const struct job_recipient *r)
 {
 	buf_add_u32(b, r->index);
 	buf_add_str(b, r->address);
+	add_optional(b, r->sender);
 	add_optional(b, r->original);
 	buf_add_u8(b, r->notify);
 	add_optional(b, r->path);
@@ -74,6 +75,7 @@ read_recipient(struct cursor *c, struct job_recipient *r)
 {
 	r->index = cursor_u32(c);
 	r->address = cursor_str(c);
+	r->sender = read_optional(c);
 	r->original = read_optional(c);
 	r->notify = cursor_u8(c);
 	r->path = read_optional(c);

@@ -37,6 +37,7 @@ struct job_recipient {
 	const char *path;    /* local: the mailbox */
 	uint8_t method;      /* local: enum mailbox_method */
 	bool forward;        /* local: the account's .forward counts before the mailbox */
+	const char *sender;  /* reverse-path for this one; NULL: the job's */
 };
 
 struct job {

@@ -54,13 +54,12 @@ struct mailbox_order { /* a recipient of a job */
 	uint32_t index;
 	uint8_t method;
 	bool forward;
-	char *path, *address;
+	char *path, *address, *sender;
 };
 
 struct local_job {
 	STAILQ_ENTRY(local_job) entry;
 	uint64_t id, message, since_ms;
-	char *sender;
 	uint8_t body;
 	bool utf8;
 	struct maildir_content content; /* for mailboxes and programs */
@@ -99,7 +98,8 @@ copy_orders(struct local_job *to, const struct job *from)
 			.method = r->method,
 			.forward = r->forward,
 			.path = xstrdup(r->path != NULL ? r->path : ""),
-			.address = target.address };
+			.address = target.address,
+			.sender = xstrdup(r->sender != NULL ? r->sender : from->sender) };
 	}
 }
 
@@ -111,9 +111,9 @@ job_free(struct local_job *job)
 	for (i = 0; i < job->orders_n; i++) {
 		free(job->orders[i].path);
 		free(job->orders[i].address);
+		free(job->orders[i].sender);
 	}
 	free(job->orders);
-	free(job->sender);
 	maildir_content_free(&job->content);
 	buf_free(&job->wire);
 	free(job);
@@ -145,7 +145,6 @@ take_job(struct peer *peer, struct message *m)
 	job->id = order.id;
 	job->message = order.message;
 	job->since_ms = clock_ms();
-	job->sender = xstrdup(order.sender);
 	job->body = order.body;
 	job->utf8 = order.utf8;
 	copy_orders(job, &order);
@@ -232,7 +231,7 @@ static void
 deliver_mbox(struct local_job *job, struct mailbox_order *order)
 {
 	struct mbox_item item = { .path = order->path,
-		.sender = job->sender,
+		.sender = order->sender,
 		.address = order->address,
 		.content = &job->content,
 		.wait_ms = MBOX_WAIT_MS };
@@ -255,7 +254,7 @@ static void
 run(struct local_job *job, struct mailbox_order *order, const struct command *command)
 {
 	struct pipe_item item = { .command = command,
-		.sender = job->sender,
+		.sender = order->sender,
 		.address = order->address,
 		.content = &job->content,
 		.limit_ms = PIPE_LIMIT_MS };
@@ -277,28 +276,42 @@ deliver_pipe(struct local_job *job, struct mailbox_order *order)
 	command_free(&command);
 }
 
-/* --- by LMTP: all recipients of a job are one transaction --- */
+/* --- by LMTP: recipients of a job with one sender are one transaction --- */
 
 static void
-deliver_lmtp(struct local_job *job)
+deliver_lmtp(struct local_job *job, struct mailbox_order *orders, unsigned n)
 {
-	struct lmtp_message message = { .sender = job->sender,
+	struct lmtp_message message = { .sender = orders[0].sender,
 		.data = job->content.fd < 0 ? buf_str(&job->wire) : NULL,
 		.len = job->wire.len,
 		.fd = job->content.fd,
 		.body = job->body,
 		.utf8 = job->utf8 };
-	struct lmtp_recipient *to = xcalloc(job->orders_n, sizeof(*to));
+	struct lmtp_recipient *to = xcalloc(n, sizeof(*to));
 	unsigned i;
 
 	if (here.lmtp == NULL)
-		here.lmtp = lmtp_new(job->orders[0].path, here.conf->host, &lmtp_timeouts);
-	for (i = 0; i < job->orders_n; i++)
-		to[i].address = job->orders[i].address;
-	lmtp_deliver(here.lmtp, &message, to, job->orders_n);
-	for (i = 0; i < job->orders_n; i++)
-		report_final(job, &job->orders[i], &to[i].result);
+		here.lmtp = lmtp_new(orders[0].path, here.conf->host, &lmtp_timeouts);
+	for (i = 0; i < n; i++)
+		to[i].address = orders[i].address;
+	lmtp_deliver(here.lmtp, &message, to, n);
+	for (i = 0; i < n; i++)
+		report_final(job, &orders[i], &to[i].result);
 	free(to);
+}
+
+static void
+deliver_all_lmtp(struct local_job *job)
+{
+	unsigned i, k;
+
+	for (i = 0; i < job->orders_n; i = k) {
+		for (k = i + 1; k < job->orders_n &&
+				strcmp(job->orders[k].sender, job->orders[i].sender) == 0;
+		     k++)
+			;
+		deliver_lmtp(job, job->orders + i, k - i);
+	}
 }
 
 /* --- into Maildirs, many at once --- */
@@ -334,7 +347,7 @@ add_maildir(struct batch *batch, struct local_job *job, struct mailbox_order *or
 	if (batch->n == BATCH_ITEMS)
 		deliver(batch);
 	batch->items[batch->n] = (struct maildir_item){ .path = order->path,
-		.sender = job->sender,
+		.sender = order->sender,
 		.address = order->address,
 		.content = &job->content };
 	batch->jobs[batch->n] = job;
@@ -468,7 +481,7 @@ add_job(struct batch *batch, struct local_job *job)
 	unsigned i;
 
 	if (is_for_lmtp(job)) {
-		deliver_lmtp(job);
+		deliver_all_lmtp(job);
 		return;
 	}
 	for (i = 0; i < job->orders_n; i++) {

@@ -38,6 +38,7 @@ copy_recipients(struct relay_job *job, const struct job *from)
 	for (i = 0; i < from->recipients_n; i++) {
 		job->recipients[i] = from->recipients[i];
 		job->recipients[i].address = xstrdup(from->recipients[i].address);
+		job->recipients[i].sender = copy_or_null(from->recipients[i].sender);
 		job->recipients[i].original = copy_or_null(from->recipients[i].original);
 		job->recipients[i].path = NULL;
 	}
@@ -132,6 +133,7 @@ relay_job_free(struct relay_job *job)
 	way_cancel(job->finding);
 	for (i = 0; i < job->recipients_n; i++) {
 		free((char *)job->recipients[i].address);
+		free((char *)job->recipients[i].sender);
 		free((char *)job->recipients[i].original);
 	}
 	way_drop(job->way);

@@ -239,9 +239,16 @@ on_result(struct smtp_client *client, unsigned i, enum delivery_status status, c
     void *arg)
 {
 	struct relay_link *link = arg;
+	struct relay_job *job = link->job;
 
 	(void)client;
-	if (link->job != NULL && !turn_to_ipv4(link, status, text))
+	/* the queue is gone, and will send again who has no result: what was committed is all there is */
+	if (job != NULL && job->queue == NULL) {
+		relay_link_drop(link);
+		relay_job_free(job);
+		return;
+	}
+	if (job != NULL && !turn_to_ipv4(link, status, text))
 		relay_report(link->job, link->job->sent_index[i], status, link->name, link->detail,
 		    text);
 }

@@ -37,8 +37,8 @@
 bool
 smtp_client_is_committed(const struct smtp_client *c)
 {
-	/* what is still in our buffer has no final dot that anybody saw */
-	return c->committed && evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
+	/* a final dot that is still in our buffer was seen by nobody */
+	return c->committed && evbuffer_get_length(bufferevent_get_output(c->bev)) <= c->behind;
 }
 
 bool
@@ -54,14 +54,20 @@ smtp_client_tells_sender(const struct smtp_client *c, const struct smtp_client_m
 static void
 end_by_loss(struct smtp_client *c, const char *what)
 {
-	if (smtp_client_is_committed(c))
-		smtp_end(c, DELIVERY_TEMP, false,
-		    "451 4.4.2 %s after the whole message was sent; the server may have it, "
-		    "so it may arrive twice",
-		    what);
-	else
+	bool committed = smtp_client_is_committed(c);
+	char *doubt = xasprintf(
+	    "451 4.4.2 %s after the whole message was sent; the server may have it, so it may arrive twice",
+	    what);
+
+	if (committed && !smtp_has_others(c)) {
+		smtp_end(c, DELIVERY_TEMP, false, "%s", doubt);
+	} else {
+		if (committed)
+			smtp_report_all(c, ACCEPTED, DELIVERY_TEMP, doubt);
 		smtp_end(c, DELIVERY_TEMP_HOST, true, "451 4.4.2 %s while waiting for %s", what,
 		    smtp_waits_for(c));
+	}
+	free(doubt);
 }
 
 static void

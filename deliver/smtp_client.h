@@ -35,7 +35,7 @@ struct smtp_client_security {
 
 /* What is sent; all of it stays where it is until READY or ENDED. */
 struct smtp_client_message {
-	const char *sender;
+	const char *sender; /* of recipients that have none of their own */
 	const char *envid; /* or NULL */
 	uint8_t body;	   /* enum body_type */
 	uint8_t ret;	   /* RFC 3461: 0, 1 FULL, 2 HDRS */

@@ -94,20 +94,3 @@ smtp_content_next(struct smtp_content *content, struct evbuffer *out)
 		return next_converted(content, out);
 	return content->raw ? next_raw(content, out) : next_stuffed(content, out);
 }
-
-bool
-smtp_content_has_8bit(const struct smtp_content *content)
-{
-	struct smtp_content copy = {
-		.data = content->data, .len = content->len, .fd = content->fd
-	};
-	char *buffer = xmalloc(PIECE);
-	const char *piece;
-	bool found = false;
-	ssize_t n;
-
-	while (!found && (n = next_piece(&copy, buffer, &piece)) > 0)
-		found = dotstuff_has_8bit(piece, (size_t)n);
-	free(buffer);
-	return found;
-}

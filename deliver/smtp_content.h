@@ -32,7 +32,5 @@ enum smtp_content_status {
 void smtp_content_init(struct smtp_content *, const void *data, size_t len, int fd);
 /* Appends the next piece, at most about 64 KiB, to OUT (NULL: only looks). */
 enum smtp_content_status smtp_content_next(struct smtp_content *, struct evbuffer *out);
-/* Reads all of it: true when an octet is above 127. */
-bool smtp_content_has_8bit(const struct smtp_content *);
 
 #endif

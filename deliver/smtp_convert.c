@@ -79,12 +79,23 @@ convert(struct smtp_form *form, const char *lack)
 static bool
 has_utf8_address(const struct smtp_client_message *m)
 {
+	const struct job_recipient *r;
 	bool utf8 = dotstuff_has_8bit(m->sender, strlen(m->sender));
 	unsigned i;
 
-	for (i = 0; i < m->recipients_n && !utf8; i++)
-		utf8 = dotstuff_has_8bit(m->recipients[i].address, strlen(m->recipients[i].address));
+	for (i = 0; i < m->recipients_n && !utf8; i++) {
+		r = &m->recipients[i];
+		utf8 = dotstuff_has_8bit(r->address, strlen(r->address)) ||
+		    (r->sender != NULL && dotstuff_has_8bit(r->sender, strlen(r->sender)));
+	}
 	return utf8;
+}
+
+/* One in a file is looked through by nobody: it says what it is. */
+static bool
+has_8bit(const struct smtp_client_message *m)
+{
+	return m->content != NULL && dotstuff_has_8bit(m->content, m->content_len);
 }
 
 static char *
@@ -102,8 +113,10 @@ smtp_form_choose(struct smtp_form *form, unsigned offers, const struct smtp_clie
 
 	*form = (struct smtp_form){ .kind = FORM_AS_IT_IS, .size = m->size };
 	form->utf8 = utf8 && (offers & OFFER_SMTPUTF8);
-	if (!binary && (offers & OFFER_8BITMIME) && (!utf8 || form->utf8))
+	if (!binary && (offers & OFFER_8BITMIME) && (!utf8 || form->utf8)) {
+		form->eight_bit = m->body == BODY_8BITMIME || has_8bit(m);
 		return NULL;
+	}
 	if (!map(form, m))
 		return cannot_read();
 	if (utf8 && !form->utf8 && (has_utf8_address(m) || downgrade_has_utf8_header(form->s, form->len)))
@@ -122,6 +135,7 @@ smtp_form_choose(struct smtp_form *form, unsigned offers, const struct smtp_clie
 		smtp_form_free(form);
 		form->utf8 = keep;
 		form->size = m->size;
+		form->eight_bit = (offers & OFFER_8BITMIME) && (m->body == BODY_8BITMIME || has_8bit(m));
 	}
 	return why;
 }

@@ -64,6 +64,7 @@ enum smtp_form_kind {
 struct smtp_form {
 	enum smtp_form_kind kind;
 	bool utf8;     /* as one of RFC 6531 */
+	bool eight_bit; /* it goes as it is, with octets above 127 */
 	uint64_t size; /* octets, as far as they are known */
 	/* unless it goes as it is */
 	struct downgrade plan;
@@ -85,6 +86,15 @@ enum recipient_step {
 	ACCEPTED, /* by its reply to RCPT */
 	AGAIN,	  /* there were too many in this one */
 	REPORTED
+};
+
+struct smtp_transaction {
+	unsigned batch[TRANSACTION_MAX]; /* its recipients */
+	unsigned batch_n;
+	unsigned sent; /* commands of it: MAIL, the recipients, DATA */
+	unsigned accepted;
+	bool opened;  /* MAIL was accepted, and neither the data nor RSET has ended it */
+	bool refused; /* MAIL was not */
 };
 
 struct awaited {
@@ -130,16 +140,13 @@ struct smtp_client {
 	bool answered;
 	struct smtp_form form;
 	enum recipient_step *steps; /* of each recipient */
-	/* the transaction */
-	unsigned batch[TRANSACTION_MAX]; /* its recipients */
-	unsigned batch_n;
-	unsigned sent; /* commands of it: MAIL, the recipients, DATA */
-	unsigned accepted;
-	bool opened;	/* MAIL was accepted, and neither the data nor RSET has ended it */
-	bool refused;	/* MAIL was not */
+	struct smtp_transaction now;
 	bool streaming; /* the content is being sent */
 	bool committed; /* all of it is out, and its reply is not here */
 	struct smtp_content content;
+	struct smtp_transaction next; /* its commands are out behind that content; without recipients:
+				       * there is none */
+	size_t behind;		      /* octets of them */
 };
 
 /* --- smtp_wire.c: the connection --- */
@@ -203,6 +210,8 @@ void smtp_advance(struct smtp_client *);
 void smtp_begin_transaction(struct smtp_client *);
 /* As much as the socket takes now. */
 void smtp_send_content(struct smtp_client *);
+/* Somebody is not reported yet who has no part in the present transaction. */
+bool smtp_has_others(const struct smtp_client *);
 /* All recipients of the message that are at STEP. */
 void smtp_report_all(
     struct smtp_client *, enum recipient_step, enum delivery_status, const char *text);

@@ -41,7 +41,8 @@ smtp_report_all(
 {
 	unsigned i;
 
-	for (i = 0; i < c->message->recipients_n && c->ops != NULL; i++) {
+	/* whoever is told may be done with the message */
+	for (i = 0; c->ops != NULL && i < c->message->recipients_n; i++) {
 		if (c->steps[i] == step)
 			report(c, i, status, text);
 	}
@@ -77,17 +78,16 @@ report_refusal(struct smtp_client *c, enum recipient_step step, const struct smt
 
 /* --- commands of a transaction --- */
 
-static bool
-has_8bit(const struct smtp_client_message *m)
+static const char *
+sender_of(const struct smtp_client_message *m, unsigned recipient)
 {
-	struct smtp_content content;
+	const char *own = m->recipients[recipient].sender;
 
-	smtp_content_init(&content, m->content, m->content_len, m->fd);
-	return smtp_content_has_8bit(&content);
+	return own != NULL ? own : m->sender;
 }
 
 static void
-send_mail(struct smtp_client *c)
+send_mail(struct smtp_client *c, const struct smtp_transaction *t)
 {
 	const struct smtp_client_message *m = c->message;
 	struct buf params = { 0 };
@@ -96,8 +96,7 @@ send_mail(struct smtp_client *c)
 		buf_addf(&params, " SIZE=%llu", (unsigned long long)c->form.size);
 	if (c->form.kind == FORM_BINARY)
 		buf_adds(&params, " BODY=BINARYMIME");
-	else if (c->form.kind == FORM_AS_IT_IS && (c->offers & OFFER_8BITMIME) &&
-	    (m->body == BODY_8BITMIME || (m->content != NULL && has_8bit(m))))
+	else if (c->form.eight_bit)
 		buf_adds(&params, " BODY=8BITMIME");
 	if (c->form.utf8)
 		buf_adds(&params, " SMTPUTF8");
@@ -112,7 +111,8 @@ send_mail(struct smtp_client *c)
 		buf_adds(&params, " ENVID=");
 		xtext_add(&params, m->envid);
 	}
-	smtp_command(c, STEP_MAIL, 0, "MAIL FROM:<%s>%s", m->sender, buf_str(&params));
+	smtp_command(c, STEP_MAIL, 0, "MAIL FROM:<%s>%s", sender_of(m, t->batch[0]),
+	    buf_str(&params));
 	buf_free(&params);
 }
 
@@ -169,27 +169,27 @@ send_chunk(struct smtp_client *c)
 
 /* May the next one be sent before the replies to those that are out? */
 static bool
-may_go_on(const struct smtp_client *c)
+may_go_on(const struct smtp_client *c, const struct smtp_transaction *t)
 {
 	if (c->awaited_n == 0)
 		return true;
-	return (c->offers & OFFER_PIPELINING) && (c->form.kind != FORM_BINARY || c->sent <= c->batch_n);
+	return (c->offers & OFFER_PIPELINING) && (c->form.kind != FORM_BINARY || t->sent <= t->batch_n);
 }
 
 /* All that may be sent now. */
 static void
-send_commands(struct smtp_client *c)
+send_commands(struct smtp_client *c, struct smtp_transaction *t)
 {
-	while (!c->over && c->sent < c->batch_n + 2 && may_go_on(c)) {
-		if (c->sent == 0)
-			send_mail(c);
-		else if (c->sent <= c->batch_n)
-			send_rcpt(c, c->batch[c->sent - 1]);
+	while (!c->over && t->sent < t->batch_n + 2 && may_go_on(c, t)) {
+		if (t->sent == 0)
+			send_mail(c, t);
+		else if (t->sent <= t->batch_n)
+			send_rcpt(c, t->batch[t->sent - 1]);
 		else if (c->form.kind == FORM_BINARY)
 			send_chunk(c);
 		else
 			smtp_command(c, STEP_DATA, 0, "DATA");
-		c->sent++;
+		t->sent++;
 	}
 }
 
@@ -205,14 +205,14 @@ same_domain(const struct smtp_client_message *m, unsigned a, unsigned b)
 /* RFC 9422 4.3: false when the transaction has as many domains as the server takes, and I is of yet
  * another one.  *DOMAINS are those so far. */
 static bool
-domain_fits(const struct smtp_client *c, unsigned i, unsigned *domains)
+domain_fits(const struct smtp_client *c, const struct smtp_transaction *t, unsigned i, unsigned *domains)
 {
 	unsigned k;
 
 	if (c->limits.domains == 0)
 		return true;
-	for (k = 0; k < c->batch_n; k++)
-		if (same_domain(c->message, c->batch[k], i))
+	for (k = 0; k < t->batch_n; k++)
+		if (same_domain(c->message, t->batch[k], i))
 			return true;
 	if (*domains == c->limits.domains)
 		return false;
@@ -220,18 +220,27 @@ domain_fits(const struct smtp_client *c, unsigned i, unsigned *domains)
 	return true;
 }
 
+/* A transaction has one sender. */
+static bool
+sender_fits(const struct smtp_client *c, const struct smtp_transaction *t, unsigned i)
+{
+	return t->batch_n == 0 ||
+	    strcmp(sender_of(c->message, i), sender_of(c->message, t->batch[0])) == 0;
+}
+
 /* The recipients of the next transaction. */
 static void
-gather(struct smtp_client *c)
+gather(const struct smtp_client *c, struct smtp_transaction *t)
 {
 	unsigned most = c->limits.recipients, domains = 0, i;
 
 	if (most == 0 || most > TRANSACTION_MAX)
 		most = TRANSACTION_MAX;
-	c->batch_n = 0;
-	for (i = 0; i < c->message->recipients_n && c->batch_n < most; i++) {
-		if (c->steps[i] == TO_SEND && domain_fits(c, i, &domains))
-			c->batch[c->batch_n++] = i;
+	t->batch_n = t->sent = t->accepted = 0;
+	t->opened = t->refused = false;
+	for (i = 0; i < c->message->recipients_n && t->batch_n < most; i++) {
+		if (c->steps[i] == TO_SEND && sender_fits(c, t, i) && domain_fits(c, t, i, &domains))
+			t->batch[t->batch_n++] = i;
 	}
 }
 
@@ -244,18 +253,17 @@ smtp_client_is_used_up(const struct smtp_client *c)
 void
 smtp_begin_transaction(struct smtp_client *c)
 {
-	gather(c);
-	c->sent = c->accepted = 0;
-	c->opened = c->refused = false;
-	if (c->batch_n > 0 && smtp_client_is_used_up(c)) {
+	struct smtp_transaction *now = &c->now;
+
+	gather(c, now);
+	if (now->batch_n > 0 && smtp_client_is_used_up(c)) {
 		smtp_end(c, DELIVERY_TEMP, false, "451 4.5.3 the server takes no more messages on one connection");
 		c->end.anew = true;
 		return;
 	}
-	if (c->batch_n > 0) {
-		downgrade_rewind(&c->form.plan);
+	if (now->batch_n > 0) {
 		c->mails++;
-		send_commands(c);
+		send_commands(c, now);
 		return;
 	}
 	smtp_form_free(&c->form);
@@ -264,18 +272,58 @@ smtp_begin_transaction(struct smtp_client *c)
 	event_active(&c->turn, 0, 0);
 }
 
+/* RFC 2920 3.1: MAIL may stand behind the text of the message before, so that each costs one round
+ * trip. */
+static void
+begin_next(struct smtp_client *c)
+{
+	const struct evbuffer *out = bufferevent_get_output(c->bev);
+	size_t before = evbuffer_get_length(out);
+
+	if (!(c->offers & OFFER_PIPELINING) || smtp_client_is_used_up(c))
+		return;
+	gather(c, &c->next);
+	if (c->next.batch_n == 0)
+		return;
+	c->mails++;
+	send_commands(c, &c->next);
+	c->behind = evbuffer_get_length(out) - before;
+}
+
+bool
+smtp_has_others(const struct smtp_client *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->message->recipients_n; i++)
+		if (c->steps[i] != ACCEPTED && c->steps[i] != REPORTED)
+			return true;
+	return false;
+}
+
 /* --- replies in a transaction --- */
+
+/* A sender who is refused is refused for all that he has here. */
+static void
+report_sender(struct smtp_client *c, const struct smtp_reply *reply)
+{
+	const char *sender = sender_of(c->message, c->now.batch[0]);
+	unsigned i;
+
+	for (i = 0; i < c->message->recipients_n; i++)
+		if (c->steps[i] == TO_SEND && strcmp(sender_of(c->message, i), sender) == 0)
+			c->steps[i] = SENT;
+	report_refusal(c, SENT, reply);
+}
 
 void
 smtp_on_mail(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
 {
 	(void)recipient;
-	c->opened = reply->code < 300;
-	c->refused = !c->opened;
-	if (c->refused) {
-		report_refusal(c, SENT, reply);
-		report_refusal(c, TO_SEND, reply);
-	}
+	c->now.opened = reply->code < 300;
+	c->now.refused = !c->now.opened;
+	if (c->now.refused)
+		report_sender(c, reply);
 }
 
 /* RFC 5321 4.5.3.1.10: the server has enough recipients for this transaction; 552 is what it was
@@ -283,7 +331,7 @@ smtp_on_mail(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 static bool
 is_too_many(const struct smtp_client *c, const struct smtp_reply *reply)
 {
-	if (c->accepted == 0)
+	if (c->now.accepted == 0)
 		return false;
 	return reply->code == 452 ||
 	       (reply->code == 552 && smtp_reply_has_enhanced(reply, "5.5.3"));
@@ -298,7 +346,7 @@ smtp_on_rcpt(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 		return;
 	if (reply->code < 300) {
 		c->steps[recipient] = ACCEPTED;
-		c->accepted++;
+		c->now.accepted++;
 	} else if (is_too_many(c, reply)) {
 		c->steps[recipient] = AGAIN;
 	} else {
@@ -322,6 +370,7 @@ smtp_send_content(struct smtp_client *c)
 		break;
 	case SMTP_CONTENT_END:
 		c->committed = true;
+		begin_next(c);
 		break;
 	case SMTP_CONTENT_BARE:
 		smtp_end(c, DELIVERY_PERM, false,
@@ -347,8 +396,9 @@ smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 		return;
 	}
 	smtp_await(c, STEP_DOT, 0);
-	if (c->accepted > 0) {
+	if (c->now.accepted > 0) {
 		smtp_content_init(&c->content, m->content, m->content_len, m->fd);
+		downgrade_rewind(&c->form.plan);
 		c->content.plan = c->form.kind == FORM_7BIT ? &c->form.plan : NULL;
 		c->streaming = true;
 		smtp_send_content(c);
@@ -358,31 +408,48 @@ smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 	}
 }
 
+/* Those who did not fit in are to be sent again; what went out behind the content takes its place. */
+static void
+end_transaction(struct smtp_client *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->now.batch_n; i++) {
+		if (c->steps[c->now.batch[i]] == AGAIN)
+			c->steps[c->now.batch[i]] = TO_SEND;
+	}
+	c->now = c->next;
+	c->next.batch_n = 0;
+	c->behind = 0;
+}
+
 void
 smtp_on_dot(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
 {
-	bool whole = c->committed || c->accepted == 0;
+	bool whole = c->committed || c->now.accepted == 0;
 	char *text;
 
 	(void)recipient;
-	c->committed = c->streaming = c->opened = false;
+	c->committed = c->streaming = c->now.opened = false;
 	if (reply->code < 300 && whole) {
 		text = smtp_reply_text(reply);
 		smtp_report_all(c, ACCEPTED, DELIVERY_OK, text);
 		free(text);
-		return;
+	} else {
+		report_refusal(c, ACCEPTED, reply);
 	}
-	report_refusal(c, ACCEPTED, reply);
 	if (!whole && c->ops != NULL) /* what we still had to send would now be read as commands */
 		smtp_end(c, DELIVERY_TEMP_HOST, false,
 		    "451 4.5.0 the server answered before it had the whole message");
+	else
+		end_transaction(c);
 }
 
 void
 smtp_on_rset(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
 {
 	(void)recipient;
-	c->opened = false;
+	c->now.opened = false;
 	if (reply->code >= 300)
 		smtp_end_by_reply(c, reply, false);
 }
@@ -390,26 +457,20 @@ smtp_on_rset(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 void
 smtp_advance(struct smtp_client *c)
 {
-	unsigned i;
+	struct smtp_transaction *now = &c->now;
 
 	if (c->message == NULL)
 		return;
-	if (!c->refused && c->sent <= c->batch_n) {
-		send_commands(c);
+	if (!now->refused && now->batch_n > 0 &&
+	    (now->sent <= now->batch_n || (now->sent == now->batch_n + 1 && now->accepted > 0))) {
+		send_commands(c, now);
 		return;
 	}
-	if (!c->refused && c->sent == c->batch_n + 1 && c->accepted > 0) {
-		send_commands(c);
-		return;
-	}
-	if (c->opened) {
+	if (now->opened) {
 		smtp_command(c, STEP_RSET, 0, "RSET");
 		return;
 	}
-	for (i = 0; i < c->batch_n; i++) {
-		if (c->steps[c->batch[i]] == AGAIN)
-			c->steps[c->batch[i]] = TO_SEND;
-	}
+	end_transaction(c);
 	smtp_begin_transaction(c);
 }
 
@@ -432,10 +493,10 @@ addresses_ok(const struct smtp_client_message *m)
 	unsigned i;
 
 	for (i = 0; i < m->recipients_n; i++) {
-		if (!is_sendable(m->recipients[i].address))
+		if (!is_sendable(m->recipients[i].address) || !is_sendable(sender_of(m, i)))
 			return false;
 	}
-	return is_sendable(m->sender);
+	return true;
 }
 
 /* A content in memory is checked before anything is sent. */

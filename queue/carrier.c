@@ -151,14 +151,33 @@ no_content(struct task *task, int error)
 	return false;
 }
 
+/* Under whose name it goes to one recipient, when that is not the message's sender; the caller
+ * frees. */
+static char *
+own_sender(const struct envelope *env, const struct part *part)
+{
+	char *path;
+
+	if (part->sender != NULL)
+		return xstrdup(part->sender);
+	if (env->verp[0] == '\0' && env->recipients[part->index].parent == UINT32_MAX)
+		return NULL;
+	path = envelope_return_path(env, part->index);
+	if (strcmp(path, env->sender) != 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
 static void
 send_job(struct carrier *carrier, const struct task *task, struct evbuffer *content, int fd)
 {
 	const struct envelope *env = task->work->env;
 	struct job_recipient recipients[TASK_MAX];
+	char *senders[TASK_MAX];
 	struct job job = { .id = task->id,
 		.message = env->id,
-		.sender = task->sender != NULL ? task->sender : env->sender,
+		.sender = env->sender,
 		.envid = env->envid,
 		.body = env->body,
 		.ret = env->ret,
@@ -176,16 +195,21 @@ send_job(struct carrier *carrier, const struct task *task, struct evbuffer *cont
 		if (task->parts[i].reported)
 			continue;
 		r = &env->recipients[task->parts[i].index];
-		recipients[job.recipients_n++] =
+		senders[job.recipients_n] = own_sender(env, &task->parts[i]);
+		recipients[job.recipients_n] =
 		    (struct job_recipient){ .index = task->parts[i].index,
 			    .address = r->address,
+			    .sender = senders[job.recipients_n],
 			    .original = r->original,
 			    .notify = r->notify,
 			    .path = task->parts[i].path,
 			    .forward = task->parts[i].forward,
 			    .method = task->parts[i].method };
+		job.recipients_n++;
 	}
 	delivery_send_job(carrier->peer->channel, &job, content, fd);
+	for (i = 0; i < job.recipients_n; i++)
+		free(senders[i]);
 }
 
 bool

@@ -144,21 +144,17 @@ sender_of(const struct routed *routed)
 	return routed->sender != NULL ? routed->sender : "";
 }
 
-static bool
-same_sender(const struct routed *a, const struct routed *b)
-{
-	return strcmp(sender_of(a), sender_of(b)) == 0;
-}
-
+/* Those with one sender together: they can share a transaction. */
 static int
 by_lane(const void *left, const void *right)
 {
 	const struct routed *a = left, *b = right;
+	int order = strcmp(sender_of(a), sender_of(b));
 
 	if (a->lane != b->lane)
 		return (uintptr_t)a->lane < (uintptr_t)b->lane ? -1 : 1;
-	if (!same_sender(a, b))
-		return strcmp(sender_of(a), sender_of(b)) < 0 ? -1 : 1;
+	if (order != 0)
+		return order;
 	return a->index < b->index ? -1 : a->index > b->index;
 }
 
@@ -168,15 +164,12 @@ make_task(struct work *work, const struct routed *routed, uint32_t n)
 	struct task *task = task_new(work, routed->lane, n);
 	uint32_t i;
 
-	task->sender = routed->sender;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		task->parts[i] = (struct part){ .index = routed[i].index,
 			.method = routed[i].method,
 			.forward = routed[i].forward,
-			.path = routed[i].path };
-		if (i > 0)
-			free(routed[i].sender);
-	}
+			.path = routed[i].path,
+			.sender = routed[i].sender };
 	return task;
 }
 
@@ -193,9 +186,7 @@ group(struct work *work)
 	work->routed_n = work->routed_room = 0;
 	/* the work lives on until its last task is given away: all in ROUTED are busy */
 	for (i = 0; i < n; i = k) {
-		for (k = i + 1; k < n && k - i < TASK_MAX && routed[k].lane == routed[i].lane &&
-				same_sender(&routed[k], &routed[i]);
-		     k++)
+		for (k = i + 1; k < n && k - i < TASK_MAX && routed[k].lane == routed[i].lane; k++)
 			;
 		lane_put(make_task(work, routed + i, k - i));
 	}
@@ -225,23 +216,13 @@ defer(struct work *work, uint32_t index, const char *why)
 		outcome_local(work, index, DELIVERY_TEMP, why);
 }
 
-/* Who sends it, when that is not the message's sender; the caller frees. */
-static char *
-other_sender(const struct envelope *env, uint32_t index, const char *rewritten)
-{
-	const char *sender = rewritten != NULL ? rewritten : envelope_sender(env, index);
-
-	return strcmp(sender, env->sender) != 0 ? xstrdup(sender) : NULL;
-}
-
 static void
 take_answer(struct work *work, uint32_t index, const struct route_answer *answer)
 {
 	struct routed routed = { .index = index };
 
-	/* NULL costs nothing, and is the usual case */
-	if (answer->kind == ROUTE_RELAY || answer->kind == ROUTE_LOCAL)
-		routed.sender = other_sender(work->env, index, answer->sender);
+	if (answer->kind == ROUTE_RELAY && answer->sender != NULL)
+		routed.sender = xstrdup(answer->sender);
 	switch (answer->kind) {
 	case ROUTE_LOCAL:
 		routed.lane = lane_local(work->queue, answer);
@@ -311,15 +292,20 @@ ask(struct queue *q, struct envelope *env, uint32_t index)
 	struct work *work = work_begin(q, env, index);
 	struct route_question asked = { .address = env->recipients[index].address };
 	struct question *question;
+	char *own = NULL;
 
 	if (work == NULL)
 		return;
 	asked.sender = envelope_sender(env, index);
 	asked.via = first_of(env, index);
+	/* what we forward gets a return address that leads back to the recipient's own one */
+	if (asked.via != NULL && envelope_has_own_path(env, index))
+		asked.sender = own = envelope_return_path(env, index);
 	question = xmalloc(sizeof(*question));
 	*question = (struct question){ .work = work, .index = index };
 	work->asking++;
 	lookup_route(&asked, on_route, question);
+	free(own);
 }
 
 /* A sender who asked for a notice of success was not told yet: we ended before that, or the disk

@@ -34,9 +34,17 @@
 #define ROUTE_MAX 1024    /* a destination: what an operator wrote */
 #define HOLD_MAX 64       /* RFC 4865 3: a number or a date */
 
-/* The octet of an envelope's bits; the last two say that more follows at its place. */
-enum envelope_flags { FLAG_UTF8 = 1, FLAG_HELD = 2, FLAG_OURS = 4, FLAG_REQUIRETLS = 8, FLAG_RELEASE = 16, FLAG_BY = 32 };
-#define ENVELOPE_FLAGS 63
+/* The octet of an envelope's bits; the last three say that more follows at its place. */
+enum envelope_flags {
+	FLAG_UTF8 = 1,
+	FLAG_HELD = 2,
+	FLAG_OURS = 4,
+	FLAG_REQUIRETLS = 8,
+	FLAG_RELEASE = 16,
+	FLAG_BY = 32,
+	FLAG_VERP = 64
+};
+#define ENVELOPE_FLAGS 127
 
 /* The last octet of a recipient's fixed part.  Versions before there were routes knew the first bit
  * only, so that what they wrote reads the same. */
@@ -134,6 +142,24 @@ envelope_sender(const struct envelope *env, uint32_t index)
 		if (env->recipients[at].sender != NULL)
 			return env->recipients[at].sender;
 	return env->sender;
+}
+
+bool
+envelope_has_own_path(const struct envelope *env, uint32_t index)
+{
+	return env->verp[0] != '\0' && envelope_sender(env, index) == env->sender;
+}
+
+char *
+envelope_return_path(const struct envelope *env, uint32_t index)
+{
+	uint32_t named = index;
+
+	if (!envelope_has_own_path(env, index))
+		return xstrdup(envelope_sender(env, index));
+	while (env->recipients[named].parent != UINT32_MAX)
+		named = env->recipients[named].parent;
+	return verp_path(env->verp, env->sender, env->recipients[named].address);
 }
 
 void
@@ -245,6 +271,10 @@ envelope_ok(const struct envelope *env)
 		return false;
 	if ((env->by == 0) != (env->deliver_by == 0) || env->by > (BY_NOTIFY | BY_RETURN | BY_TRACE))
 		return false;
+	/* what has no sender has none to be made of */
+	if (env->verp[0] != '\0' &&
+	    (!verp_formula_ok(env->verp, strlen(env->verp)) || env->sender[0] == '\0'))
+		return false;
 	if (env->recipients_n == 0 || env->recipients_n > ENVELOPE_RECIPIENTS_MAX)
 		return false;
 	for (i = 0; i < env->recipients_n; i++)
@@ -290,7 +320,8 @@ envelope_flags(const struct envelope *env)
 {
 	return (uint8_t)((env->utf8 ? FLAG_UTF8 : 0) | (env->held ? FLAG_HELD : 0) |
 	    (env->ours ? FLAG_OURS : 0) | (env->requiretls ? FLAG_REQUIRETLS : 0) |
-	    (env->release != 0 ? FLAG_RELEASE : 0) | (env->by != 0 ? FLAG_BY : 0));
+	    (env->release != 0 ? FLAG_RELEASE : 0) | (env->by != 0 ? FLAG_BY : 0) |
+	    (env->verp[0] != '\0' ? FLAG_VERP : 0));
 }
 
 void
@@ -318,6 +349,8 @@ envelope_encode(struct buf *b, const struct envelope *env)
 		buf_add_u64(b, (uint64_t)env->deliver_by);
 		buf_add_u8(b, env->by);
 	}
+	if (env->verp[0] != '\0')
+		buf_add(b, env->verp, VERP_SIZE - 1);
 	buf_add_u32(b, env->recipients_n);
 	for (i = 0; i < env->recipients_n; i++) {
 		buf_add_str(b, env->recipients[i].address);
@@ -431,6 +464,10 @@ decode(struct cursor *c, struct envelope *env)
 	if (flags & FLAG_BY) {
 		env->deliver_by = (int64_t)cursor_u64(c);
 		env->by = cursor_u8(c);
+	}
+	if (flags & FLAG_VERP) {
+		env->verp[0] = (char)cursor_u8(c);
+		env->verp[1] = (char)cursor_u8(c);
 	}
 	return !c->bad && flags <= ENVELOPE_FLAGS && strlen(env->origin) <= PEOPLE_MAX &&
 	       decode_recipients(c, env);

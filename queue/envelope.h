@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "deliver/delivery.h" /* enum body_type */
+#include "lib/verp.h"
 
 struct buf;
 struct cursor;
@@ -66,6 +67,7 @@ struct envelope {
 	char *hold;         /* how that was asked for, "for;3600" or "until;2026-12-24T18:00:00Z" */
 	int64_t deliver_by; /* RFC 2852; 0: no hurry */
 	uint8_t by;         /* enum deliver_by, or'ed */
+	char verp[VERP_SIZE]; /* the formula of a reverse-path for each recipient (verp.h); "": one for all */
 	bool utf8;          /* SMTPUTF8 */
 	bool held;          /* by the operator: nothing is tried */
 	bool requiretls;    /* RFC 8689: goes on over verified TLS, to servers that do the same, or back */
@@ -82,9 +84,14 @@ struct envelope *envelope_new(void);
 uint32_t envelope_add_recipient(
     struct envelope *, const char *address, const char *original, uint8_t notify);
 void envelope_free(struct envelope *);
-/* The reverse-path of the message for one recipient, who may be the expansion of a list with an
- * owner. */
+/* Who sends to one recipient: the sender of the message, or the owner of the list whose expansion
+ * he is. */
 const char *envelope_sender(const struct envelope *, uint32_t index);
+/* He has a reverse-path of his own: `verp` is set, and the sender of the message sends to him. */
+bool envelope_has_own_path(const struct envelope *, uint32_t index);
+/* The reverse-path under which it goes to him, with `verp` made of what the sender called him.  The
+ * caller frees. */
+char *envelope_return_path(const struct envelope *, uint32_t index);
 /* Replaces one of the texts of an envelope or recipient by a copy of VALUE, or by NULL.  Texts of
  * envelopes in the store may be shared (shared_text.h): they are changed and freed by this, never
  * by free(). */

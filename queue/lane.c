@@ -186,9 +186,9 @@ task_free(struct task *task)
 	TAILQ_REMOVE(&work->tasks, task, of_work);
 	for (i = 0; i < task->parts_n; i++) {
 		free(task->parts[i].path);
+		free(task->parts[i].sender);
 		lane_release(task->lane);
 	}
-	free(task->sender);
 	free(task);
 	work_unpin(work);
 }

@@ -32,6 +32,7 @@ struct part {
 	bool reported;
 	bool forward;   /* local: .forward first */
 	char *path;     /* local */
+	char *sender;   /* who sends on what we forward; NULL: the envelope says */
 };
 
 /* Some recipients of one message that go the same way: what becomes a job of a deliverer. */
@@ -42,7 +43,6 @@ struct task {
 	uint64_t id;               /* of the job; 0: never handed over */
 	struct work *work;
 	struct lane *lane;
-	char *sender;              /* NULL: the message's */
 	struct carrier *carrier;   /* NULL: waits in its lane */
 	uint64_t ticket;           /* relay: of the window */
 	bool judged;               /* relay: the window knows how it went */

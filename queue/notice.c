@@ -479,9 +479,8 @@ add_status_part(struct buf *b, const struct notice *notice, bool global)
 	buf_addf(&line, "dns; %s", notice->host);
 	add_header(b, "Reporting-MTA", buf_str(&line));
 	buf_free(&line);
-	/* a list's owner gave none */
-	if (notice->about->envid != NULL && strcmp(notice->to, notice->about->sender) == 0) {
-		envid = ascii_of(notice->about->envid);
+	if (notice->envid != NULL) {
+		envid = ascii_of(notice->envid);
 		add_header(b, "Original-Envelope-Id", envid);
 		free(envid);
 	}

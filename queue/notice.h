@@ -37,6 +37,7 @@ struct notice {
 	const char *host;        /* our name */
 	const struct envelope *about;
 	const char *to;          /* who sent to these recipients; DOUBLE: not used */
+	const char *envid;       /* that he gave (RFC 3461), or NULL */
 	const struct notice_recipient *recipients;
 	unsigned recipients_n;
 	const char *content;     /* of the message: at least its header, or what there is of it */

@@ -38,6 +38,7 @@ struct telling {
 	struct work *work;
 	enum notice_kind kind;
 	uint64_t notice;
+	char *to;
 	uint32_t n;
 	struct verdict verdicts[];
 };
@@ -326,10 +327,11 @@ take_back_verdict(struct work *work, const struct verdict *verdict)
 	    work, verdict->index, clock_now() + retry_wait(&work->queue->retry, 1, work->env->id));
 }
 
-static const char *
-sender_told(const struct telling *telling)
+static void
+telling_free(struct telling *telling)
 {
-	return envelope_sender(telling->work->env, telling->verdicts[0].index);
+	free(telling->to);
+	free(telling);
 }
 
 static void
@@ -350,7 +352,8 @@ told(struct telling *telling, int error)
 		log_info("queue.notice", F_STR("message", id_text(work->env->id).s),
 		    F_STR("notice", id_text(telling->notice).s),
 		    F_STR("kind", kinds[telling->kind]),
-		    F_STR("to", telling->kind == NOTICE_DOUBLE ? "postmaster" : sender_told(telling)), F_U64("recipients", telling->n));
+		    F_STR("to", telling->kind == NOTICE_DOUBLE ? "postmaster" : telling->to),
+		    F_U64("recipients", telling->n));
 	} else {
 		log_error("queue.notice", F_STR("message", id_text(work->env->id).s),
 		    F_STR("error", strerror(-error)),
@@ -365,7 +368,7 @@ told(struct telling *telling, int error)
 			take_back_verdict(work, &telling->verdicts[i]);
 	}
 	work_unpin(work);
-	free(telling);
+	telling_free(telling);
 }
 
 static void
@@ -409,9 +412,11 @@ static struct envelope *
 compose(const struct telling *telling, struct evbuffer *out)
 {
 	const struct work *work = telling->work;
+	bool by_owner = envelope_sender(work->env, telling->verdicts[0].index) != work->env->sender;
 	struct notice_recipient *recipients = xcalloc(telling->n, sizeof(*recipients));
 	struct notice notice = { .kind = telling->kind, .id = telling->notice, .time = clock_now(),
-		.host = work->queue->conf->host, .about = work->env, .to = sender_told(telling),
+		.host = work->queue->conf->host, .about = work->env, .to = telling->to,
+		.envid = by_owner ? NULL : work->env->envid,
 		.recipients = recipients,
 		.recipients_n = telling->n };
 	struct evbuffer *original = evbuffer_new();
@@ -464,23 +469,53 @@ kind_of(const struct work *work, const struct verdict *verdict)
 	}
 }
 
-/* Takes off WORK's verdicts those that go into one notice with the first. */
+/* A failure goes to the return path of its recipient, so that a list learns who it was.  All else
+ * goes to who sends to them: lists that take every notice for a failure are many. */
+static bool
+is_told_alone(const struct work *work, const struct verdict *verdict)
+{
+	return kind_of(work, verdict) == NOTICE_FAILURE &&
+	    envelope_has_own_path(work->env, verdict->index);
+}
+
+static bool
+belongs(const struct telling *telling, const struct verdict *verdict)
+{
+	return kind_of(telling->work, verdict) == telling->kind &&
+	    !is_told_alone(telling->work, verdict) &&
+	    strcmp(envelope_sender(telling->work->env, verdict->index), telling->to) == 0;
+}
+
+static struct telling *
+telling_new(struct work *work, const struct verdict *verdict, uint32_t room)
+{
+	struct telling *telling = xmalloc(sizeof(*telling) + room * sizeof(*verdict));
+
+	*telling = (struct telling){ .work = work, .kind = kind_of(work, verdict) };
+	telling->to = is_told_alone(work, verdict) ?
+	    envelope_return_path(work->env, verdict->index) :
+	    xstrdup(envelope_sender(work->env, verdict->index));
+	return telling;
+}
+
+/* Takes off WORK's verdicts those that go into one notice with the last. */
 static struct telling *
 pick(struct work *work)
 {
-	struct telling *telling =
-	    xmalloc(sizeof(*telling) + work->verdicts_n * sizeof(struct verdict));
-	const struct verdict *v = work->verdicts;
-	const char *sender = envelope_sender(work->env, v->index);
+	const struct verdict *v = work->verdicts, last = v[work->verdicts_n - 1];
+	bool alone = is_told_alone(work, &last);
+	struct telling *telling = telling_new(work, &last, alone ? 1 : work->verdicts_n);
 	uint32_t i, left = 0;
 
-	*telling = (struct telling){ .work = work, .kind = kind_of(work, v) };
-	for (i = 0; i < work->verdicts_n; i++) {
-		if (kind_of(work, &v[i]) == telling->kind &&
-		    strcmp(envelope_sender(work->env, v[i].index), sender) == 0)
+	for (i = 0; i < work->verdicts_n && !alone; i++) {
+		if (belongs(telling, &v[i]))
 			telling->verdicts[telling->n++] = v[i];
 		else
 			work->verdicts[left++] = v[i];
+	}
+	if (alone) {
+		telling->verdicts[telling->n++] = last;
+		left = work->verdicts_n - 1;
 	}
 	work->telling += telling->n;
 	work->verdicts_n = left;

@@ -47,7 +47,7 @@ struct routed {
 	uint8_t method; /* local: enum mailbox_method */
 	bool forward;   /* local: .forward first */
 	char *path;     /* local */
-	char *sender;   /* who sends it, or NULL: the message's sender */
+	char *sender;   /* who sends on what we forward; NULL: the envelope says */
 };
 
 enum verdict_kind { VERDICT_FAILED, VERDICT_EXPIRED, VERDICT_DELAYED, VERDICT_SUCCEEDED };

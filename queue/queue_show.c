@@ -173,7 +173,7 @@ show_message(struct queue *q, struct ctl *ctl, const struct envelope *env)
 		F_STR("sender", env->sender), F_STR("origin", env->origin),
 		F_BOOL("ours", env->ours), F_STR("envid", env->envid),
 		F_STR("ret", env->ret == 1 ? "full" : env->ret == 2 ? "hdrs" : NULL),
-		F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
+		F_STR("verp", env->verp[0] != '\0' ? env->verp : NULL), F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
 		F_STR("hold", env->hold),
 		env->by != 0 ? F_I64("deliver_by", env->deliver_by) : F_STR("deliver_by", NULL),
 		F_U64("recipients", env->recipients_n)));

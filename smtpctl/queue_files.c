@@ -238,6 +238,7 @@ on_record(const struct field *fields, void *arg)
 		add_number(&x->restore, fields, "expires");
 		add_word(&x->restore, "envid", field_get(fields, "envid"));
 		add_word(&x->restore, "ret", field_get(fields, "ret"));
+		add_word(&x->restore, "verp", field_get(fields, "verp"));
 	}
 	field_json(&x->records, fields);
 	buf_addc(&x->records, '\n');

@@ -24,6 +24,7 @@
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/rfc5322.h"
+#include "lib/verp.h"
 #include "smtpctl/client.h"
 #include "smtpctl/output.h"
 #include "smtpctl/smtpctl.h"
@@ -41,6 +42,7 @@ struct mail {
 	bool from_header, dot_is_text, verbose;
 	const char *sender, *full_name;       /* -f, -F; or NULL */
 	const char *notify, *ret, *envid;     /* -N, -R, -V; or NULL */
+	const char *verp;                     /* -XV; or NULL */
 	char **arguments;
 	int arguments_n;
 	/* from the server */
@@ -92,6 +94,14 @@ set_old_option(struct mail *m, const char *value)
 		m->dot_is_text = true;
 }
 
+/* "-XV", "-XV+=", as Postfix has it; any other is the name of a file for a trace. */
+static void
+set_verp(struct mail *m, const char *value)
+{
+	if (value[0] == 'V')
+		m->verp = value[1] != '\0' ? value + 1 : VERP_DEFAULT;
+}
+
 static int
 set_option(struct mail *m, int c, char *value)
 {
@@ -125,6 +135,9 @@ set_option(struct mail *m, int c, char *value)
 		break;
 	case 'V':
 		m->envid = value;
+		break;
+	case 'X':
+		set_verp(m, value);
 		break;
 	case 'v':
 		m->verbose = true;
@@ -346,6 +359,8 @@ make_words(struct mail *m, const char *sender)
 	add_lower(m, "ret", m->ret);
 	if (m->envid != NULL)
 		add_word(m, xasprintf("envid=%s", m->envid));
+	if (m->verp != NULL)
+		add_word(m, xasprintf("verp=%s", m->verp));
 	before = m->words_n;
 	for (i = 0; r == EX_OK && i < (size_t)m->arguments_n; i++)
 		r = add_argument(m, m->arguments[i]);

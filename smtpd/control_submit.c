@@ -4,7 +4,7 @@
  * covers it.
  *
  *   submit from=ADDRESS to=ADDRESS ... [envid=TEXT] [ret=full|hdrs]
- *       [notify=never|success,failure,delay]
+ *       [notify=never|success,failure,delay] [verp=FORMULA]
  *   and from `smtpctl queue import`, which must be trusted, to bring back what was exported:
  *       time=SECONDS expires=SECONDS [held=yes], and behind each to=: [orcpt=TEXT] [to-notify=...]
  *
@@ -182,6 +182,15 @@ read_ret(struct local_submit *s, const char *value)
 	return s->env->ret != 0 ? NULL : xstrdup("501 5.5.4 ret= is full or hdrs");
 }
 
+static char *
+read_verp(struct local_submit *s, const char *value)
+{
+	if (!verp_formula_ok(value, strlen(value)))
+		return xstrdup("501 5.5.4 verp= is two of the characters - = +");
+	strlcpy(s->env->verp, value, VERP_SIZE);
+	return NULL;
+}
+
 /* --- what was exported --- */
 
 /* Seconds since 1970; -1: they are none. */
@@ -248,6 +257,7 @@ static const struct {
 	{ "to=", read_to },
 	{ "envid=", read_envid },
 	{ "ret=", read_ret },
+	{ "verp=", read_verp },
 	{ "time=", read_time },
 	{ "expires=", read_expires },
 	{ "held=", read_held },
@@ -327,6 +337,8 @@ read_words(struct local_submit *s, unsigned n, const char *const *words)
 		why = read_notify(s, notify);
 	if (why == NULL && s->env->sender == NULL)
 		why = xstrdup("501 5.5.4 from= is missing");
+	if (why == NULL && s->env->verp[0] != '\0' && s->env->sender[0] == '\0')
+		why = xstrdup("501 5.5.4 verp= needs a from= that is not empty");
 	if (why == NULL && s->env->recipients_n == 0)
 		why = xstrdup("554 5.5.1 no recipients");
 	return why;

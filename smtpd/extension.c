@@ -26,6 +26,13 @@ to_submitters(const struct session *s)
 	return s->listener->submission;
 }
 
+/* A reverse-path for each recipient is asked for only by those who may send to anybody. */
+static bool
+to_our_own(const struct session *s)
+{
+	return s->relay_client || s->login != NULL;
+}
+
 /* RFC 8689 2: in the clear it is not offered. */
 static bool
 over_tls(const struct session *s)
@@ -120,6 +127,7 @@ static const struct {
 	[EXT_REQUIRETLS] = { "REQUIRETLS", over_tls, NULL },
 	[EXT_AUTH] = { "AUTH", auth_served, say_auth },
 	[EXT_XCLIENT] = { "XCLIENT", xclient_allowed, say_xclient },
+	[EXT_XVERP] = { "XVERP", to_our_own, NULL },
 	[EXT_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL },
 };
 

@@ -24,7 +24,8 @@ enum extension {
 	EXT_STARTTLS,      /* RFC 3207 */
 	EXT_REQUIRETLS,    /* RFC 8689 */
 	EXT_AUTH,          /* RFC 4954 */
-	EXT_XCLIENT,       /* Postfix's XCLIENT_README */
+	EXT_XCLIENT,       /* Postfix's XCLIENT_README, */
+	EXT_XVERP,         /* and VERP_README */
 	EXT_ENHANCEDSTATUSCODES, /* RFC 2034 */
 	EXT_COUNT
 };

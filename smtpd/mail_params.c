@@ -130,6 +130,19 @@ take_auth(struct transaction *tx, const struct param *p)
 	return p->value != NULL && value_auth(p->value, p->value_len) ? NULL : "AUTH is <> or an address, as xtext";
 }
 
+static const char *
+take_verp(struct transaction *tx, const struct param *p)
+{
+	const char *formula = p->value != NULL ? p->value : VERP_DEFAULT;
+
+	if (!verp_formula_ok(formula, p->value != NULL ? p->value_len : strlen(formula)))
+		return "XVERP needs two of the characters - = +";
+	if (tx->env->sender[0] == '\0')
+		return "XVERP needs a sender that is not the null one";
+	memcpy(tx->env->verp, formula, VERP_SIZE - 1);
+	return NULL;
+}
+
 /* --- RCPT's --- */
 
 static const char *
@@ -167,6 +180,7 @@ static const struct parameter of_mail[] = {
 	{ "HOLDUNTIL", EXT_FUTURERELEASE, take_hold_until },
 	{ "BY", EXT_DELIVERBY, take_by },
 	{ "AUTH", EXT_AUTH, take_auth },
+	{ "XVERP", EXT_XVERP, take_verp },
 	{ NULL, 0, NULL },
 };
 

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "smtpd/params.h"
 
@@ -11,16 +12,18 @@ keyword_char(unsigned char c, bool first)
 	return isalnum(c) || (!first && c == '-');
 }
 
-/* Any visible octet but "=" (RFC 5321 4.1.2 esmtp-value); octets above 127 for SMTPUTF8. */
+/* Any visible octet but "=" (RFC 5321 4.1.2 esmtp-value); octets above 127 for SMTPUTF8.  XVERP, which
+ * no RFC knows, has formulas as "+=". */
 static bool
-value_char(unsigned char c)
+value_char(unsigned char c, bool formula)
 {
-	return c > 32 && c != '=' && c != 127;
+	return c > 32 && (c != '=' || formula) && c != 127;
 }
 
 static size_t
 parse_one(const char *s, size_t len, struct param *p)
 {
+	bool formula;
 	size_t i = 0;
 
 	memset(p, 0, sizeof(*p));
@@ -31,7 +34,8 @@ parse_one(const char *s, size_t len, struct param *p)
 	if (i == 0 || i == len || s[i] != '=')
 		return i;
 	p->value = s + ++i;
-	while (i < len && value_char((unsigned char)s[i]))
+	formula = p->keyword_len == 5 && strncasecmp(s, "XVERP", 5) == 0;
+	while (i < len && value_char((unsigned char)s[i], formula))
 		i++;
 	p->value_len = (size_t)(s + i - p->value);
 	return p->value_len == 0 ? 0 : i;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "filters/rdns.h"
 #include "lib/buf.h"
@@ -45,7 +46,8 @@ check_params(const char *s, size_t len)
 		behind = p[i].value + p[i].value_len;
 		require(behind <= s + len);
 		for (k = 0; k < p[i].value_len; k++)
-			require((unsigned char)p[i].value[k] > ' ' && p[i].value[k] != '=');
+			require((unsigned char)p[i].value[k] > ' ' &&
+			    (p[i].value[k] != '=' || strncasecmp(p[i].keyword, "XVERP", 5) == 0));
 	}
 }
 

@@ -183,6 +183,9 @@ class Dialogue:
         self.say("250 2.1.5 ok")
 
     def on_data(self, line):
+        if not self.recipients:
+            self.say("503 5.5.1 for whom?")
+            return
         self.say("354 go")
         text = []
         while (line := self.hear()) != ".":

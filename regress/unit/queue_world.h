@@ -250,7 +250,7 @@ note_delivery(const struct actor *a, const struct job *job, const struct job_rec
 	*d = (struct delivered){ .message = job->message, .role = a->role, .instance = a->instance,
 		.by_descriptor = job->content == NULL, .together = job->recipients_n };
 	strlcpy(d->address, r->address, sizeof(d->address));
-	strlcpy(d->sender, job->sender, sizeof(d->sender));
+	strlcpy(d->sender, r->sender != NULL ? r->sender : job->sender, sizeof(d->sender));
 	strlcpy(d->destination, job->destination != NULL ? job->destination : "",
 	    sizeof(d->destination));
 }

@@ -628,7 +628,7 @@ test_submit(void **state)
 	struct client *c = connect_own();
 
 	(void)state;
-	submit(c, "submit from=\"a\"@B.example to=c@d.example to=e@f.example envid=E ret=hdrs notify=success,delay",
+	submit(c, "submit from=\"a\"@B.example to=c@d.example to=e@f.example envid=E ret=hdrs verp=-= notify=success,delay",
 	    "x: y\r\n\r\nbody \xc3\x84", 15);
 	expect_begin(c, "record message=");
 	assert_string_equal(q->env->sender, "a@b.example");
@@ -637,6 +637,7 @@ test_submit(void **state)
 	assert_int_equal(q->env->recipients[1].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
 	assert_string_equal(q->env->envid, "E");
 	assert_int_equal(q->env->ret, 2);
+	assert_string_equal(q->env->verp, "-=");
 	assert_int_equal(q->env->body, BODY_8BITMIME);
 	assert_true(q->env->ours);
 	assert_int_equal(q->env->size, q->mail.len);
@@ -662,6 +663,8 @@ test_submit_refused(void **state)
 		{ "submit from=a@b to=", "", "end 1 553 5.1.3 recipient \"\"", 0 },
 		{ "submit from=a@b from=c@d to=c@d", "", "end 1 501 5.5.4 more than one", 0 },
 		{ "submit from=a@b to=c@d more=x", "", "end 1 501 5.5.4 submit does not know", 0 },
+		{ "submit from=a@b to=c@d verp=ab", "", "end 1 501 5.5.4 verp=", 0 },
+		{ "submit from= to=c@d verp=+=", "", "end 1 501 5.5.4 verp=", 0 },
 		{ "submit from=a@b to=c@d ret=x", "", "end 1 501 5.5.4 ret=", 0 },
 		{ "submit from=a@b to=c@d notify=never,delay", "", "end 1 501 5.5.4 notify=never", 0 },
 		{ "submit from=a@b to=c@d notify=x", "", "end 1 501 5.5.4 notify=", 0 },

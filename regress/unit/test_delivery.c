@@ -96,8 +96,8 @@ write_job(struct channel *ch, void *arg)
 }
 
 static struct job_recipient two[] = {
-	{ 3, "alice@example.net", NULL, 0, "/home/alice/Maildir", MAILBOX_MAILDIR, true },
-	{ 70000, "bob+x@example.net", "rfc822;b@example.org", 6, NULL, MAILBOX_PIPE, false },
+	{ 3, "alice@example.net", NULL, 0, "/home/alice/Maildir", MAILBOX_MAILDIR, true, NULL },
+	{ 70000, "bob+x@example.net", "rfc822;b@example.org", 6, NULL, MAILBOX_PIPE, false, "s+bob=example.net@example.org" },
 };
 
 static struct job
@@ -140,6 +140,7 @@ assert_same_job(const struct job *a, const struct job *b)
 		assert_same_string(a->recipients[i].path, b->recipients[i].path);
 		assert_int_equal(a->recipients[i].method, b->recipients[i].method);
 		assert_int_equal(a->recipients[i].forward, b->recipients[i].forward);
+		assert_same_string(a->recipients[i].sender, b->recipients[i].sender);
 	}
 }
 

@@ -42,6 +42,7 @@ sample(uint32_t recipients)
 		env->hold = xstrdup("for;3600");
 		env->deliver_by = 1700007200;
 		env->by = BY_NOTIFY | BY_TRACE;
+		strcpy(env->verp, "-=");
 	}
 	for (i = 0; i < recipients; i++) {
 		snprintf(address, sizeof(address), "user%u@example.net", i);
@@ -78,6 +79,7 @@ assert_same(const struct envelope *a, const struct envelope *b)
 	assert_text(a->hold, b->hold);
 	assert_int_equal(a->deliver_by, b->deliver_by);
 	assert_int_equal(a->by, b->by);
+	assert_string_equal(a->verp, b->verp);
 	assert_int_equal(a->held, b->held);
 	assert_int_equal(a->ours, b->ours);
 	assert_text(a->sender, b->sender);
@@ -296,6 +298,46 @@ test_refused(void **state)
 	envelope_free(env);
 }
 
+/* A formula is one, and needs a sender; what it makes depends on who sends, and whom he named. */
+static void
+test_verp(void **state)
+{
+	static const char *const bad[] = { "+", "ab", "+x" };
+	struct envelope *env = sample(1);
+	char *path;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		strcpy(env->verp, bad[i]);
+		assert_false(envelope_ok(env));
+	}
+	path = envelope_return_path(env, 0);
+	free(path);
+	strcpy(env->verp, "+=");
+	assert_true(envelope_ok(env));
+	path = envelope_return_path(env, 0);
+	assert_string_equal(path, "a+user0=example.net@example.org");
+	free(path);
+	/* an alias, and behind it a list with an owner */
+	envelope_add_recipient(env, "other@there.example", NULL, 0);
+	env->recipients[1].parent = 0;
+	envelope_add_recipient(env, "member@there.example", NULL, 0);
+	env->recipients[2].parent = 1;
+	path = envelope_return_path(env, 2);
+	assert_string_equal(path, "a+user0=example.net@example.org");
+	free(path);
+	envelope_set(&env->recipients[1].sender, "owner@example.org");
+	assert_true(envelope_has_own_path(env, 1));
+	assert_false(envelope_has_own_path(env, 2));
+	path = envelope_return_path(env, 2);
+	assert_string_equal(path, "owner@example.org");
+	free(path);
+	envelope_set(&env->sender, "");
+	assert_false(envelope_ok(env));
+	envelope_free(env);
+}
+
 /* Words of other servers are cut, never a reason to refuse. */
 static void
 test_long_words(void **state)
@@ -456,6 +498,7 @@ main(void)
 		cmocka_unit_test(test_absurd_count),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_verp),
 		cmocka_unit_test(test_long_words),
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_state_with_route),

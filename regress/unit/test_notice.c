@@ -244,7 +244,7 @@ failure(void **state)
 
 	(void)state;
 	begin(&w, NOTICE_FAILURE);
-	envelope_set(&w.env->envid, "QQ314159");
+	w.notice.envid = "QQ314159";
 	add(&w, "bob@example.com", NULL, "mail.example.com[192.0.2.7]",
 	    "550 5.1.1 <bob@example.com>: no such user here");
 	add(&w, "carol@example.net", "team@example.net", NULL, "451 4.2.2 The mailbox is full");

@@ -33,7 +33,11 @@ static const struct {
 	{ " ORCPT=rfc822;a@b.example", 1, "ORCPT:rfc822;a@b.example|" },
 	{ " AUTH=<>", 1, "AUTH:<>|" },
 	{ " A=\xc3\xa9", 1, "A:\xc3\xa9|" }, /* RFC 6531 3.3: UTF8-non-ascii is a value's too */
+	{ " XVERP", 1, "XVERP|" },
+	{ " XVERP=+= SIZE=1", 2, "XVERP:+=|SIZE:1|" }, /* Postfix's */
+	{ " xverp==-", 1, "xverp:=-|" },
 	/* none */
+	{ " XVERPS=+=", -1, NULL },
 	{ "SIZE=100", -1, NULL }, /* no space behind the path */
 	{ " =100", -1, NULL },
 	{ " SIZE=", -1, NULL },

@@ -191,6 +191,41 @@ tells_of_expansion(void **state)
 	assert_null(strstr(world.content, "box2@twelve.test"));
 }
 
+/* With VERP everybody is sent to from a path of his own, in one job, and a failure is told to that
+ * one; of a delay the sender hears, once for all. */
+static void
+names_the_recipient(void **state)
+{
+	struct envelope *env = new_envelope(SENDER,
+	    "ok@verp.test perm1@verp.test perm2@verp.test box@verp.test alias@verp.test temp@verp.test", 0);
+	unsigned told = reached(SENDER), jobs = world.jobs;
+
+	(void)state;
+	world.targets[0] = "ok@alias.test";
+	world.targets_n = 1;
+	strcpy(env->verp, "+=");
+	send_envelope(env, "Subject: test\r\n\r\nbody\r\n");
+	until(reached("alice+perm1=verp.test@sender.test") == 1);
+	until(reached("alice+perm2=verp.test@sender.test") == 1);
+	until(is_told("queue show to=temp@verp.test", "verp=+= "));
+	assert_non_null(strstr(world.content, "Final-Recipient: rfc822; perm"));
+	assert_string_equal(delivery_of("ok@verp.test")->sender, "alice+ok=verp.test@sender.test");
+	assert_int_equal(delivery_of("ok@verp.test")->together, 4);
+	assert_string_equal(delivery_of("box@verp.test")->sender, "alice+box=verp.test@sender.test");
+	assert_string_equal(
+	    delivery_of("ok@alias.test")->sender, "alice+alias=verp.test@sender.test");
+	/* three ways, and two notices */
+	assert_int_equal(world.jobs - jobs, 5);
+	assert_int_equal(reached(SENDER), told);
+	until(is_told("queue show to=temp@verp.test", "attempts=1"));
+	world.now += 4 * 3600;
+	until(reached(SENDER) == told + 1);
+	assert_non_null(strstr(world.content, "Action: delayed\r\n"));
+	ctl("queue remove to=temp@verp.test");
+	until(is_empty());
+	envelope_free(env);
+}
+
 static void
 tells_of_delay_once(void **state)
 {
@@ -908,6 +943,7 @@ main(void)
 		cmocka_unit_test(tells_nobody),
 		cmocka_unit_test(tells_of_success),
 		cmocka_unit_test(tells_of_expansion),
+		cmocka_unit_test(names_the_recipient),
 		cmocka_unit_test(tells_of_delay_once),
 		cmocka_unit_test(gives_up),
 		cmocka_unit_test(waits_for_the_address_book),

@@ -197,14 +197,14 @@ perform(const struct scene *scene, bool octets)
 #define STUFFED "A: 1\r\n\r\n..body\r\n.\r\n"
 
 static const struct job_recipient three[] = {
-	{ 0, "a@them.example", NULL, 0, NULL, 0, false },
-	{ 1, "b@them.example", NULL, 0, NULL, 0, false },
-	{ 2, "c@them.example", NULL, 0, NULL, 0, false },
+	{ 0, "a@them.example", NULL, 0, NULL, 0, false, NULL },
+	{ 1, "b@them.example", NULL, 0, NULL, 0, false, NULL },
+	{ 2, "c@them.example", NULL, 0, NULL, 0, false, NULL },
 };
-static const struct job_recipient odd[] = { { 0, "a\r\nRSET@them.example", NULL, 0, NULL, 0, false } };
+static const struct job_recipient odd[] = { { 0, "a\r\nRSET@them.example", NULL, 0, NULL, 0, false, NULL } };
 static const struct job_recipient told[] = {
-	{ 0, "a@them.example", "rfc822;a+b@us.example", 1, NULL, 0, false },
-	{ 1, "\\b@them.example", "b=c@us.example", 6 | 8, NULL, 0, false },
+	{ 0, "a@them.example", "rfc822;a+b@us.example", 1, NULL, 0, false, NULL },
+	{ 1, "\\b@them.example", "b=c@us.example", 6 | 8, NULL, 0, false, NULL },
 };
 
 #define MESSAGE(text, to, n) \
@@ -219,16 +219,24 @@ static const struct smtp_client_message odd_address[] = { MESSAGE(TEXT, odd, 1) 
 static const struct smtp_client_message eight[] = { MESSAGE("\xe3\x81\x82\r\n", three, 1) };
 static struct smtp_client_message utf8[] = { MESSAGE("Subject: \xc3\xa9\r\n\r\n", three, 1) };
 static struct smtp_client_message utf8_plain[] = { MESSAGE(TEXT, three, 1) };
-static const struct job_recipient accented[] = { { 0, "\xc3\xa9@them.example", NULL, 0, NULL, 0, false } };
+static const struct job_recipient accented[] = { { 0, "\xc3\xa9@them.example", NULL, 0, NULL, 0, false, NULL } };
 static const struct smtp_client_message utf8_address[] = { MESSAGE(TEXT, accented, 1) };
 static struct smtp_client_message binary[] = { MESSAGE("Content-Type: x/y\r\n\r\na\n\rb.\r\n", three, 1) };
 static const struct smtp_client_message cafe[] = { MESSAGE("Subject: s\r\n\r\nmorning caf\xc3\xa9\r\n", three, 1) };
 static const struct smtp_client_message cafe_two[] = { MESSAGE("Subject: s\r\n\r\nmorning caf\xc3\xa9\r\n", three, 2) };
 static const struct job_recipient two_domains[] = {
-	{ 0, "a@them.example", NULL, 0, NULL, 0, false },
-	{ 1, "b@those.example", NULL, 0, NULL, 0, false },
-	{ 2, "c@them.example", NULL, 0, NULL, 0, false },
+	{ 0, "a@them.example", NULL, 0, NULL, 0, false, NULL },
+	{ 1, "b@those.example", NULL, 0, NULL, 0, false, NULL },
+	{ 2, "c@them.example", NULL, 0, NULL, 0, false, NULL },
 };
+static const struct job_recipient verp[] = {
+	{ 0, "a@them.example", NULL, 0, NULL, 0, false, "s+a@us.example" },
+	{ 1, "b@them.example", NULL, 0, NULL, 0, false, "s+b@us.example" },
+	{ 2, "c@them.example", NULL, 0, NULL, 0, false, "s+c@us.example" },
+	{ 3, "d@them.example", NULL, 0, NULL, 0, false, "s+b@us.example" },
+};
+static const struct smtp_client_message senders[] = { MESSAGE(TEXT, verp, 3) };
+static const struct smtp_client_message some_senders[] = { MESSAGE(TEXT, verp, 4) };
 static const struct smtp_client_message domains[] = { MESSAGE(TEXT, two_domains, 3) };
 static struct smtp_client_message declared[] = { MESSAGE(TEXT, told, 2) };
 static struct smtp_client_message null_sender[] = { MESSAGE("a", three, 1) };
@@ -239,6 +247,7 @@ static struct smtp_client_message null_sender[] = { MESSAGE("a", three, 1) };
 #define PLAIN BANNER, { "EHLO " US "\r\n", "250 them.example\r\n" }
 #define PIPE BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250 PIPELINING\r\n" }
 #define MAIL "MAIL FROM:<" FROM ">\r\n"
+#define VERP(x) "MAIL FROM:<s+" x "@us.example>\r\n"
 #define RCPT(x) "RCPT TO:<" x "@them.example>\r\n"
 #define DATA "DATA\r\n"
 #define QUIT { "QUIT\r\n", "221 bye\r\n" }
@@ -389,17 +398,56 @@ static const struct scene scenes[] = {
 		{ "MAIL FROM:<" FROM "> BODY=BINARYMIME\r\n" RCPT("a"), "250 ok\r\n550 who\r\n" },
 		{ "RSET\r\n", "250 ok\r\n" }, QUIT },
 	    "ready\n0 perm 550 who\nready\n", { 0 } },
+	/* a sender for each: the next transaction stands behind the text of the one before (RFC 2920 3.1) */
+	{ "senders", senders, 1, false,
+	    { PLAIN, { VERP("a"), "250 ok\r\n" }, { RCPT("a"), "250 a\r\n" }, { DATA, "354 go\r\n" },
+		{ STUFFED, "250 one\r\n" }, { VERP("b"), "250 ok\r\n" }, { RCPT("b"), "550 who\r\n" },
+		{ "RSET\r\n", "250 ok\r\n" }, { VERP("c"), "250 ok\r\n" }, { RCPT("c"), "250 c\r\n" },
+		{ DATA, "354 go\r\n" }, { STUFFED, "250 three\r\n" }, QUIT },
+	    "ready\n0 ok 250 one\n1 perm 550 who\n2 ok 250 three\nready\n", { 0 } },
+	{ "senders, pipelining", senders, 1, false,
+	    { PIPE, { VERP("a") RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" },
+		{ STUFFED VERP("b") RCPT("b") DATA, "250 one\r\n250 ok\r\n250 b\r\n354 go\r\n" },
+		{ STUFFED VERP("c") RCPT("c") DATA, "451 later\r\n250 ok\r\n250 c\r\n354 go\r\n" },
+		{ STUFFED, "250 three\r\n" }, QUIT },
+	    "ready\n0 ok 250 one\n1 temp 451 later\n2 ok 250 three\nready\n", { 0 } },
+	{ "senders, refused on the way", senders, 1, false,
+	    { PIPE, { VERP("a") RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" },
+		{ STUFFED VERP("b") RCPT("b") DATA, "250 one\r\n250 ok\r\n550 who\r\n354 go\r\n" },
+		{ ".\r\n", "554 nobody\r\n" }, { VERP("c") RCPT("c") DATA, "250 ok\r\n250 c\r\n354 go\r\n" },
+		{ STUFFED, "250 three\r\n" }, QUIT },
+	    "ready\n0 ok 250 one\n1 perm 550 who\n2 ok 250 three\nready\n", { 0 } },
+	{ "one of the senders refused", some_senders, 1, false,
+	    { PIPE, { VERP("a") RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" },
+		{ STUFFED VERP("b") RCPT("b") RCPT("d") DATA,
+		    "250 one\r\n550 not you\r\n503 no\r\n503 no\r\n503 no\r\n" },
+		{ VERP("c") RCPT("c") DATA, "250 ok\r\n250 c\r\n354 go\r\n" }, { STUFFED, "250 three\r\n" }, QUIT },
+	    "ready\n0 ok 250 one\n1 perm 550 not you\n3 perm 550 not you\n2 ok 250 three\nready\n", { 0 } },
+	{ "lost after the first of them", senders, 1, false,
+	    { PIPE, { VERP("a") RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" },
+		{ STUFFED VERP("b") RCPT("b") DATA, CLOSE } },
+	    "ready\n0 temp 451 4.4.2 the server closed the connection after the whole message was sent; the server may "
+	    "have it, so it may arrive twice\nend host elsewhere answered 451 4.4.2 the server closed the connection "
+	    "while waiting for the reply to the message\n", { 0 } },
+	{ "MAILMAX and senders", senders, 1, false,
+	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-LIMITS MAILMAX=2\r\n250 PIPELINING\r\n" },
+		{ VERP("a") RCPT("a") DATA, "250 ok\r\n250 a\r\n354 go\r\n" },
+		{ STUFFED VERP("b") RCPT("b") DATA, "250 one\r\n250 ok\r\n250 b\r\n354 go\r\n" },
+		{ STUFFED, "250 two\r\n" } },
+	    "ready\n0 ok 250 one\n1 ok 250 two\n"
+	    "end temp answered 451 4.5.3 the server takes no more messages on one connection\n", { 0 } },
 	/* RFC 9422 */
 	{ "RCPTMAX", all, 1, false,
 	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-LIMITS X=1  RCPTMAX=2 Y\r\n250 PIPELINING\r\n" },
-		{ MAIL RCPT("a") RCPT("b") DATA, "250 ok\r\n250 a\r\n250 b\r\n354 go\r\n" }, { STUFFED, "250 one\r\n" },
-		{ MAIL RCPT("c") DATA, "250 ok\r\n250 c\r\n354 go\r\n" }, { STUFFED, "250 two\r\n" }, QUIT },
+		{ MAIL RCPT("a") RCPT("b") DATA, "250 ok\r\n250 a\r\n250 b\r\n354 go\r\n" },
+		{ STUFFED MAIL RCPT("c") DATA, "250 one\r\n250 ok\r\n250 c\r\n354 go\r\n" },
+		{ STUFFED, "250 two\r\n" }, QUIT },
 	    "ready\n0 ok 250 one\n1 ok 250 one\n2 ok 250 two\nready\n", { 0 } },
 	{ "RCPTDOMAINMAX", domains, 1, false,
 	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-limits rcptdomainmax=1\r\n250 PIPELINING\r\n" },
-		{ MAIL RCPT("a") RCPT("c") DATA, "250 ok\r\n250 a\r\n250 c\r\n354 go\r\n" }, { STUFFED, "250 one\r\n" },
-		{ MAIL "RCPT TO:<b@those.example>\r\n" DATA, "250 ok\r\n250 b\r\n354 go\r\n" }, { STUFFED, "250 two\r\n" },
-		QUIT },
+		{ MAIL RCPT("a") RCPT("c") DATA, "250 ok\r\n250 a\r\n250 c\r\n354 go\r\n" },
+		{ STUFFED MAIL "RCPT TO:<b@those.example>\r\n" DATA, "250 one\r\n250 ok\r\n250 b\r\n354 go\r\n" },
+		{ STUFFED, "250 two\r\n" }, QUIT },
 	    "ready\n0 ok 250 one\n2 ok 250 one\n1 ok 250 two\nready\n", { 0 } },
 	{ "MAILMAX", one, 2, false,
 	    { BANNER, { "EHLO " US "\r\n", "250-them.example\r\n250-LIMITS MAILMAX=1\r\n250 PIPELINING\r\n" },
@@ -516,10 +564,10 @@ test_many_recipients(void **state)
 	buf_adds(&replies, "354 go\r\n");
 	buf_adds(&log, "100 ok 250 two\nready\n");
 	scene.lines[2] = (struct line){ buf_str(&first), buf_str(&replies) };
-	scene.lines[3] = (struct line){ STUFFED, "250 one\r\n" };
-	scene.lines[4] = (struct line){ MAIL RCPT("u100") DATA, "250 ok\r\n250 ok\r\n354 go\r\n" };
-	scene.lines[5] = (struct line){ STUFFED, "250 two\r\n" };
-	scene.lines[6] = (struct line)QUIT;
+	scene.lines[3] = (struct line){ STUFFED MAIL RCPT("u100") DATA,
+		"250 one\r\n250 ok\r\n250 ok\r\n354 go\r\n" };
+	scene.lines[4] = (struct line){ STUFFED, "250 two\r\n" };
+	scene.lines[5] = (struct line)QUIT;
 	scene.log = buf_str(&log);
 	perform(&scene, false);
 	buf_free(&first);
