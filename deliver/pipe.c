@@ -27,6 +27,7 @@
 #include "deliver/pipe.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
+#include "lib/utf8.h"
 
 #define PATH_DEFAULT "PATH=/usr/local/bin:/usr/bin:/bin"
 #define ENVIRONMENT_MAX 9
@@ -70,20 +71,26 @@ static const struct {
 	{ 127, DELIVERY_TEMP, "451 4.3.5 what the program runs is not there" },
 };
 
-/* ": ", and what it has said, in one line. */
+/* ": ", and what it has said, in one line: UTF-8 as it is, for people read it in a notice. */
 static void
 add_output(struct buf *text, const struct buf *output)
 {
-	size_t i, len = output->len;
-	unsigned char c;
+	size_t len = output->len, n;
+	const char *s = buf_str(output), *end;
+	uint32_t c;
 
-	while (len > 0 && (unsigned char)output->data[len - 1] <= ' ')
+	while (len > 0 && (unsigned char)s[len - 1] <= ' ')
 		len--;
 	if (len > 0)
 		buf_adds(text, ": ");
-	for (i = 0; i < len; i++) {
-		c = (unsigned char)output->data[i];
-		buf_addc(text, c == '\n' || c == '\t' || c == '\r' ? ' ' : c < ' ' || c > '~' ? '?' : (char)c);
+	for (end = s + len; s < end; s += n > 0 ? n : 1) {
+		n = utf8_next(s, end, &c);
+		if (*s == '\n' || *s == '\t' || *s == '\r')
+			buf_addc(text, ' ');
+		else if (n == 0 || c < ' ' || (c >= 0x7f && c < 0xa0))
+			buf_addc(text, '?');
+		else
+			buf_add(text, s, n);
 	}
 }
 

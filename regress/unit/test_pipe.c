@@ -76,6 +76,8 @@ test_ends(void **state)
 		{ "exit 71", "451 4.3.0" },
 		{ "exit 73", "554 5.2.0" },
 		{ "printf 'a\\nb\\001c'; exit 75", "451 4.3.0 the program asks to try again later (/bin/sh, exit 75): a b?c" },
+		{ "printf '\\346\\274\\242 \\303\\274 \\302\\205 \\374\\033[1m \\303'; exit 75",
+		    "451 4.3.0 the program asks to try again later (/bin/sh, exit 75): \346\274\242 \303\274 ? ??[1m ?" },
 		{ "exit 77", "550 5.7.0" },
 		{ "exit 78", "451 4.3.5" },
 		{ "/no/such/program", "451 4.3.5" },
