@@ -16,7 +16,9 @@
  *                        renamed from new or spare.*,    Records of a torn first write do not
  *                        folder flushed                  count, as it will have another number
  *   N          open      the first flush, with OPENED    the last one: read up to the first broken
- *                                                        record, and never appended to again
+ *                                                        record behind the last flush, and never
+ *                                                        appended to again.  A broken one before
+ *                                                        is damage, and is passed
  *   N          closed    flushed to its end; then the    read to the end that OPENED gives, and
  *                        first flush of the next one,    must be whole to there: nothing was
  *                        whose OPENED says where this    appended to the next before this was

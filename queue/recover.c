@@ -4,13 +4,13 @@
  *
  * First each segment's header and first record are read: the OPENED records say which segments
  * were closed and where they end.  Then all are read in order and their records applied one after
- * the other; of a closed one its index is enough, when it fits (journal_index.c).  The last one ends at its first broken record: that is a write that the crash cut
- * short, and nobody was promised what was in it (all that was flushed stands before).  In the
- * others, which were flushed to their end before the next was begun, a broken record is damage:
- * it is logged, what stands before it counts, and the file is kept aside for a person when the
- * messages in it were moved. Nothing is searched for behind a broken record, and nothing is ever
- * appended to a segment of a former life: torn records that a new one would lead up to must not
- * come back.
+ * the other; of a closed one its index is enough, when it fits (journal_index.c).  The last one
+ * ends at a broken record that no flush is known to have covered: that is a write that the crash cut
+ * short, and nobody was promised what was in it (all that was flushed stands before).  Where a flush
+ * ended behind it, and in the others, which were flushed to their end before the next was begun, a
+ * broken record is damage: it is logged, what stands before and behind it counts, and the file is
+ * kept aside for a person when the messages in it were moved.  Nothing is ever appended to a segment
+ * of a former life: torn records that a new one would lead up to must not come back.
  *
  * What a crash has left over goes: half-made segments, contents without a message.  Contents stay
  * when something was damaged, for their messages may be in what could not be read.
@@ -47,7 +47,7 @@ struct found {
 	uint64_t end;   /* as a later segment tells */
 	bool end_known;
 	bool ours;      /* its header is whole and has its number */
-	bool used;      /* its first record is a valid OPENED */
+	bool used;      /* its first record is a valid OPENED, or was once */
 };
 
 struct recovery {
@@ -57,7 +57,6 @@ struct recovery {
 	uint64_t *indexes;   /* numbers of segments that have one */
 	size_t indexes_n;
 	uint64_t highest;    /* of all numbers in names */
-	uint64_t last;       /* the last segment that was used; 0: none */
 	uint64_t records, indexed;
 	bool damage;         /* now or at an earlier start */
 	int error;           /* why recovery must not go on */
@@ -248,17 +247,21 @@ read_front(struct recovery *rc, struct found *f)
 	uint8_t block[SEGMENT_BLOCK];
 	struct segment_reader r;
 	struct record_view v;
+	enum segment_step step;
 	uint64_t number;
 
 	if (open_reader(rc, f, &r)) {
 		r.ahead = 2 * SEGMENT_BLOCK;
 		f->ours = read_segment(rc, block, sizeof(block), 0) == sizeof(block) &&
 		    segment_header_decode(block, sizeof(block), &number) && number == f->number;
-		if (f->ours && segment_next(&r, &v) == SEGMENT_RECORD && v.type == RECORD_OPENED) {
-			f->used = true;
-			rc->last = f->number;
+		step = segment_next(&r, &v);
+		f->used = step == SEGMENT_RECORD && v.type == RECORD_OPENED;
+		if (f->used)
 			learn_ends(rc, &v);
-		}
+		r.ahead = 0;
+		/* what was flushed behind it says that it was valid */
+		if (step == SEGMENT_BROKEN && segment_skip(&r) && segment_was_flushed(&r))
+			f->used = true;
 	}
 	close_reader(rc, &r);
 }
@@ -410,6 +413,55 @@ make_spare(struct recovery *rc, const struct found *f)
 		journal_add_spare(rc->store->journal, f->number);
 }
 
+/* Tells of the broken record at R: whose message it was, when its envelope can be read yet. */
+static void
+tell_damage(const struct found *f, struct segment_reader *r, uint64_t octets)
+{
+	struct record_view v = { .id = 0 };
+	struct envelope *env = NULL;
+	uint64_t at = r->offset;
+	struct cursor c;
+
+	r->check_contents = false;
+	if (segment_next(r, &v) == SEGMENT_RECORD && (v.type == RECORD_MESSAGE || v.type == RECORD_MOVE)) {
+		c = cursor_init(v.meta, v.meta_len);
+		env = envelope_decode(&c);
+	}
+	if (env == NULL || env->recipients_n == 0)
+		log_error("queue.record_damaged", F_U64("segment", f->number), F_U64("offset", at),
+		    F_U64("octets", octets), F_STR("message", id_text(v.id).s),
+		    F_STR("so", "what it said is lost; the file will be kept aside"));
+	else
+		log_error("queue.message_damaged", F_STR("message", id_text(v.id).s),
+		    F_STR("from", env->sender), F_STR("to", env->recipients[0].address),
+		    F_U64("nrcpt", env->recipients_n), F_U64("segment", f->number),
+		    F_U64("offset", at), F_U64("octets", octets),
+		    F_STR("so", "the message is lost; the file will be kept aside"));
+	envelope_free(env);
+}
+
+/* A record that was flushed, and is broken: the operator is told, and what stands behind it counts.
+ * What was not flushed for certain is a write that the crash cut short: the segment ends there. */
+static bool
+pass_damage(struct recovery *rc, const struct found *f, struct segment_reader *r)
+{
+	struct segment_reader probe = *r;
+	uint64_t behind;
+	bool flushed;
+
+	probe.window = (struct buf){ 0 };
+	flushed = segment_skip(&probe) && (f->end_known || segment_was_flushed(&probe));
+	behind = probe.offset;
+	if (flushed) {
+		rc->segment->damaged = rc->damage = true;
+		probe.offset = r->offset;
+		tell_damage(f, &probe, behind - r->offset);
+		r->offset = behind;
+	}
+	buf_free(&probe.window);
+	return flushed;
+}
+
 /* What has stopped the reading of a segment before its end. */
 static void
 stopped(struct recovery *rc, const struct found *f, enum segment_step step, uint64_t offset)
@@ -454,6 +506,16 @@ read_from_index(struct recovery *rc, const struct found *f)
 	return true;
 }
 
+/* Its name says which segment it is, and its records agree. */
+static void
+damaged_header(struct recovery *rc, const struct found *f)
+{
+	rc->segment->damaged = rc->damage = true;
+	log_error("queue.segment_damaged", F_U64("segment", f->number),
+	    F_STR("what", "its first block is broken"),
+	    F_STR("so", "its records are read all the same; the file will be kept aside"));
+}
+
 static void
 read_all(struct recovery *rc, struct found *f)
 {
@@ -462,6 +524,8 @@ read_all(struct recovery *rc, struct found *f)
 	enum segment_step step = SEGMENT_UNREADABLE;
 
 	rc->segment = journal_add_segment(rc->store->journal, f->number, f->size);
+	if (!f->ours)
+		damaged_header(rc, f);
 	if (read_from_index(rc, f))
 		return;
 	if (open_reader(rc, f, &r)) {
@@ -469,8 +533,10 @@ read_all(struct recovery *rc, struct found *f)
 			r.limit = f->end;
 		/* what was flushed is whole; checking all contents would mean reading them all */
 		r.check_contents = !f->end_known;
-		while ((step = segment_next(&r, &v)) == SEGMENT_RECORD)
-			apply_record(rc, &v);
+		while ((step = segment_next(&r, &v)) == SEGMENT_RECORD ||
+		    (step == SEGMENT_BROKEN && pass_damage(rc, f, &r)))
+			if (step == SEGMENT_RECORD)
+				apply_record(rc, &v);
 	}
 	if (step != SEGMENT_END && rc->error == 0)
 		stopped(rc, f, step, r.offset);
@@ -514,10 +580,10 @@ read_segments(struct recovery *rc)
 
 		if (i + 1 < rc->found_n)
 			announce(rc, &rc->found[i + 1]);
-		if (!f->ours)
-			set_aside(rc, f, "it does not begin as a segment of this number");
-		else if (f->used)
+		if (f->used)
 			read_all(rc, f);
+		else if (!f->ours)
+			set_aside(rc, f, "it does not begin as a segment of this number");
 		else if (f->end_known && f->end > SEGMENT_BLOCK)
 			set_aside(rc, f, "its first record is broken");
 		else

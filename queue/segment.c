@@ -263,6 +263,62 @@ segment_next(struct segment_reader *r, struct record_view *v)
 	return SEGMENT_RECORD;
 }
 
+/* A whole record of this segment at OFFSET, or its end. */
+static bool
+stands(struct segment_reader *r, uint64_t offset)
+{
+	struct segment_reader before = *r;
+	struct record_view v;
+	enum segment_step step;
+
+	r->offset = offset;
+	r->check_contents = true;
+	step = segment_next(r, &v);
+	r->offset = before.offset;
+	r->check_contents = before.check_contents;
+	return step == SEGMENT_RECORD || step == SEGMENT_END;
+}
+
+bool
+segment_skip(struct segment_reader *r)
+{
+	const uint8_t *p = look_at(r, r->offset, RECORD_HEADER);
+	struct record_view v;
+	uint64_t at;
+
+	if (p != NULL) {
+		(void)record_parse(p, 0, &v);
+		if (v.length <= r->limit - r->offset && stands(r, r->offset + v.length)) {
+			r->offset += v.length;
+			return true;
+		}
+	}
+	for (at = (r->offset / SEGMENT_BLOCK + 1) * SEGMENT_BLOCK; at < r->limit; at += SEGMENT_BLOCK) {
+		if (!stands(r, at))
+			continue;
+		r->offset = at;
+		return true;
+	}
+	return false;
+}
+
+bool
+segment_was_flushed(struct segment_reader *r)
+{
+	uint64_t begin = r->offset;
+	struct record_view v;
+	enum segment_step step;
+	bool padded = false, flushed = false;
+
+	while (!flushed && ((step = segment_next(r, &v)) == SEGMENT_RECORD ||
+			       (step == SEGMENT_BROKEN && segment_skip(r)))) {
+		flushed = step == SEGMENT_RECORD && v.type != RECORD_PAD && padded;
+		padded |= step == SEGMENT_RECORD && v.type == RECORD_PAD;
+	}
+	r->offset = begin;
+	return flushed;
+}
+
 bool
 record_check(const uint8_t *p, size_t len, uint32_t seed, uint64_t id, const uint8_t **content,
     uint32_t *content_len)

@@ -15,8 +15,10 @@
  * below 2^32 all have different seeds).  So a file that is used again as another segment never
  * shows a record of its former life as valid, however it is cut.
  *
- * A reader goes from record to record by their lengths and never looks for the next magic: the
- * content of a message, which a stranger wrote, is never taken for a record.
+ * A reader goes from record to record by their lengths: the content of a message, which a stranger
+ * wrote, is never taken for a record.  Only behind a broken record whose lengths lead nowhere does it
+ * look at the starts of blocks, where flushes begin; there a stranger would need the number of the
+ * segment, and a disk that damages the header of his message and not the rest.
  */
 #ifndef QUEUE_SEGMENT_H
 #define QUEUE_SEGMENT_H
@@ -100,6 +102,12 @@ enum segment_step {
 	SEGMENT_UNREADABLE  /* errno */
 };
 enum segment_step segment_next(struct segment_reader *, struct record_view *);
+/* After SEGMENT_BROKEN: moves OFFSET behind the broken record, to where its lengths lead or else to
+ * the next block, where a valid record stands.  False: there is none, and OFFSET stays. */
+bool segment_skip(struct segment_reader *);
+/* Whether all before OFFSET was flushed, for certain: padding stands behind it, which ends a flush,
+ * and behind that a record, which is written after it.  OFFSET stays. */
+bool segment_was_flushed(struct segment_reader *);
 
 /* The header alone, which may promise ROOM octets at most: false when its lengths are impossible.
  * Checksums, OFFSET and META are left to the caller. */

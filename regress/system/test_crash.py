@@ -114,3 +114,24 @@ domain "example.org" {
         assert [m["message"] for m in mx.queue()] == [m["message"] for m in waiting]
     finally:
         mx.stop()
+
+
+def test_a_damaged_journal(place):
+    """Octets of a message that waits go bad on the disk: it is told whose it was, and all others are delivered."""
+    with Genkan(place, load.conf()) as mx:
+        mx.ctl("pause", "local")
+        with Client(mx.port) as c:
+            for n in range(30):
+                assert c.mail("a@b.example", f"{USERS[0]}@example.org", f"Subject: message {n}\r\n\r\n{n}\r\n" + "x" * 900 + "\r\n",
+                              helo=None if n else "c.example").code == 250
+        mx.kill()
+        journal = [p for p in (mx.dir / "spool/queue/journal").iterdir() if b"Subject: message 7" in p.read_bytes()]
+        assert len(journal) == 1
+        data = bytearray(journal[0].read_bytes())
+        data[data.index(b"Subject: message 7") + 300] ^= 4
+        journal[0].write_bytes(data)
+        mx.start()
+        told = mx.await_log("queue.message_damaged")
+        assert (told["from"], told["to"]) == ("a@b.example", f"{USERS[0]}@example.org")
+        texts = mx.deliveries(USERS[0], 29)
+        assert not any(b"Subject: message 7\n" in text for text in texts)

@@ -624,35 +624,43 @@ test_torn_at_every_octet(void **state)
 	world_end(&w);
 }
 
-/* Records behind a torn one are not reached by what is written after the restart. */
+/* Two records of a write that no flush followed, the first of them torn: the second is not reached by what is
+ * written after the restart. */
 static void
 test_torn_tail_stays_dead(void **state)
 {
 	struct world w;
 	const struct queued *m;
 	char path[256], *data;
-	size_t len, offset;
+	size_t len, torn, whole, length;
 	uint64_t id;
 
 	(void)state;
 	world_new(&w);
 	for (id = 1; id <= 5; id++)
 		assert_non_null(add(&w, id, 40));
-	m = message_find(w.store, 2);
+	m = message_find(w.store, 4);
 	segment_path(&w, m->segment->number, path);
-	offset = m->offset;
+	torn = m->offset;
+	m = message_find(w.store, 5);
+	whole = m->offset;
+	length = m->length;
 	world_stop(&w);
 	data = read_file(path, &len);
-	data[offset + 9] ^= 1;
+	data[torn + 9] ^= 1;
+	/* both have the same length, and there is no padding behind either */
+	memmove(data + torn + length, data + whole, length);
+	memset(data + torn + 2 * length, 0, len - torn - 2 * length);
 	write_file(path, data, len);
 	free(data);
 	world_start(&w);
-	assert_int_equal(w.found, 1);
+	assert_int_equal(w.found, 3);
 	/* of the same length */
 	assert_non_null(add(&w, 12, 40));
 	world_restart(&w);
-	assert_int_equal(w.found, 2);
-	assert_there(&w, 1);
+	assert_int_equal(w.found, 4);
+	for (id = 1; id <= 3; id++)
+		assert_there(&w, id);
 	assert_there(&w, 12);
 	world_end(&w);
 }
@@ -679,6 +687,7 @@ test_torn_front_stays_dead(void **state)
 	segment_path(&w, number, path);
 	data = read_file(path, &len);
 	data[SEGMENT_BLOCK + 9] ^= 1; /* OPENED */
+	memset(data + 2 * SEGMENT_BLOCK, 0, len - 2 * SEGMENT_BLOCK); /* all but that write */
 	write_file(path, data, len);
 	free(data);
 	segment_path(
@@ -710,7 +719,7 @@ remove_indexes(const struct world *w)
 	}
 }
 
-/* A closed segment is damaged: what stands before is kept and moved, the file is kept aside, the
+/* A closed segment is damaged: what stands before and behind is kept and moved, the file is kept aside, the
  * rest is read. */
 static void
 test_damage(void **state)
@@ -738,18 +747,112 @@ test_damage(void **state)
 	free(data);
 	world_start(&w);
 	assert_null(store_find(w.store, 30));
-	for (id = 1; id < 30; id++)
-		assert_there(&w, id);
-	assert_there(&w, 60);
+	for (id = 1; id <= 60; id++)
+		if (id != 30)
+			assert_there(&w, id);
 	assert_becomes(&w, access(path, F_OK) == -1);
 	strcat(path, JOURNAL_DAMAGED);
 	assert_int_equal(access(path, F_OK), 0);
 	world_restart(&w);
-	for (id = 1; id < 30; id++)
-		assert_there(&w, id);
-	assert_there(&w, 60);
+	for (id = 1; id <= 60; id++)
+		if (id != 30)
+			assert_there(&w, id);
 	assert_int_equal(access(path, F_OK), 0);
 	world_end(&w);
+}
+
+/* The segment that was written last is damaged at a record that was flushed: only what is broken is lost, and the file is
+ * kept aside. */
+static void
+test_damage_of_the_last(void **state)
+{
+	static const struct {
+		size_t at, n; /* which octets of the record of message 3 */
+			} cases[] = {
+		{ 0, 1 },   /* magic */
+		{ 9, 1 },   /* id */
+		{ 40, 1 },  /* meta */
+		{ 3000, 1 }, /* content */
+		{ 3000, 1000 },
+		{ 17, 1 },   /* lengths */
+		{ 0, 64 },
+		{ 0, SEGMENT_BLOCK },
+	};
+	struct world w;
+	const struct queued *m;
+	char path[256], *data;
+	size_t len, offset, i, k;
+	uint64_t id;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		world_new(&w);
+		for (id = 1; id <= 6; id++)
+			assert_non_null(add(&w, id, 5000));
+		m = message_find(w.store, 3);
+		segment_path(&w, m->segment->number, path);
+		offset = m->offset;
+		assert_int_equal(segment_of_message(&w, 6), m->segment->number);
+		world_stop(&w);
+		remove_indexes(&w);
+		data = read_file(path, &len);
+		for (k = 0; k < cases[i].n; k++)
+			data[offset + cases[i].at + k] ^= 0x5a;
+		write_file(path, data, len);
+		free(data);
+		world_start(&w);
+		assert_int_equal(w.found, 5);
+		assert_null(store_find(w.store, 3));
+		assert_becomes(&w, access(path, F_OK) == -1);
+		strcat(path, JOURNAL_DAMAGED);
+		assert_int_equal(access(path, F_OK), 0);
+		assert_non_null(add(&w, 7, 5000));
+		world_restart(&w);
+		assert_int_equal(w.found, 6);
+		for (id = 1; id <= 7; id++)
+			if (id != 3)
+				assert_there(&w, id);
+		world_end(&w);
+	}
+}
+
+/* The header of a segment, or its first record, is damaged: what else is in it is not lost. */
+static void
+test_damaged_front(void **state)
+{
+	/* the last is its length: what stands in the same block, message 7, is not found behind it */
+	static const size_t at[] = { 0, 8, 16, SEGMENT_BLOCK, SEGMENT_BLOCK + 9, SEGMENT_BLOCK + 17 };
+	struct world w;
+	char path[256], *data;
+	size_t len, i;
+	uint64_t id, lost;
+
+	(void)state;
+	for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		world_new(&w);
+		for (id = 1; id <= 6; id++)
+			assert_non_null(add(&w, id, 5000));
+		world_restart(&w);
+		for (id = 7; id <= 9; id++)
+			assert_non_null(add(&w, id, 5000));
+		segment_path(&w, segment_of_message(&w, 9), path);
+		world_stop(&w);
+		data = read_file(path, &len);
+		data[at[i]] ^= 1;
+		write_file(path, data, len);
+		free(data);
+		lost = at[i] == SEGMENT_BLOCK + 17 ? 7 : 0;
+		world_start(&w);
+		assert_int_equal(w.found, lost == 0 ? 9 : 8);
+		assert_becomes(&w, access(path, F_OK) == -1);
+		strcat(path, JOURNAL_DAMAGED);
+		assert_int_equal(access(path, F_OK), 0);
+		world_restart(&w);
+		for (id = 1; id <= 9; id++)
+			if (id != lost)
+				assert_there(&w, id);
+		world_end(&w);
+	}
 }
 
 /* --- indexes --- */
@@ -1348,6 +1451,8 @@ main(void)
 		cmocka_unit_test(test_torn_tail_stays_dead),
 		cmocka_unit_test(test_torn_front_stays_dead),
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_damage_of_the_last),
+		cmocka_unit_test(test_damaged_front),
 		cmocka_unit_test(test_index_is_read),
 		cmocka_unit_test(test_index_that_does_not_fit),
 		cmocka_unit_test(test_index_comes_and_goes),
