@@ -64,6 +64,8 @@ vault_begin_decode(struct cursor *c, struct vault_begin *m)
 	m->initial = cursor_blob(c, &m->len);
 	if (!cursor_done(c) || mechanism >= MECHANISM_COUNT || (flags & ~(unsigned)ALL_FLAGS) || m->len > RESPONSE_MAX)
 		return false;
+	if (!(flags & HAS_INITIAL) && m->len > 0) /* NULL has no length */
+		return false;
 	m->mechanism = (enum mechanism)mechanism;
 	caller->tls = flags & HAS_TLS;
 	if (!(flags & HAS_CERTIFICATE))

@@ -263,6 +263,10 @@ test_wire(void **state)
 		c = cursor_init(b.data, i);
 		assert_false(vault_begin_decode(&c, &back));
 	}
+	assert_int_equal(b.data[1], 15); /* the flags: all there */
+	b.data[1] = 7;
+	c = cursor_init(b.data, b.len);
+	assert_false(vault_begin_decode(&c, &back)); /* a first response that is said not to be there */
 	buf_clear(&b);
 	vault_answer_encode(&b, &answer);
 	c = cursor_init(b.data, b.len);
