@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <openssl/rand.h>
 
 #include "conf/conf.h"
@@ -551,8 +552,11 @@ on_look(evutil_socket_t fd, short what, void *arg)
 void
 keys_watch(void)
 {
+	static struct event look;
+
 	tickets_since = clock_now();
-	event_add(event_new(peer_base(), -1, EV_PERSIST, on_look, NULL), &(struct timeval){ LOOK_SECONDS, 0 });
+	event_assign(&look, peer_base(), -1, EV_PERSIST, on_look, NULL);
+	event_add(&look, &(struct timeval){ LOOK_SECONDS, 0 });
 }
 
 void

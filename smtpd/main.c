@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "conf/conf.h"
 #include "lib/buf.h"
@@ -154,11 +155,14 @@ static void
 catch_signals(void)
 {
 	static const int ends[] = { SIGTERM, SIGINT };
+	static struct event events[sizeof(ends) / sizeof(ends[0])];
 	size_t i;
 
 	signal(SIGPIPE, SIG_IGN);
-	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		event_add(evsignal_new(peer_base(), ends[i], on_end_signal, NULL), NULL);
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		evsignal_assign(&events[i], peer_base(), ends[i], on_end_signal, NULL);
+		event_add(&events[i], NULL);
+	}
 }
 
 /* Runs until a signal ends it. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "conf/conf.h"
 #include "lib/buf.h"
@@ -175,10 +176,14 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 void
 reload_init(struct role_master *master, struct conf *conf)
 {
+	static struct event hangup, look;
+
 	here.master = master;
 	here.conf = conf;
 	here.resolv_conf = changed_at(RESOLV_CONF);
-	event_add(evsignal_new(peer_base(), SIGHUP, on_hangup, NULL), NULL);
-	event_add(event_new(peer_base(), -1, EV_PERSIST, on_watch, NULL), &(struct timeval){ WATCH_SECONDS, 0 });
+	evsignal_assign(&hangup, peer_base(), SIGHUP, on_hangup, NULL);
+	event_add(&hangup, NULL);
+	event_assign(&look, peer_base(), -1, EV_PERSIST, on_watch, NULL);
+	event_add(&look, &(struct timeval){ WATCH_SECONDS, 0 });
 	ctl_register("reload", on_request);
 }

@@ -152,15 +152,22 @@ resolver_start(const void *unused, unsigned instance)
 	resolver_role_start(&conf->dns);
 }
 
+/* FOLDER of the spool, which is the root directory if we may change it. */
+static void
+allow_folder(const char *folder)
+{
+	char *path = geteuid() == 0 ? xstrdup("/") : xasprintf("%s/%s", conf->spool, folder);
+
+	sandbox_allow_write(path);
+	free(path);
+}
+
 static void
 ledger_prepare(const void *unused, unsigned instance)
 {
 	(void)unused;
 	(void)instance;
-	if (geteuid() == 0)
-		sandbox_allow_write("/");
-	else
-		sandbox_allow_write(xasprintf("%s/ledger", conf->spool));
+	allow_folder("ledger");
 }
 
 static void
@@ -196,24 +203,22 @@ queue_prepare(const void *unused, unsigned instance)
 {
 	(void)unused;
 	(void)instance;
-	if (geteuid() == 0)
-		sandbox_allow_write("/");
-	else
-		sandbox_allow_write(xasprintf("%s/queue", conf->spool));
+	allow_folder("queue");
 }
 
 static void
 queue_start(const void *unused, unsigned instance)
 {
-	struct queue_conf c;
+	struct queue_conf c = conf->queue;
+	char *dir = role_path(conf->spool, "queue");
 
 	(void)unused;
 	(void)instance;
-	c = conf->queue;
-	c.dir = role_path(conf->spool, "queue");
+	c.dir = dir;
 	lookup_client_init();
 	ledger_client_init();
 	queue_role_start(&c);
+	free(dir);
 }
 
 /* By these addresses it knows ourselves in an MX list. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "lib/ctl.h"
 #include "lib/log.h"
@@ -147,8 +148,11 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 void
 upgrade_init(struct role_master *master, const char *conf_path)
 {
+	static struct event asked;
+
 	here.master = master;
 	here.conf_path = xstrdup(conf_path);
 	ctl_register("upgrade", on_request);
-	event_add(evsignal_new(peer_base(), SIGUSR2, on_signal, NULL), NULL);
+	evsignal_assign(&asked, peer_base(), SIGUSR2, on_signal, NULL);
+	event_add(&asked, NULL);
 }
