@@ -61,7 +61,7 @@ struct session {
 	bool upgrading;             /* TLS begins when what was said in the clear is out */
 	bool handshaking;           /* TLS is being agreed on */
 	bool queued;                /* TURN is used */
-	bool skipping;              /* the rest of a line that is too long is thrown away */
+	bool skipping;              /* the rest of a line that was refused is thrown away */
 	bool relay_client;          /* one of relay { from } */
 	bool counted;               /* in the census */
 	bool quit;                  /* the client asked to */

@@ -222,12 +222,26 @@ line_limit(const struct session *s)
 	return auth_served(s) ? AUTH_LINE_LIMIT : LINE_LIMIT;
 }
 
+/* Only CRLF ends a line (RFC 5321 2.3.8): what stands behind a bare LF, or behind what is too long, is the rest of it. */
 static void
-refuse_line(struct session *s, const char *why)
+refuse_line(struct session *s, const char *p, size_t n, const char *why)
 {
+	s->skipping = n < 2 || p[n - 2] != '\r' || p[n - 1] != '\n';
 	auth_forget(s);
 	session_reply(s, 500, "5.5.2", "%s", why);
 	session_error(s);
+}
+
+/* Throws away the rest of a line that was refused.  Returns the octets used. */
+static size_t
+skip_line(struct session *s, const char *p, size_t len)
+{
+	const char *end = memmem(p, len, "\r\n", 2);
+
+	if (end == NULL)
+		return p[len - 1] == '\r' ? len - 1 : len;
+	s->skipping = false;
+	return (size_t)(end - p) + 2;
 }
 
 /* Takes one line from P.  Returns the octets used, 0 when it is not there whole. */
@@ -235,27 +249,21 @@ static size_t
 take_line(struct session *s, const char *p, size_t len)
 {
 	const char *lf = memchr(p, '\n', len);
-	size_t n;
+	size_t n = lf != NULL ? (size_t)(lf - p) + 1 : p[len - 1] == '\r' ? len - 1 : len;
 
-	if (lf == NULL) {
-		if (len <= line_limit(s))
-			return 0;
-		s->skipping = true;
-		return len;
-	}
-	n = (size_t)(lf - p) + 1;
+	if (s->skipping)
+		return skip_line(s, p, len);
+	if (lf == NULL && len <= line_limit(s))
+		return 0;
 	s->rest = len - n;
-	if (s->skipping || n > line_limit(s)) {
-		s->skipping = false;
-		refuse_line(s, "line too long");
-	} else if (n < 2 || p[n - 2] != '\r' || memchr(p, '\r', n - 2) != NULL || memchr(p, '\0', n) != NULL) {
-		/* RFC 5321 2.3.8: only CRLF ends a line; we go on behind the LF, so that a person at a terminal learns it */
-		refuse_line(s, "bare CR, bare LF or NUL; lines end with CR LF");
-	} else if (s->auth != NULL) {
+	if (n > line_limit(s))
+		refuse_line(s, p, n, "line too long");
+	else if (n < 2 || p[n - 2] != '\r' || memchr(p, '\r', n - 2) != NULL || memchr(p, '\0', n) != NULL)
+		refuse_line(s, p, n, "bare CR, bare LF or NUL; lines end with CR LF");
+	else if (s->auth != NULL)
 		auth_line(s, p, n - 2);
-	} else {
+	else
 		command_line(s, p, n - 2);
-	}
 	return n;
 }
 
@@ -339,7 +347,7 @@ work(struct session *s, const char *new, size_t len)
 		arm(s);
 	else if (text && is_text(s) && new != NULL)
 		patience_text(s, used);
-	else if (used > 0 || new == NULL) /* a command, or our answer: not a piece of a line */
+	else if ((used > 0 && !s->skipping) || new == NULL) /* a command, or our answer: not a piece of a line */
 		patience_turn(s);
 	else
 		arm(s);

@@ -45,6 +45,25 @@ def test_a_command_in_drops_is_none(mx):
     mx.await_log("session.closed", why="timeout")
 
 
+def test_a_line_without_end_buys_no_time(mx):
+    with Client(mx.port) as c:
+        c.send("A" * 5000)
+        assert c.reply().code == 500
+        c.socket.settimeout(0.2)
+        end = time.monotonic() + 10
+        try:
+            while time.monotonic() < end:
+                c.send("A" * 3000)
+                try:
+                    assert c.socket.recv(1000).startswith(b"421 ")
+                    break
+                except socket.timeout:
+                    continue
+        except OSError:
+            pass
+    mx.await_log("session.closed", why="timeout")
+
+
 def test_a_text_in_drops_is_none(mx):
     with Client(mx.port) as c:
         for line in "EHLO a", "MAIL FROM:<a@client.example>", "RCPT TO:<alice@example.org>", "DATA":

@@ -257,7 +257,7 @@ def test_line_lengths(mx):
         assert c.say("A" * 12292).code == 500
         assert c.say("NOOP").code == 250        # the dialogue is over
         c.say("AUTH PLAIN")
-        c.send("AAAA\n")
+        c.send("AAAA\nNOOP\r\n")
         assert c.reply().code == 500
         assert c.say("NOOP").code == 250
 

@@ -195,7 +195,7 @@ def test_commands_octet_by_octet(c):
     assert [c.reply().code for _ in range(2)] == [250, 250]
 
 
-@pytest.mark.parametrize("line", ["NOOP\n", "NO\rOP\r\n", "NOOP\0\r\n", "NOOP\r\r\n"])
+@pytest.mark.parametrize("line", ["NOOP\nQUIT\r\n", "NOOP\nQUIT\n\r\n", "NO\rOP\r\n", "NOOP\0\r\n", "NOOP\r\r\n"])
 def test_only_crlf_ends_a_command(c, line):  # 2.3.8
     c.send(line)
     assert c.reply().code == 500
