@@ -239,6 +239,7 @@ prepare(struct envelope *env, const struct submit_message *message, bool restore
 		set_times(env);
 	if (!message->in_file)
 		env->size = message->content_len;
+	envelope_drop_doubles(env);
 	for (i = 0; i < env->recipients_n; i++) {
 		r = &env->recipients[i];
 		r->due = env->release > clock_now() ? env->release : clock_now();

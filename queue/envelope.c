@@ -16,6 +16,7 @@
 #include "lib/cursor.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
+#include "queue/addresses.h"
 #include "queue/envelope.h"
 #include "queue/shared_text.h"
 
@@ -111,6 +112,31 @@ free_recipient(struct recipient *r)
 	text_drop(r->host);
 	text_drop(r->route);
 	text_drop(r->sender);
+}
+
+void
+envelope_drop_doubles(struct envelope *env)
+{
+	struct addresses known;
+	struct recipient *r;
+	uint32_t i, kept = 0;
+
+	if (env->recipients_n < 2)
+		return;
+	addresses_init(&known, env->recipients_n);
+	for (i = 0; i < env->recipients_n; i++) {
+		r = &env->recipients[i];
+		if (r->original == NULL && r->notify == NOTIFY_DEFAULT) {
+			if (addresses_has(&known, r->address)) {
+				free_recipient(r);
+				continue;
+			}
+			addresses_add(&known, r->address);
+		}
+		env->recipients[kept++] = *r;
+	}
+	env->recipients_n = kept;
+	addresses_free(&known);
 }
 
 void

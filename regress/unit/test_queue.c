@@ -30,6 +30,19 @@ delivers(void **state)
 	assert_true(is_told("stats", "delivered=1 "));
 }
 
+static void
+delivers_once(void **state)
+{
+	(void)state;
+	submit(SENDER, "twice@one.test other@one.test twice@one.test Twice@one.test", NOTIFY_DEFAULT);
+	submit(SENDER, "told@one.test told@one.test", NOTIFY_FAILURE);
+	until(is_empty());
+	assert_int_equal(reached("twice@one.test"), 1);
+	assert_int_equal(reached("Twice@one.test"), 1);
+	assert_int_equal(reached("other@one.test"), 1);
+	assert_int_equal(reached("told@one.test"), 2);
+}
+
 /* RFC 5321 4.5.3.1.8: no transaction has more than 100 recipients; but one has as many as go the
  * same way. */
 static void
@@ -936,6 +949,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delivers),
+		cmocka_unit_test(delivers_once),
 		cmocka_unit_test(groups),
 		cmocka_unit_test(teaches_only_ours),
 		cmocka_unit_test(defers_and_tries_again),
