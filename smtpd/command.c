@@ -28,6 +28,17 @@ never(const struct session *s)
 	return false;
 }
 
+/* A browser, or a program that was talked into asking us: behind the header is text that somebody else wrote, and it may
+ * come from an address that may relay. */
+static void
+not_smtp(struct session *s, const char *arg, size_t len)
+{
+	(void)arg;
+	(void)len;
+	session_reply(s, 421, "4.7.0", "%s speaks SMTP, not HTTP; good-bye", session_conf()->host);
+	session_finish(s, "HTTP");
+}
+
 static const struct command commands[] = {
 	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT | COMMAND_JUNK, NULL },
 	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT | COMMAND_JUNK, NULL },
@@ -48,6 +59,10 @@ static const struct command commands[] = {
 	    auth_served },
 	{ "ETRN", cmd_etrn, READY, "EHLO first, and not inside a transaction", COMMAND_JUNK | COMMAND_ARGUMENT, etrn_served },
 	{ "TURN", NULL, ANY, NULL, 0, never },
+	{ "GET", not_smtp, ANY, NULL, 0, NULL },
+	{ "POST", not_smtp, ANY, NULL, 0, NULL },
+	{ "PUT", not_smtp, ANY, NULL, 0, NULL },
+	{ "CONNECT", not_smtp, ANY, NULL, 0, NULL },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -119,6 +119,17 @@ def test_commands_that_bring_nothing(mx, line):
         assert c.closed()
 
 
+@pytest.mark.parametrize("verb", ["GET", "POST", "put", "CONNECT"])
+def test_what_a_browser_is_talked_into(mx, verb):
+    """Mail in the body of an HTTP request is none, wherever it comes from."""
+    with Client(mx.port) as c:
+        c.send(f"{verb} / HTTP/1.1\r\nHost: mx.example.org\r\n\r\nEHLO a\r\nMAIL FROM:<a@client.example>\r\n"
+               "RCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\n")
+        assert c.reply().code == 421
+        assert c.closed()
+    mx.await_log("session.closed", why="HTTP")
+
+
 def test_mail_on_one_connection_for_long(mx):
     """An EHLO or RSET for each message is a habit, not a flood."""
     with Client(mx.port) as c:
