@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""regress/bench/tls.py [SECONDS [N]]: full handshakes beside `openssl s_server`, and memory of N idle TLS connections beside Postfix.
+"""regress/bench/tls.py [SECONDS [N]]: full handshakes beside `openssl s_server`, and memory of N idle TLS connections beside
+Postfix and Exim.  (Debian 12's OpenSMTPD, unpacked, answers every ClientHello with an internal error.)
 
 Handshakes: `openssl s_time -new` against each server in turn, three rounds, the server on the first processor of this machine and
 the client on the second; the same certificate.  Rate, and user and system time of the server's processes for one handshake; ours
-says its banner besides, and keeps a log.  Memory: PSS of all processes of a server less what it was before, divided.  Last, how long others wait under a flood of handshakes.
+says its banner besides, and keeps a log.  Memory: PSS of all processes of a server less what it was before, divided.  Last, how
+long others wait under a flood of handshakes.
 """
 import contextlib
 import multiprocessing
@@ -22,6 +24,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 from genkan import Client, Genkan, certificate, free_port, remove_tree, trusting, wait_for  # noqa: E402
+from peers import Exim  # noqa: E402
 from reject import cpu_us, processes, session_of  # noqa: E402
 from testssl import TlsPostfix  # noqa: E402
 
@@ -73,9 +76,24 @@ class OpenSSL:
         return [self.process.pid]
 
 
-class Theirs(TlsPostfix):
+class Theirs:
+    """All processes of a peer."""
     def all_pids(self):
         return [pid for pid in processes() if session_of(pid) == self.process.pid]
+
+
+class OurPostfix(Theirs, TlsPostfix):
+    pass
+
+
+class OurExim(Theirs, Exim):
+    def __init__(self, directory, pair):
+        super().__init__(directory, free_port(), route="[127.0.0.1]:9", domain="example.org", users=["alice"], certificate=pair)
+
+    def configure(self):
+        super().configure()
+        conf = self.work / "etc/exim4/exim4.conf"
+        conf.write_text("smtp_accept_max = 0\n" + conf.read_text())
 
 
 def handshakes(server, version, seconds, reuse):
@@ -131,7 +149,12 @@ def memory(name, kind, n):
 
 
 def hold(server):
-    c = Client(server.implicit, tls=trusting())
+    if hasattr(server, "implicit"):
+        c = Client(server.implicit, tls=trusting())
+    else:
+        c = Client(server.port)
+        c.say("EHLO client.example")
+        assert c.starttls().code == 220
     assert c.say("EHLO client.example").code == 250
     return c
 
@@ -223,7 +246,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     rates(seconds)
     memory("Genkan", Ours, n)
-    memory("Postfix", Theirs, min(n, 100))
+    for name, peer in (("Postfix", OurPostfix), ("Exim", OurExim)):
+        memory(name, peer, min(n, 100))
     half_open(n)
     flood(seconds)
 
