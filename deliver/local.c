@@ -420,9 +420,14 @@ obey_forward(struct batch *batch, struct local_job *job, struct mailbox_order *o
 	char *text = xasprintf("\\%s%s", order->address, item), *why = NULL;
 	struct alias_targets targets = { .n = 0 };
 	enum forward_result result = FORWARD_NONE;
+	struct forward_of who = { .account = here.conf->account,
+		.home = here.conf->home,
+		.uid = geteuid(),
+		.address = order->address };
+	char *file = NULL;
 
 	if (here.conf->home != NULL)
-		result = forward_read(here.conf->home, geteuid(), order->address, &targets, &why);
+		result = forward_read(&who, &targets, &file, &why);
 	if (result == FORWARD_LATER)
 		put_off(job, order, why);
 	else if (result == FORWARD_TARGETS && item[0] != '\0' && alias_has(&targets, text))
@@ -434,6 +439,7 @@ obey_forward(struct batch *batch, struct local_job *job, struct mailbox_order *o
 		    F_STR("to", order->address), F_STR("why", why),
 		    F_STR("what", "the mailbox gets it"));
 	alias_free(&targets);
+	free(file);
 	free(why);
 	free(text);
 	return result != FORWARD_NONE;

@@ -34,6 +34,7 @@
 #include "deliver/book.h"
 #include "deliver/command.h"
 #include "deliver/destination.h"
+#include "deliver/forward.h"
 #include "deliver/lookup.h"
 #include "deliver/mailbox_root.h"
 #include "deliver/srs.h"
@@ -208,16 +209,20 @@ expand_command(const struct mailbox *mailbox, const struct mailbox_fields *field
 static bool
 may_forward(const struct book_name *name, const struct book_user *user)
 {
-	char *path;
-	bool absent;
+	char *paths[2];
+	bool may = false;
 	struct stat st;
+	unsigned i;
 
 	if (name->mailbox || !name->ours->users_system)
 		return false;
-	path = xasprintf("%s/.forward", user->home);
-	absent = lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
-	free(path);
-	return !absent;
+	paths[0] = xasprintf("%s/.forward", user->home);
+	paths[1] = forward_extended(user->home, user->name, name->local);
+	for (i = 0; i < 2 && paths[i] != NULL && !may; i++)
+		may = lstat(paths[i], &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+	free(paths[0]);
+	free(paths[1]);
+	return may;
 }
 
 /* The account itself reads its .forward, or does what that says (ITEM, else ""). */

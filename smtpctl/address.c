@@ -149,14 +149,17 @@ show_forward(struct tree *t, const struct route_answer *a)
 {
 	const struct passwd *pw = getpwnam(a->account);
 	struct alias_targets targets = { .n = 0 };
-	char *file, *why = NULL;
+	struct forward_of who = { .account = a->account,
+		.uid = a->uid,
+		.address = t->path[t->depth - 1] };
+	char *file, *why;
 
 	if (pw == NULL) {
 		print_mailbox(t, a, NULL);
 		return;
 	}
-	file = xasprintf("%s/.forward", pw->pw_dir);
-	switch (forward_read(pw->pw_dir, a->uid, t->path[t->depth - 1], &targets, &why)) {
+	who.home = pw->pw_dir;
+	switch (forward_read(&who, &targets, &file, &why)) {
 	case FORWARD_TARGETS:
 		print_forward(t, &targets, file);
 		break;

@@ -355,6 +355,23 @@ def test_forward(homes):
                                                         text=True).stdout
 
 
+def test_forward_of_an_extension(homes):
+    """user+ext: ~/.forward+ext, else ~/.forward; `smtpctl address` names the file."""
+    put(homes, ALICE, f"{BOB}\n")
+    put(homes, ALICE, f"{homes}/{ALICE}/lists\n", ".forward+lists")
+    with accounts(homes) as mx:
+        send(mx, "s@x.example", f"{ALICE}+lists@example.org")
+        wait_for(lambda: (homes / ALICE / "lists").exists(), "the file: " + mx.log_text()[-2000:])
+        send(mx, "s@x.example", f"{ALICE}+other@example.org")
+        wait_for(lambda: box(homes, BOB), "the other's mailbox")
+        (homes / ALICE / ".forward").unlink()
+        send(mx, "s@x.example", f"{ALICE}+other@example.org")
+        wait_for(lambda: box(homes, ALICE), "his own mailbox")
+        for extension, said in (("lists", f"forwards  ({homes}/{ALICE}/.forward+lists)"), ("other", "there is no .forward")):
+            assert said in subprocess.run([*mx.smtpctl(), "address", f"{ALICE}+{extension}@example.org"], capture_output=True,
+                                          text=True).stdout
+
+
 def test_forward_that_is_not_believed(homes):
     """What others could have written does nothing; the mailbox gets the mail, and the log says why."""
     put(homes, ALICE, f"{BOB}\n", mode=0o620)

@@ -215,9 +215,9 @@ test_targets(void **state)
 static char home[] = "/tmp/test_alias.XXXXXX";
 
 static void
-put_forward(const char *text, mode_t mode)
+put_named(const char *name, const char *text, mode_t mode)
 {
-	char *path = xasprintf("%s/.forward", home);
+	char *path = xasprintf("%s/%s", home, name);
 	FILE *f;
 
 	unlink(path);
@@ -230,12 +230,31 @@ put_forward(const char *text, mode_t mode)
 }
 
 static void
-expect_forward(enum forward_result wanted, const char *targets, const char *words)
+put_forward(const char *text, mode_t mode)
+{
+	put_named(".forward", text, mode);
+}
+
+static enum forward_result
+read_forward(uid_t uid, const char *address, struct alias_targets *got, char **why)
+{
+	struct forward_of who = { .account = "alice", .home = home, .uid = uid, .address = address };
+	enum forward_result result;
+	char *file;
+
+	result = forward_read(&who, got, &file, why);
+	free(file);
+	return result;
+}
+
+static void
+expect_forward_of(
+    const char *address, enum forward_result wanted, const char *targets, const char *words)
 {
 	struct alias_targets got = { .n = 0 };
 	struct buf list = { 0 };
 	char *why;
-	enum forward_result result = forward_read(home, geteuid(), "alice@ours.example", &got, &why);
+	enum forward_result result = read_forward(geteuid(), address, &got, &why);
 	size_t i;
 
 	for (i = 0; i < got.n; i++)
@@ -246,6 +265,57 @@ expect_forward(enum forward_result wanted, const char *targets, const char *word
 	buf_free(&list);
 	alias_free(&got);
 	free(why);
+}
+
+static void
+expect_forward(enum forward_result wanted, const char *targets, const char *words)
+{
+	expect_forward_of("alice@ours.example", wanted, targets, words);
+}
+
+/* As sendmail and Postfix: user+ext looks for ~/.forward+ext first, under the same conditions. */
+static void
+test_forward_extension(void **state)
+{
+	static const struct {
+		const char *local, *file; /* below HOME; NULL: .forward alone */
+	} cases[] = {
+		{ "alice+lists", "/.forward+lists" }, { "Alice+Lists", "/.forward+lists" }, { "alice-a-b", "/.forward-a-b" },
+		{ "alice", NULL }, { "alice+", NULL }, { "alic", NULL }, { "bob+lists", NULL }, { "alice+../x", NULL },
+		{ "alice+/etc/passwd", NULL }, { "alice+..", "/.forward+.." },
+	};
+	char *path;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		path = forward_extended("/home/a", "alice", cases[i].local);
+		if (cases[i].file == NULL)
+			assert_null(path);
+		else
+			assert_string_equal(path + strlen("/home/a"), cases[i].file);
+		free(path);
+	}
+	strcpy(home, "/tmp/test_alias.XXXXXX");
+	assert_non_null(mkdtemp(home));
+	put_forward("bob\n", 0600);
+	put_named(".forward+lists", "carol, alice\n", 0600);
+	expect_forward_of("alice@ours.example", FORWARD_TARGETS, "bob@ours.example", NULL);
+	expect_forward_of("alice+other@ours.example", FORWARD_TARGETS, "bob@ours.example", NULL);
+	expect_forward_of("Alice+Lists@ours.example", FORWARD_TARGETS, "carol@ours.example alice@ours.example", NULL);
+	/* the first that is there decides, also when it is not believed, or empty */
+	put_named(".forward+lists", "carol\n", 0660);
+	expect_forward_of("alice+lists@ours.example", FORWARD_NONE, "", ".forward+lists is not believed");
+	put_named(".forward+lists", "", 0600);
+	expect_forward_of("alice+lists@ours.example", FORWARD_NONE, "", NULL);
+	path = xasprintf("%s/.forward+lists", home);
+	unlink(path);
+	free(path);
+	path = xasprintf("%s/.forward", home);
+	unlink(path);
+	free(path);
+	expect_forward_of("alice+lists@ours.example", FORWARD_NONE, "", NULL);
+	rmdir(home);
 }
 
 static void
@@ -287,8 +357,7 @@ test_forward(void **state)
 		assert_int_equal(chown(path, 12345, 12345), 0);
 		expect_forward(FORWARD_NONE, "", "belongs to somebody else");
 		/* root's may stand in anybody's home, another's not */
-		assert_int_equal(forward_read(home, 12345, "alice@ours.example", &got, &why),
-		    FORWARD_TARGETS);
+		assert_int_equal(read_forward(12345, "alice@ours.example", &got, &why), FORWARD_TARGETS);
 		alias_free(&got);
 	}
 	unlink(path);
@@ -434,6 +503,7 @@ main(void)
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_forward_extension),
 		cmocka_unit_test(test_srs),
 		cmocka_unit_test(test_secret),
 	};
