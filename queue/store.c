@@ -408,18 +408,34 @@ add_fresh(struct evbuffer *out, const struct record *r)
 	return added_ok == 0 ? 0 : -ENOMEM;
 }
 
+/* A file that lost its end, or has another's, is not what was promised. */
+static int
+open_content(const struct store *st, const struct envelope *env, int *fd)
+{
+	char name[CONTENT_NAME_MAX];
+	struct stat file;
+	int error;
+
+	content_name(name, "", env->id);
+	*fd = disk->openat(st->content_dir, name, O_RDONLY | O_CLOEXEC, 0);
+	if (*fd == -1)
+		return -errno;
+	error = fstat(*fd, &file) == -1 ? errno : (uint64_t)file.st_size != env->size ? EBADMSG : 0;
+	if (error != 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	return -error;
+}
+
 int
 store_content(struct store *st, const struct envelope *env, struct evbuffer *out, int *fd)
 {
 	const struct queued *m = message_of(st, env);
-	char name[CONTENT_NAME_MAX];
 
 	*fd = -1;
-	if (m->external) {
-		content_name(name, "", env->id);
-		*fd = disk->openat(st->content_dir, name, O_RDONLY | O_CLOEXEC, 0);
-		return *fd == -1 ? -errno : 0;
-	}
+	if (m->external)
+		return open_content(st, env, fd);
 	if (m->fresh != NULL)
 		return add_fresh(out, m->fresh);
 	return m->segment != NULL ? read_content(st, m, out) : -EAGAIN;

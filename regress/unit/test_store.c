@@ -1208,6 +1208,12 @@ test_large(void **state)
 	world_restart(&w);
 	assert_int_equal(count_files(&w, "content", ""), 1);
 	assert_there(&w, 2);
+	/* a file that lost its end */
+	snprintf(path, sizeof(path), "%s/content/0000000000002", w.dir);
+	assert_int_equal(truncate(path, 9), 0);
+	assert_int_equal(check_content(&w, store_find(w.store, 2)), -EBADMSG);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(check_content(&w, store_find(w.store, 2)), -ENOENT);
 	world_end(&w);
 }
 
