@@ -22,8 +22,10 @@
  * store_check_room says so, and nobody sends anything.
  *
  * What must never happen: a record reported durable before the fdatasync after its pwritev
- * returned 0.
+ * returned 0, or when somebody has removed the file meanwhile.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +227,15 @@ place_records(struct journal *j, bool *urgent)
 	return n;
 }
 
+/* Somebody has removed the file: what is written into it is durable nowhere. */
+static bool
+is_removed(int fd)
+{
+	struct stat file;
+
+	return fstat(fd, &file) == 0 && file.st_nlink == 0;
+}
+
 /* 0: all that was written is durable, and told. */
 static int
 flush(struct journal *j)
@@ -240,6 +251,8 @@ flush(struct journal *j)
 	j->flushes++;
 	if (disk->fdatasync(s->fd) == -1)
 		return errno;
+	if (is_removed(s->fd))
+		return ENOENT;
 	s->durable = s->position;
 	j->linger_until = 0;
 	j->error = 0; /* before anybody can ask */

@@ -1114,6 +1114,26 @@ test_damaged_content(void **state)
 	world_end(&w);
 }
 
+/* Somebody removes the segment that is written: nothing is promised that only its unnamed rest would hold. */
+static void
+test_removed_segment(void **state)
+{
+	struct world w;
+	char path[256];
+
+	(void)state;
+	world_new(&w);
+	assert_non_null(add(&w, 1, 2000));
+	segment_path(&w, segment_of_message(&w, 1), path);
+	assert_int_equal(unlink(path), 0);
+	assert_null(add(&w, 2, 2000));
+	assert_non_null(add(&w, 3, 2000));
+	world_restart(&w);
+	assert_int_equal(w.found, 1);
+	assert_there(&w, 3);
+	world_end(&w);
+}
+
 /* Want of descriptors at the start is no reason to set mail aside. */
 static void
 test_open_fails_clean(void **state)
@@ -1464,6 +1484,7 @@ main(void)
 		cmocka_unit_test(test_index_comes_and_goes),
 		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_damaged_content),
+		cmocka_unit_test(test_removed_segment),
 		cmocka_unit_test(test_open_fails_clean),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_large),
