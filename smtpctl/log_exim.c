@@ -6,6 +6,7 @@
  *	2026-07-24 10:00:01 ID Completed
  *	2026-07-24 10:00:00 H=(HELO) [IP]:PORT F=<S> rejected RCPT <R>: text
  *	2026-07-24 10:00:00 H=NAME (HELO) [IP] F=<S> temporarily rejected RCPT <R>: greylisted
+ *	2026-07-24 10:00:00 H=[IP] rejected connection in "connect" ACL: text
  *	2026-07-24 10:00:00 SMTP protocol synchronization error (input sent without waiting for greeting): ...
  *
  * A name outside the parentheses is verified; inside them it is what the client says of itself.
@@ -62,19 +63,24 @@ read_address(struct slice s)
 	return address;
 }
 
+/* What comes after RCPT is refused to a message, whose recipients were accepted. */
 static void
 read_rejection(struct slice s, struct log_line *out)
 {
-	const char *rejected = slice_find(s, "rejected RCPT ");
-	const char *from = slice_find(s, " F=");
-	bool temporary;
+	static const char *const before[] = { "MAIL ", "EHLO ", "HELO ", "connection " };
+	const char *rejected = slice_find(s, " rejected "), *from = slice_find(s, " F=");
+	struct slice what = rejected != NULL ? slice_from(s, rejected + 10) : (struct slice){ NULL, 0 };
+	bool early = false;
+	size_t i;
 
-	if (rejected == NULL || !read_host(s, out))
+	for (i = 0; i < sizeof(before) / sizeof(before[0]); i++)
+		early = early || slice_begins(what, before[i]);
+	if ((!early && !slice_begins(what, "RCPT ")) || !read_host(s, out))
 		return;
-	temporary = rejected >= s.s + 12 && memcmp(rejected - 12, "temporarily ", 12) == 0;
 	out->what = LOG_REFUSED;
-	out->code = temporary ? 451 : 550;
-	out->recipient = read_address(slice_from(s, rejected + 14));
+	out->code = slice_ends((struct slice){ s.s, (size_t)(rejected - s.s) }, " temporarily") ? 451 : 550;
+	if (!early)
+		out->recipient = read_address(slice_from(what, what.s + 5));
 	if (from != NULL)
 		out->sender = read_address(slice_from(s, from + 3));
 }
@@ -131,6 +137,7 @@ log_read_exim(struct log_clock *clock, const char *line, size_t len, struct log_
 	if (slice_begins(rest, "SMTP protocol synchronization error (input sent without waiting for greeting)")) {
 		if (read_host(rest, out))
 			out->what = LOG_EARLY;
+		out->code = 554;
 		return true;
 	}
 	space = memchr(rest.s, ' ', rest.len);

@@ -49,7 +49,8 @@ struct log_line {
 	struct slice name;
 	struct slice process; /* qmail: the process that queued the message */
 	struct slice helo, sender, recipient; /* without brackets; a null sender has the length 0 */
-	int code;
+	struct slice further; /* recipients besides RECIPIENT, commas between them, each perhaps in brackets */
+	int code;	      /* of LOG_REFUSED; of LOG_EARLY: he was refused for it before all else, or 0 */
 	bool authenticated; /* one of their own users */
 };
 
@@ -93,6 +94,8 @@ bool slice_ends(struct slice, const char *);
 const char *slice_find(struct slice, const char *needle);
 /* What stands between OPEN and CLOSE (or the end), from the first OPEN on; S NULL when there is no OPEN. */
 struct slice slice_between(struct slice, const char *open, const char *close);
+/* What stands before the first C, or all of it; *S is what is behind that. */
+struct slice slice_before(struct slice *s, char c);
 /* From P, which lies in it, to its end. */
 struct slice slice_from(struct slice, const char *p);
 /* Without "<" and ">" around it. */

@@ -37,10 +37,13 @@ read_failed(struct slice s, struct log_line *out)
 	struct slice command = slice_between(s, " command=\"", "\""), result = slice_between(s, " result=\"", "\"");
 
 	out->code = slice_number(result);
-	if (out->code < 400 || !slice_begins(command, "RCPT TO:"))
+	if (out->code < 400 || (!slice_begins(command, "RCPT TO:") && !slice_begins(command, "MAIL FROM:")))
 		return;
 	out->what = LOG_REFUSED;
-	out->recipient = slice_between(command, "<", ">");
+	if (slice_begins(command, "MAIL FROM:"))
+		out->sender = slice_between(command, "<", ">");
+	else
+		out->recipient = slice_between(command, "<", ">");
 }
 
 static void

@@ -4,6 +4,7 @@
  *	action=greylist, reason=new, client_name=NAME, client_address=IP/32, sender=S, recipient=R
  *	action=greylist, reason=early-retry (120s missing), ...
  *	action=pass, reason=triplet found, delay=301, ...
+ *	4Rgkq62Qzkz: action=pass, reason=client AWL, ...	(a further recipient of a message that Postfix has begun)
  *
  * Names are those that Postfix verified.  A null sender is left out of the line.
  */
@@ -15,6 +16,7 @@ bool
 log_read_postgrey(struct log_clock *clock, const char *line, size_t len, struct log_line *out)
 {
 	struct syslog_line l;
+	const char *action;
 	struct slice s;
 
 	memset(out, 0, sizeof(*out));
@@ -23,6 +25,9 @@ log_read_postgrey(struct log_clock *clock, const char *line, size_t len, struct 
 		return false;
 	out->time = l.time;
 	s = (struct slice){ l.rest, l.rest_len };
+	action = slice_find(s, "action=");
+	if (action != NULL && action > s.s + 2 && action[-1] == ' ' && action[-2] == ':')
+		s = slice_from(s, action);
 	if (!slice_begins(s, "action=") || !slice_ip(slice_between(s, " client_address=", ","), &out->client))
 		return true;
 	out->name = slice_between(s, " client_name=", ",");

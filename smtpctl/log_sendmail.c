@@ -2,7 +2,7 @@
  * Sendmail 8 (log_line.h).
  *
  *	ID: from=<S>, size=1, class=0, nrcpts=1, msgid=<M>, proto=ESMTP, daemon=MTA, relay=NAME [IP]
- *	ID: to=<R>, delay=00:00:01, ... mailer=local, ... stat=Sent
+ *	ID: to=<R>,<R2>, delay=00:00:01, ... mailer=local, ... stat=Sent
  *	ID: ruleset=check_rcpt, arg1=<R>, relay=NAME [IP] (may be forged), reject=550 5.7.1 <R>... text
  *	ID: Milter: to=<R>, reject=451 4.7.1 Greylisting in action, please come back in 00:05:00
  *	ID: <R>... User unknown
@@ -48,7 +48,9 @@ read_from(struct slice s, struct log_line *out)
 	out->what = LOG_SENDER;
 	out->sender = slice_bare(sender);
 	(void)read_relay(relay, out);
-	out->authenticated = slice_find(s, ", auth=") != NULL;
+	/* RFC 3848: ESMTPA, ESMTPSA */
+	out->authenticated = slice_find(s, ", auth=") != NULL ||
+	    slice_ends(slice_between(s, ", proto=", ","), "A");
 }
 
 static void
@@ -110,7 +112,8 @@ read_message(struct slice s, struct log_line *out)
 		read_from(s, out);
 	} else if (slice_begins(s, "to=")) {
 		out->what = LOG_RECIPIENT;
-		out->recipient = slice_bare(slice_between(s, "to=", ","));
+		out->further = slice_between(s, "to=", ", ");
+		out->recipient = slice_bare(slice_before(&out->further, ','));
 	} else if (slice_begins(s, "ruleset=")) {
 		read_ruleset(s, out);
 	} else if (slice_begins(s, "Milter: ") && slice_find(s, " reject=") != NULL) {
@@ -121,6 +124,7 @@ read_message(struct slice s, struct log_line *out)
 	    (from = slice_find(s, " from ")) != NULL && slice_find(s, " pre-greeting traffic") != NULL) {
 		if (read_relay(slice_from(s, from + 6), out))
 			out->what = LOG_EARLY;
+		out->code = 554;
 	}
 }
 

@@ -263,6 +263,16 @@ slice_find(struct slice a, const char *needle)
 }
 
 struct slice
+slice_before(struct slice *s, char c)
+{
+	const char *end = s->len > 0 ? memchr(s->s, c, s->len) : NULL;
+	struct slice first = { s->s, end != NULL ? (size_t)(end - s->s) : s->len };
+
+	*s = end != NULL ? slice_from(*s, end + 1) : (struct slice){ s->s + s->len, 0 };
+	return first;
+}
+
+struct slice
 slice_from(struct slice a, const char *p)
 {
 	return (struct slice){ p, (size_t)(a.s + a.len - p) };

@@ -419,6 +419,20 @@ join_connection(struct logbook *b, struct entry *message, const struct entry *co
 
 /* --- lines --- */
 
+/* All that is known of it stands in one line. */
+static void
+tell_line(struct logbook *b, const struct log_line *l, int code)
+{
+	struct entry e = { .client = l->client, .name_is = (uint8_t)l->name_is,
+		.authenticated = l->authenticated };
+
+	if (l->name_is != LOG_NAME_NONE && l->name.len > 0)
+		e.name = passing(b, l->name);
+	e.helo = passing(b, l->helo);
+	e.sender = passing(b, l->sender);
+	tell(b, &e, passing(b, l->recipient), l->time, code);
+}
+
 static void
 on_early(struct logbook *b, const struct log_line *l)
 {
@@ -430,6 +444,8 @@ on_early(struct logbook *b, const struct log_line *l)
 	}
 	when = dict_put(b->early, l->client.bytes, l->client.family == AF_INET6 ? 16 : 4);
 	*when = l->time;
+	if (l->code != 0)
+		tell_line(b, l, l->code);
 }
 
 static char
@@ -484,9 +500,20 @@ on_sender(struct logbook *b, const struct log_line *l)
 }
 
 static void
+tell_recipient(struct logbook *b, struct entry *e, const struct log_line *l, struct slice recipient)
+{
+	/* where the line tells the sender it is the acceptance itself, else a delivery */
+	if (l->sender.s == NULL && !first_time(b, e, recipient))
+		return;
+	tell_pending(b, e);
+	tell(b, e, passing(b, recipient), e->time != 0 ? e->time : l->time, 0);
+}
+
+static void
 on_recipient(struct logbook *b, const struct log_line *l)
 {
 	struct entry *e = find(b, 'm', l->key);
+	struct slice rest = l->further, one;
 
 	if (!is_used(e) && l->sender.s == NULL)
 		return; /* its beginning is not in this log */
@@ -494,11 +521,11 @@ on_recipient(struct logbook *b, const struct log_line *l)
 	take_sender(b, e, l->sender);
 	if (e->client.family == 0 || l->recipient.s == NULL)
 		return;
-	/* where the line tells the sender it is the acceptance itself, else a delivery */
-	if (l->sender.s == NULL && !first_time(b, e, l->recipient))
-		return;
-	tell_pending(b, e);
-	tell(b, e, passing(b, l->recipient), e->time != 0 ? e->time : l->time, 0);
+	tell_recipient(b, e, l, l->recipient);
+	while (rest.len > 0) {
+		one = slice_before(&rest, ',');
+		tell_recipient(b, e, l, slice_bare(one));
+	}
 }
 
 static void
@@ -509,20 +536,6 @@ add_pending(struct logbook *b, struct entry *e, const struct log_line *l)
 	*p = (struct pending){ NULL, l->time, keep_slice(&b->young, l->recipient), l->code };
 	*e->pending_last = p;
 	e->pending_last = &p->next;
-}
-
-/* All that is known of it stands in one line. */
-static void
-tell_line(struct logbook *b, const struct log_line *l, int code)
-{
-	struct entry e = { .client = l->client, .name_is = (uint8_t)l->name_is,
-		.authenticated = l->authenticated };
-
-	if (l->name_is != LOG_NAME_NONE && l->name.len > 0)
-		e.name = passing(b, l->name);
-	e.helo = passing(b, l->helo);
-	e.sender = passing(b, l->sender);
-	tell(b, &e, passing(b, l->recipient), l->time, code);
 }
 
 static void

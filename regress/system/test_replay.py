@@ -1,6 +1,7 @@
 """smtpctl gate replay: old logs of six kinds of mail servers, judged by a gate that is not in use yet."""
 import gzip
 import json
+import subprocess
 
 import pytest
 
@@ -224,12 +225,39 @@ def test_files_are_read_oldest_first(mx):
     assert r.one("waits")["max"] == 600
 
 
+def test_two_logs_side_by_side(mx):
+    """As qmail has them: who called is in one, who wrote to whom in the other; packed or not, in any order."""
+    def t(second):
+        return f"@400000006a6337{second:02x}00000000 "
+    smtpd = write(mx, [t(1) + "tcpserver: ok 100 mx.example.org:192.0.2.99:25 mail.server.example:192.0.2.1::1",
+                       t(3) + "tcpserver: end 100 status 0",
+                       t(4) + "tcpserver: ok 110 mx.example.org:192.0.2.99:25 mail.other.example:192.0.2.3::1",
+                       t(6) + "tcpserver: end 110 status 0"], "smtpd")
+    send = mx.dir / "send.gz"
+    send.write_bytes(gzip.compress("\n".join([
+        t(2) + "info msg 7: bytes 1 from <a@server.example> qp 115 uid 89",
+        t(2) + "starting delivery 1: msg 7 to local alice@example.org",
+        t(5) + "info msg 7: bytes 1 from <a@other.example> qp 116 uid 89",
+        t(5) + "starting delivery 1: msg 7 to local bob@example.org\n"]).encode()))
+    own(send)
+    for files in (smtpd, send), (send, smtpd):
+        r = replay(mx, *files)
+        assert r.one("accepted")["recipients"] == 2 and r.one("callers")["identities"] == 2
+
+
 def test_standard_input_and_packed_files(mx):
     lines = "\n".join(postfix_mail(0, SERVER, "a@server.example", "alice@example.org", "A1")) + "\n"
     packed = mx.dir / "mail.log.1.gz"
     packed.write_bytes(gzip.compress(lines.encode()))
     own(packed)
-    done = mx.run_ctl("gate", "replay", packed)
+    assert replay(mx, packed).one("accepted")["let_in"] == 1
+    cut = mx.dir / "mail.log.2.gz"
+    cut.write_bytes(packed.read_bytes()[:-20])
+    own(cut)
+    done = mx.run_ctl("gate", "replay", cut)
+    assert done.returncode == 1 and "could not unpack" in done.stderr
+    with open(packed, "rb") as stdin:
+        done = subprocess.run([*mx.smtpctl(), "gate", "replay", "-"], stdin=stdin, capture_output=True, text=True)
     assert done.returncode == 1 and "zcat" in done.stderr
     done = mx.run_ctl("gate", "replay", "-", stdin=lines, json_lines=True)
     assert done.returncode == 0, done.stderr
@@ -260,6 +288,7 @@ def test_limit_and_text(mx):
     assert len(replay(mx, lines=lines).part("caller")) == 20
     assert len(replay(mx, "limit=5", lines=lines).part("caller")) == 5
     assert len(replay(mx, "limit=0", lines=lines).part("caller")) == 30
+    assert mx.run_ctl("gate", "replay", "limit=few", write(mx, lines)).returncode == 2
     text = mx.run_ctl("gate", "replay", write(mx, lines)).stdout
     assert "30 callers in all" in text and "and 10 more; limit=30 shows them" in text
 

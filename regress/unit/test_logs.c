@@ -51,6 +51,8 @@ describe(const struct log_line *l)
 	add(&b, "helo", l->helo);
 	add(&b, "from", l->sender);
 	add(&b, "to", l->recipient);
+	if (l->further.len > 0)
+		add(&b, "further", l->further);
 	if (l->authenticated)
 		buf_adds(&b, " authenticated");
 	return buf_take(&b);
@@ -108,6 +110,11 @@ static const struct {
 	    "sender key=k6OA00aa000001 from=root" },
 	{ "sendmail", AT "sendmail[1]: k6OA00aa000001: to=<b@o.example>, delay=00:00:01, mailer=local, stat=Sent",
 	    "recipient key=k6OA00aa000001 to=b@o.example" },
+	{ "sendmail", AT "sendmail[1]: k6OA00aa000001: to=<b@o.example>,<c@o.example>, delay=00:00:01, mailer=local, stat=Sent",
+	    "recipient key=k6OA00aa000001 to=b@o.example further=<c@o.example>" },
+	{ "sendmail", AT "sm-mta[1]: k6OA00aa000001: from=<u@o.example>, size=1, nrcpts=1, proto=ESMTPSA, daemon=MSA, "
+			 "relay=h.x.example [192.0.2.1]",
+	    "sender 192.0.2.1 verified h.x.example key=k6OA00aa000001 from=u@o.example authenticated" },
 	{ "sendmail", AT "sm-mta[1]: k6OA00aa000001: ruleset=check_rcpt, arg1=<b@o.example>, relay=[IPv6:2001:db8::1], "
 			 "reject=550 5.7.1 <b@o.example>... Relaying denied",
 	    "refused 550 2001:db8::1 none key=k6OA00aa000001 to=b@o.example" },
@@ -123,9 +130,9 @@ static const struct {
 	    "refused 550 key=k6OA00aa000001 to=b@o.example" },
 	{ "sendmail", AT "sm-mta[1]: k6OA00aa000001: rejecting commands from h.x.example [192.0.2.1] due to pre-greeting "
 			 "traffic after 0 seconds",
-	    "early 192.0.2.1 verified h.x.example key=k6OA00aa000001" },
+	    "early 554 192.0.2.1 verified h.x.example key=k6OA00aa000001" },
 	{ "sendmail", AT "sm-mta[1]: k6OA00aa000001: rejecting commands from  [192.0.2.1] due to pre-greeting traffic",
-	    "early 192.0.2.1 none key=k6OA00aa000001" },
+	    "early 554 192.0.2.1 none key=k6OA00aa000001" },
 	/* Exim */
 	{ "exim", "2026-07-24 10:00:00 1abcDE-0000xy-Ab <= a@x.example H=mail.x.example (helo.x) [192.0.2.1]:3456 P=esmtps "
 		  "S=1 id=m for b@o.example",
@@ -147,7 +154,11 @@ static const struct {
 	    "refused 451 192.0.2.1 verified h.x.example helo=h.x.example from= to=b@o.example" },
 	{ "exim", "2026-07-24 10:00:00 SMTP protocol synchronization error (input sent without waiting for greeting): "
 		  "rejected connection from H=[192.0.2.1]:25936 input=\"GET\"",
-	    "early 192.0.2.1 none" },
+	    "early 554 192.0.2.1 none" },
+	{ "exim", "2026-07-24 10:00:00 H=[192.0.2.1] rejected connection in \"connect\" ACL: listed", "refused 550 192.0.2.1 none" },
+	{ "exim", "2026-07-24 10:00:00 H=(h) [192.0.2.1] F=<a@x.example> temporarily rejected MAIL <a@x.example>: no",
+	    "refused 451 192.0.2.1 none helo=h from=a@x.example" },
+	{ "exim", "2026-07-24 10:00:00 1abcDE-0000xy-Ab H=(h) [192.0.2.1] F=<a@x.example> rejected after DATA: spam", "-" },
 	{ "exim", "2026-07-24 10:00:00 something else", NULL },
 	/* qmail and its companions */
 	{ "qmail", "@400000006a6337aa00000000 tcpserver: ok 1234 mx.o.example:192.0.2.99:25 mail.x.example:192.0.2.1::3456",
@@ -201,6 +212,9 @@ static const struct {
 	{ "postgrey", AT "postgrey[1]: action=pass, reason=triplet found, delay=301, client_name=h.x.example, "
 			 "client_address=192.0.2.1/32, recipient=b@o.example",
 	    "accepted 192.0.2.1 verified h.x.example from= to=b@o.example" },
+	{ "postgrey", AT "postgrey[1]: 4Rgkq62Qzkz: action=pass, reason=client AWL, client_name=h.x.example, "
+			 "client_address=192.0.2.1, sender=a@x.example, recipient=c@o.example",
+	    "accepted 192.0.2.1 verified h.x.example from=a@x.example to=c@o.example" },
 	{ "postgrey", AT "postgrey[1]: cleaning up old logs...", "-" },
 };
 
@@ -390,11 +404,14 @@ test_sendmail_attempts(void **state)
 	    "1 192.0.2.1 h.x <a@x> <b@o> refused\n"
 	    "2 192.0.2.1 h.x <a@x> <c@o> refused\n"
 	    "3 192.0.2.1 h.x <a@x> <d@o> accepted\n"
+	    "3 192.0.2.1 h.x <a@x> <e@o> accepted\n"
+	    "3 192.0.2.1 h.x <a@x> <f@o> accepted\n"
+	    "4 192.0.2.2 - <?> <?> refused early\n"
 	    "5 192.0.2.2 - <?> <b@o> refused early\n",
 	    P "1 mx sm-mta[1]: k6OA00aa000001: ruleset=check_rcpt, arg1=<b@o>, relay=h.x [192.0.2.1], reject=450 4.7.1 later",
 	    P "2 mx sm-mta[1]: k6OA00aa000001: <c@o>... User unknown",
-	    P "3 mx sm-mta[1]: k6OA00aa000001: from=<a@x>, size=1, nrcpts=1, relay=h.x [192.0.2.1]",
-	    P "3 mx sm-mta[2]: k6OA00aa000001: to=<d@o>, mailer=local, stat=Sent",
+	    P "3 mx sm-mta[1]: k6OA00aa000001: from=<a@x>, size=1, nrcpts=3, relay=h.x [192.0.2.1]",
+	    P "3 mx sm-mta[2]: k6OA00aa000001: to=<d@o>,<e@o>,f@o, mailer=local, stat=Sent",
 	    P "4 mx sm-mta[1]: k6OA00aa000002: rejecting commands from  [192.0.2.2] due to pre-greeting traffic after 0 seconds",
 	    P "5 mx sm-mta[1]: k6OA00aa000003: ruleset=check_rcpt, arg1=<b@o>, relay=[192.0.2.2], reject=450 4.7.1 later",
 	    /* handed in here, and then a milter minds: of no caller */
