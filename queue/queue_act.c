@@ -5,7 +5,13 @@
  * us.  What waits in a lane is taken out of it; of what is with a deliverer already, that which was
  * not begun is called back (DELIVERY_CANCEL), and the rest ends as it ends: a message that is being
  * sent cannot be held.
+ *
+ * Who removes, returns or reroutes what goes to one domain means those recipients, and not the others
+ * of a message that has ten thousand.
  */
+#include <stdlib.h>
+
+#include "lib/mem.h"
 #include "queue/lane.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
@@ -70,46 +76,67 @@ act_release(struct queue *q, struct envelope *env, const struct order *order)
 	dispatch_message(q, env);
 }
 
+/* By the conditions on recipients; without such, everybody. */
+static bool
+is_meant(const struct order *order, const struct recipient *r)
+{
+	return !select_asks_recipients(order->selector) || select_recipient(order->selector, r);
+}
+
 void
 act_remove(struct queue *q, struct envelope *env, const struct order *order)
 {
-	struct work *work;
+	struct work *work = work_find(q, env);
+	struct recipient *r;
+	bool others = false;
 	uint32_t i;
 
-	(void)order;
 	for (i = 0; i < env->recipients_n; i++) {
-		if (!recipient_is_open(&env->recipients[i]))
+		r = &env->recipients[i];
+		if (!recipient_is_open(r))
 			continue;
-		if (env->recipients[i].state == RECIPIENT_WAITING)
-			env->recipients[i].state = RECIPIENT_REMOVED;
-		env->recipients[i].owed = false;
+		if (!is_meant(order, r)) {
+			others = true;
+			continue;
+		}
+		if (r->state == RECIPIENT_WAITING)
+			r->state = RECIPIENT_REMOVED;
+		r->owed = false;
 		store_update(q->store, env, i);
 	}
 	/* what is with a deliverer ends there, and the message with it */
-	work = work_find(q, env);
-	if (work != NULL)
-		call_back(work);
-	else
+	call_back(work);
+	if (others)
+		dispatch_message(q, env);
+	else if (work == NULL)
 		store_finish(q->store, env);
 }
 
 void
 act_bounce(struct queue *q, struct envelope *env, const struct order *order)
 {
-	struct work *work = work_find(q, env);
-	uint32_t i, n = env->recipients_n;
+	struct work *work = NULL, *begun;
+	uint32_t *indexes, n = 0, i;
 	uint64_t id = env->id;
 
-	(void)order;
-	call_back(work);
-	/* with its last recipient the message may go */
-	for (i = 0; i < n && (env = store_find(q->store, id)) != NULL; i++) {
-		if (env->recipients[i].state != RECIPIENT_WAITING)
+	call_back(work_find(q, env));
+	if ((env = store_find(q->store, id)) == NULL)
+		return;
+	indexes = xcalloc(env->recipients_n, sizeof(*indexes));
+	/* all are begun before the first ends, so that one notice tells of all */
+	for (i = 0; i < env->recipients_n; i++) {
+		if (env->recipients[i].state != RECIPIENT_WAITING || !is_meant(order, &env->recipients[i]) ||
+		    (begun = work_begin(q, env, i)) == NULL)
 			continue;
-		work = work_begin(q, env, i);
-		if (work != NULL)
-			outcome_local(work, i, DELIVERY_PERM, TEXT_BOUNCED);
+		work = begun;
+		indexes[n++] = i;
 	}
+	for (i = 0; i < n; i++)
+		outcome_local(work, indexes[i], DELIVERY_PERM, TEXT_BOUNCED);
+	free(indexes);
+	/* with its last recipient the message may go */
+	if ((env = store_find(q->store, id)) != NULL)
+		dispatch_message(q, env);
 }
 
 void

@@ -22,9 +22,9 @@ struct order {
 void act_flush(struct queue *, struct envelope *, const struct order *);
 void act_hold(struct queue *, struct envelope *, const struct order *);
 void act_release(struct queue *, struct envelope *, const struct order *);
+/* These: the recipients that meet the conditions on recipients, not all. */
 void act_remove(struct queue *, struct envelope *, const struct order *);
 void act_bounce(struct queue *, struct envelope *, const struct order *);
-/* Of the recipients that meet the conditions on recipients, not of all. */
 void act_reroute(struct queue *, struct envelope *, const struct order *);
 
 #endif

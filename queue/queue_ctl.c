@@ -59,7 +59,7 @@ static struct queue *the_queue;
 static void
 tell_list(struct request *rq, struct envelope *env)
 {
-	show_line(rq->queue, rq->ctl, env);
+	show_line(rq->queue, rq->ctl, env, NULL);
 }
 
 static void
@@ -133,7 +133,9 @@ enum verb_flags {
 	NAMED = 4,    /* it is an error if there is no such message */
 	WAKES = 8,    /* dead destinations are tried again now */
 	TIMED = 16,   /* knows at= */
-	ROUTED = 32   /* ends in "to DESTINATION" */
+	ROUTED = 32,  /* ends in "to DESTINATION" */
+	PARTLY = 64,  /* done to the recipients that are meant, and says how many */
+	HELD = 128    /* a search finds what is held only */
 };
 
 static const struct verb {
@@ -150,10 +152,10 @@ static const struct verb {
 	{ "export", tell_export, NULL, ANY, NULL },
 	{ "flush", NULL, act_flush, CHANGES | ANY | WAKES | TIMED, "tried" },
 	{ "hold", NULL, act_hold, CHANGES, "held" },
-	{ "release", NULL, act_release, CHANGES, "released" },
-	{ "remove", NULL, act_remove, CHANGES, "removed" },
-	{ "bounce", NULL, act_bounce, CHANGES, "returned" },
-	{ "reroute", NULL, act_reroute, CHANGES | ROUTED, "rerouted" },
+	{ "release", NULL, act_release, CHANGES | HELD, "released" },
+	{ "remove", NULL, act_remove, CHANGES | PARTLY, "removed" },
+	{ "bounce", NULL, act_bounce, CHANGES | PARTLY, "returned" },
+	{ "reroute", NULL, act_reroute, CHANGES | ROUTED | PARTLY, "rerouted" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -211,21 +213,53 @@ send_piece(struct request *rq)
 	free(piece);
 }
 
+/* Recipients that it is done to. */
+static uint32_t
+count_meant(const struct selector *s, const struct envelope *env)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < env->recipients_n; i++)
+		n += select_recipient(s, &env->recipients[i]);
+	return n;
+}
+
+static void
+tell_result(struct request *rq, const struct envelope *env)
+{
+	struct id_text text = id_text(env->id);
+	const char *result = rq->order.due > rq->order.now ? "scheduled" : rq->verb->done;
+
+	if ((rq->verb->flags & PARTLY) != 0)
+		ctl_record(rq->ctl, FIELDS(F_STR("message", text.s), F_STR("result", result),
+		    F_U64("recipients", count_meant(&rq->selector, env))));
+	else
+		ctl_record(rq->ctl, FIELDS(F_STR("message", text.s), F_STR("result", result)));
+}
+
 static void
 act(struct request *rq, struct envelope *env)
 {
 	const struct verb *verb = rq->verb;
-	struct id_text text = id_text(env->id);
 
 	rq->n++;
 	if (verb->tell != NULL)
 		verb->tell(rq, env);
 	else if (rq->selector.dry_run)
-		show_line(rq->queue, rq->ctl, env);
+		show_line(rq->queue, rq->ctl, env,
+		    (verb->flags & PARTLY) != 0 ? &rq->selector : NULL);
 	else {
-		ctl_record(rq->ctl, FIELDS(F_STR("message", text.s), F_STR("result", verb->done)));
+		tell_result(rq, env);
 		verb->act(rq->queue, env, &rq->order);
 	}
+}
+
+static bool
+is_asked_for(const struct request *rq, const struct envelope *env)
+{
+	if ((rq->verb->flags & HELD) != 0 && rq->selector.ids_n == 0 && !env->held)
+		return false;
+	return select_match(&rq->selector, env, message_state(rq->queue, env), rq->order.now);
 }
 
 /* The next message to look at; who names messages has them looked up, not searched. */
@@ -266,8 +300,7 @@ go_on(struct ctl *ctl, void *arg)
 		if ((env = next_message(rq)) == NULL)
 			break;
 		looked++;
-		if (!select_match(
-			&rq->selector, env, message_state(rq->queue, env), rq->order.now))
+		if (!is_asked_for(rq, env))
 			continue;
 		turn++;
 		act(rq, env);

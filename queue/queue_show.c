@@ -55,8 +55,15 @@ struct waiting {
 	int64_t due;                  /* the least */
 };
 
+/* OF: NULL, or what a recipient must meet. */
+static bool
+is_waiting(const struct recipient *r, const struct selector *of)
+{
+	return r->state == RECIPIENT_WAITING && (of == NULL || select_recipient(of, r));
+}
+
 static struct waiting
-look_at_waiting(const struct envelope *env)
+look_at_waiting(const struct envelope *env, const struct selector *of)
 {
 	struct waiting w = { .due = INT64_MAX };
 	const struct recipient *r;
@@ -64,7 +71,7 @@ look_at_waiting(const struct envelope *env)
 
 	for (i = 0; i < env->recipients_n; i++) {
 		r = &env->recipients[i];
-		if (r->state != RECIPIENT_WAITING)
+		if (!is_waiting(r, of))
 			continue;
 		w.n++;
 		w.tried = w.tried || r->reason != NULL;
@@ -83,17 +90,17 @@ message_state(struct queue *q, const struct envelope *env)
 		return MESSAGE_HELD;
 	if (work_find(q, env) != NULL)
 		return MESSAGE_ACTIVE;
-	return look_at_waiting(env).tried ? MESSAGE_DEFERRED : MESSAGE_WAITING;
+	return look_at_waiting(env, NULL).tried ? MESSAGE_DEFERRED : MESSAGE_WAITING;
 }
 
 /* The first addresses that wait, with commas. */
 static void
-add_names(struct buf *b, const struct envelope *env)
+add_names(struct buf *b, const struct envelope *env, const struct selector *of)
 {
 	uint32_t i, n = 0;
 
 	for (i = 0; i < env->recipients_n; i++) {
-		if (env->recipients[i].state != RECIPIENT_WAITING)
+		if (!is_waiting(&env->recipients[i], of))
 			continue;
 		if (n++ < NAMED_MAX)
 			buf_addf(b, "%s%s", n > 1 ? "," : "", env->recipients[i].address);
@@ -103,13 +110,13 @@ add_names(struct buf *b, const struct envelope *env)
 }
 
 void
-show_line(struct queue *q, struct ctl *ctl, const struct envelope *env)
+show_line(struct queue *q, struct ctl *ctl, const struct envelope *env, const struct selector *of)
 {
-	struct waiting w = look_at_waiting(env);
+	struct waiting w = look_at_waiting(env, of);
 	struct id_text id = id_text(env->id);
 	struct buf names = { 0 };
 
-	add_names(&names, env);
+	add_names(&names, env, of);
 	ctl_record(
 	    ctl, FIELDS(F_STR("message", id.s), F_I64("age", age(env)), F_U64("size", env->size),
 		     F_STR("state", message_state_name(message_state(q, env))),

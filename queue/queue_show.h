@@ -11,8 +11,10 @@ struct queue;
 struct summary;
 
 enum message_state message_state(struct queue *, const struct envelope *);
-/* One record for the message. */
-void show_line(struct queue *, struct ctl *, const struct envelope *);
+/* One record for the message; of its recipients that wait only those that OF means, unless it is
+ * NULL. */
+void show_line(
+    struct queue *, struct ctl *, const struct envelope *, const struct selector *of);
 /* The same, more of it, and one for each recipient. */
 void show_message(struct queue *, struct ctl *, const struct envelope *);
 /* The role as a whole. */

@@ -269,6 +269,12 @@ domain_matches(const char *wanted, const char *address)
 }
 
 bool
+select_asks_recipients(const struct selector *s)
+{
+	return s->to != NULL || s->domain != NULL || s->reason != NULL || s->host != NULL;
+}
+
+bool
 select_recipient(const struct selector *s, const struct recipient *r)
 {
 	if (r->state != RECIPIENT_WAITING)
@@ -287,7 +293,7 @@ some_recipient_matches(const struct selector *s, const struct envelope *env)
 {
 	uint32_t i;
 
-	if (s->to == NULL && s->domain == NULL && s->reason == NULL && s->host == NULL)
+	if (!select_asks_recipients(s))
 		return true;
 	for (i = 0; i < env->recipients_n; i++)
 		if (select_recipient(s, &env->recipients[i]))

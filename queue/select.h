@@ -48,6 +48,8 @@ struct selector {
 char *select_parse(struct selector *, unsigned n, const char *const *words);
 /* True when the words named no condition at all, not even `all`. */
 bool select_is_empty(const struct selector *);
+/* True when some condition is about recipients (to, domain, reason, host). */
+bool select_asks_recipients(const struct selector *);
 /* One recipient, by the conditions that are about recipients; it must wait. */
 bool select_recipient(const struct selector *, const struct recipient *);
 bool select_match(

@@ -164,6 +164,33 @@ def test_queue_verbs(paused):
     assert done.returncode == 1 and "no such message" in done.stderr
 
 
+@pytest.mark.parametrize("verb, result", [("remove", "removed"), ("bounce", "returned")])
+def test_queue_verbs_mean_recipients(paused, verb, result):
+    """What is done to a domain is not done to the other recipients of the same message."""
+    names = ["a@gone.example", "b@other.example", "c@sub.gone.example", "d@other.example"]
+    message = send(paused, "-f", "alice@example.org", *names)
+    waiting = lambda: paused.ctl("queue", "list", message)[0]["recipients"].split(",")
+    [shown] = paused.ctl("queue", verb, "-n", "domain=gone.example")
+    assert (shown["recipients"], shown["waiting"]) == ("a@gone.example,c@sub.gone.example", 2)
+    assert waiting() == names
+    assert paused.ctl("queue", verb, "domain=gone.example") == [{"message": message, "result": result, "recipients": 2}]
+    wait_for(lambda: waiting() == ["b@other.example", "d@other.example"], "the others to stay")
+    assert paused.ctl("queue", verb, "domain=gone.example") == []
+    assert paused.ctl("queue", verb, "to=*@other.example") == [{"message": message, "result": result, "recipients": 2}]
+    wait_for(lambda: not paused.queue(), "an empty queue")
+    if verb == "bounce":
+        for about in paused.deliveries("alice", 2):
+            assert about.count(b"Final-Recipient:") == 2
+
+
+def test_queue_verbs_say_what_is_done(paused):
+    held, other = (send(paused, "-f", "bob@example.org", name) for name in ("x@elsewhere.example", "y@elsewhere.example"))
+    paused.ctl("queue", "hold", held)
+    assert [line["message"] for line in paused.ctl("queue", "release", "-n", "all")] == [held]
+    assert [line["message"] for line in paused.ctl("queue", "release", "all")] == [held]
+    assert [line["result"] for line in paused.ctl("queue", "flush", "at=2h", "all")] == ["scheduled", "scheduled"]
+
+
 def test_queue_bounce_tells_the_sender(paused):
     send(paused, "-f", "bob@example.org", "x@elsewhere.example", stdin="Subject: come back\n\nx\n")
     paused.ctl("queue", "bounce", "to=x@elsewhere.example")
