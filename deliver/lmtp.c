@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 #include <event2/buffer.h>
 
 #include "deliver/lmtp.h"
-#include "deliver/smtp_content.h"
+#include "deliver/smtp_form.h"
 #include "deliver/smtp_reply.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -46,7 +47,7 @@ struct lmtp {
 	struct lmtp_timeouts timeouts;
 	int fd; /* -1: not connected */
 	bool used; /* a message went over it before */
-	bool pipelining, size, eight_bit, utf8;
+	unsigned offers; /* enum offer, or'ed */
 	struct evbuffer *in, *out;
 	struct smtp_reply reply;
 	uint64_t dead_until; /* clock_ms() */
@@ -248,29 +249,16 @@ open_connection(struct lmtp *l)
 	return true;
 }
 
-static bool
-is_keyword(const char *line, size_t len, const char *keyword)
-{
-	size_t n = strlen(keyword);
-
-	return len >= n && strncasecmp(line, keyword, n) == 0 && (len == n || line[n] == ' ');
-}
-
 /* The answer to LHLO; its first line is the server's name. */
 static void
 read_offers(struct lmtp *l)
 {
 	const char *line = strchr(buf_str(&l->reply.lines), '\n'), *lf;
+	size_t word;
 
-	l->pipelining = l->size = l->eight_bit = l->utf8 = false;
-	for (; line != NULL && (lf = strchr(++line, '\n')) != NULL; line = lf) {
-		size_t len = (size_t)(lf - line);
-
-		l->pipelining |= is_keyword(line, len, "PIPELINING");
-		l->size |= is_keyword(line, len, "SIZE");
-		l->eight_bit |= is_keyword(line, len, "8BITMIME");
-		l->utf8 |= is_keyword(line, len, "SMTPUTF8");
-	}
+	l->offers = 0;
+	for (; line != NULL && (lf = strchr(++line, '\n')) != NULL; line = lf)
+		l->offers |= smtp_offer(line, (size_t)(lf - line), &word);
 }
 
 /* Not of this kind: the reply is why there will be no conversation. */
@@ -312,9 +300,10 @@ connect_server(struct lmtp *l)
 
 struct transaction {
 	struct lmtp *l;
-	const struct lmtp_message *message;
+	const struct smtp_client_message *message;
 	struct lmtp_recipient *recipients;
 	unsigned n;
+	struct smtp_form form;
 	bool begun; /* a reply of it was read */
 };
 
@@ -351,57 +340,67 @@ has_octet(const char *s, bool controls)
 	return false;
 }
 
-/* False, and settled: it cannot be said to this server. */
+/* False, and settled: it cannot be said to this server.  Text that cannot be encoded goes as it is to
+ * one without 8BITMIME: what that does with it is better than no mail. */
 static bool
-check_message(struct transaction *t)
+choose_form(struct transaction *t)
 {
-	if (t->message->utf8 && !t->l->utf8)
-		settle_rest(t, DELIVERY_PERM,
-		    "550 5.6.7 the message needs SMTPUTF8, which the mailbox server does not offer");
-	else if (t->message->body == BODY_BINARYMIME)
-		settle_rest(t, DELIVERY_PERM,
-		    "554 5.6.3 the message is binary; conversion is not possible");
-	else
+	struct smtp_client_message m = *t->message;
+	char *why;
+
+	m.sender = ""; /* addresses are looked at one by one */
+	m.recipients_n = 0;
+	why = smtp_form_choose(&t->form, t->l->offers, &m);
+	if (why != NULL && m.body != BODY_BINARYMIME && (!m.utf8 || (t->l->offers & OFFER_SMTPUTF8))) {
+		smtp_form_free(&t->form);
+		free(why);
+		why = smtp_form_choose(&t->form, t->l->offers | OFFER_8BITMIME, &m);
+		t->form.eight_bit = false;
+	}
+	if (why == NULL)
 		return true;
+	settle_rest(t, why[0] == '4' ? DELIVERY_TEMP : DELIVERY_PERM, why);
+	free(why);
 	return false;
 }
 
 static bool
 check_addresses(struct transaction *t)
 {
+	bool knows_utf8 = (t->l->offers & OFFER_SMTPUTF8) != 0;
 	unsigned i;
 
 	if (has_octet(t->message->sender, true)) {
 		settle_rest(t, DELIVERY_PERM, "553 5.1.7 the sender's address has control characters");
 		return false;
 	}
-	if (!t->l->utf8 && has_octet(t->message->sender, false)) {
+	if (!knows_utf8 && has_octet(t->message->sender, false)) {
 		settle_rest(t, DELIVERY_PERM, "550 5.6.7 the mailbox server knows no SMTPUTF8");
 		return false;
 	}
 	for (i = 0; i < t->n; i++) {
 		const char *address = t->recipients[i].address;
 
-		if (has_octet(address, true) || (!t->l->utf8 && has_octet(address, false)))
+		if (has_octet(address, true) || (!knows_utf8 && has_octet(address, false)))
 			final_settle(&t->recipients[i].result, DELIVERY_PERM,
 			    xstrdup("553 5.1.3 the mailbox server cannot be told this address"));
 	}
 	return true;
 }
 
-/* A server that does not offer 8BITMIME gets 8-bit text all the same: what it does with it is
- * better than no mail. */
 static void
 add_mail(struct transaction *t)
 {
 	struct lmtp *l = t->l;
 
 	evbuffer_add_printf(l->out, "MAIL FROM:<%s>", t->message->sender);
-	if (l->size && t->message->data != NULL)
-		evbuffer_add_printf(l->out, " SIZE=%zu", t->message->len);
-	if (l->eight_bit && t->message->body != BODY_7BIT)
+	if ((l->offers & OFFER_SIZE) && t->form.size > 0)
+		evbuffer_add_printf(l->out, " SIZE=%" PRIu64, t->form.size);
+	if (t->form.kind == FORM_BINARY)
+		evbuffer_add_printf(l->out, " BODY=BINARYMIME");
+	else if (t->form.eight_bit)
 		evbuffer_add_printf(l->out, " BODY=8BITMIME");
-	if (l->utf8)
+	if (l->offers & OFFER_SMTPUTF8)
 		evbuffer_add_printf(l->out, " SMTPUTF8");
 	evbuffer_add_printf(l->out, "\r\n");
 }
@@ -436,12 +435,13 @@ read_mail_reply(struct transaction *t)
 /*
  * MAIL, RCPT and DATA, together or one by one.  With pipelining all replies are read whatever they
  * are.  Who is refused is settled; ACCEPTED marks the others.  Returns false when the connection is
- * gone, or there is nothing more to say; else *CODE is the reply to DATA.
+ * gone, or there is nothing more to say; else *CODE is the reply to DATA, which a chunk does without.
  */
 static bool
 send_commands(struct transaction *t, bool *accepted, unsigned *accepted_n, unsigned *code)
 {
 	struct lmtp *l = t->l;
+	bool pipelining = (l->offers & OFFER_PIPELINING) != 0, chunk = t->form.kind == FORM_BINARY;
 	bool *named = xcalloc(t->n, sizeof(*named));
 	unsigned i;
 	bool ok;
@@ -449,16 +449,16 @@ send_commands(struct transaction *t, bool *accepted, unsigned *accepted_n, unsig
 	for (i = 0; i < t->n; i++)
 		named[i] = t->recipients[i].result.text == NULL;
 	add_mail(t);
-	for (i = 0; i < t->n && l->pipelining; i++)
+	for (i = 0; i < t->n && pipelining; i++)
 		if (named[i])
 			evbuffer_add_printf(l->out, "RCPT TO:<%s>\r\n", t->recipients[i].address);
-	if (l->pipelining)
+	if (pipelining && !chunk)
 		evbuffer_add_printf(l->out, "DATA\r\n");
 	ok = read_mail_reply(t);
 	for (i = 0; i < t->n && ok; i++) {
-		if (!named[i] || (!l->pipelining && t->recipients[i].result.text != NULL))
+		if (!named[i] || (!pipelining && t->recipients[i].result.text != NULL))
 			continue;
-		if (!l->pipelining)
+		if (!pipelining)
 			evbuffer_add_printf(l->out, "RCPT TO:<%s>\r\n", t->recipients[i].address);
 		ok = command_reply(t, "after RCPT");
 		accepted[i] = ok && l->reply.code / 100 == 2 && t->recipients[i].result.text == NULL;
@@ -467,10 +467,10 @@ send_commands(struct transaction *t, bool *accepted, unsigned *accepted_n, unsig
 			settle_reply(l, &t->recipients[i]);
 	}
 	free(named);
-	*code = 503;
-	if (!ok || (!l->pipelining && *accepted_n == 0))
+	*code = chunk && *accepted_n > 0 ? 354 : 503;
+	if (!ok || chunk || (!pipelining && *accepted_n == 0))
 		return ok;
-	if (!l->pipelining)
+	if (!pipelining)
 		evbuffer_add_printf(l->out, "DATA\r\n");
 	ok = command_reply(t, "after DATA");
 	*code = ok ? l->reply.code : 0;
@@ -480,11 +480,12 @@ send_commands(struct transaction *t, bool *accepted, unsigned *accepted_n, unsig
 static bool
 send_content(struct transaction *t)
 {
-	const struct lmtp_message *m = t->message;
 	enum smtp_content_status status;
 	struct smtp_content content;
 
-	smtp_content_init(&content, m->data, m->len, m->fd);
+	if (t->form.kind == FORM_BINARY)
+		evbuffer_add_printf(t->l->out, "BDAT %zu LAST\r\n", t->form.len);
+	smtp_form_content(&t->form, t->message, &content);
 	while ((status = smtp_content_next(&content, t->l->out)) == SMTP_CONTENT_MORE)
 		if (!flush(t->l, READ_SIZE))
 			return false;
@@ -545,18 +546,20 @@ run_transaction(struct transaction *t)
 }
 
 void
-lmtp_deliver(struct lmtp *l, const struct lmtp_message *message, struct lmtp_recipient *recipients,
-    unsigned n)
+lmtp_deliver(struct lmtp *l, const struct smtp_client_message *message,
+    struct lmtp_recipient *recipients, unsigned n)
 {
-	struct transaction t = { l, message, recipients, n, false };
+	struct transaction t = { .l = l, .message = message, .recipients = recipients, .n = n };
 	bool again = false;
 
 	do {
-		if (!connect_server(l) || !check_message(&t) || !check_addresses(&t))
+		smtp_form_free(&t.form);
+		if (!connect_server(l) || !choose_form(&t) || !check_addresses(&t))
 			break;
 		again = l->used;
 		l->used = true;
 		again &= !run_transaction(&t) && !t.begun;
 	} while (again);
+	smtp_form_free(&t.form);
 	settle_rest(&t, DELIVERY_TEMP, l->why != NULL ? l->why : "451 4.4.2 the conversation broke");
 }

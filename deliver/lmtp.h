@@ -1,6 +1,7 @@
 /*
  * The client's side of LMTP (RFC 2033): one server, one connection that is kept from message to
- * message.  Blocking: for the process that delivers.
+ * message.  What the server does not take as it is goes in another form (smtp_form.h).  Blocking: for
+ * the process that delivers.
  */
 #ifndef DELIVER_LMTP_H
 #define DELIVER_LMTP_H
@@ -13,6 +14,7 @@
 #include "lib/ip.h"
 
 struct lmtp;
+struct smtp_client_message;
 
 struct lmtp_timeouts { /* milliseconds */
 	uint32_t connect, reply, data; /* DATA: for the replies after the dot */
@@ -24,15 +26,6 @@ struct lmtp_recipient {
 	struct final_result result; /* final_result_free */
 };
 
-struct lmtp_message {
-	const char *sender; /* "" for the null one */
-	const char *data;   /* LEN octets with CRLF line ends; or NULL, and FD is read by pread */
-	size_t len;
-	int fd;
-	uint8_t body;	    /* enum body_type */
-	bool utf8;	    /* SMTPUTF8 */
-};
-
 /* "/run/dovecot/lmtp" or "[127.0.0.1]:24", "[::1]:24".  False: it is neither; *IP has family 0 for
  * a path. */
 bool lmtp_parse(const char *server, struct ip *, uint16_t *port);
@@ -42,8 +35,8 @@ struct lmtp *lmtp_new(const char *server, const char *host, const struct lmtp_ti
 /* Says QUIT and does not wait. */
 void lmtp_free(struct lmtp *);
 /* Every recipient has its result when this returns: what the server said of it, or why it could
- * not be asked, which is always DELIVERY_TEMP. */
+ * not be asked, which is always DELIVERY_TEMP.  Of the message, recipients do not count. */
 void lmtp_deliver(
-    struct lmtp *, const struct lmtp_message *, struct lmtp_recipient *, unsigned n);
+    struct lmtp *, const struct smtp_client_message *, struct lmtp_recipient *, unsigned n);
 
 #endif

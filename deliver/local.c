@@ -38,6 +38,7 @@
 #include "deliver/maildir.h"
 #include "deliver/mbox.h"
 #include "deliver/pipe.h"
+#include "deliver/smtp_client.h"
 #include "deliver/target.h"
 #include "lib/clock.h"
 #include "lib/id.h"
@@ -62,6 +63,7 @@ struct local_job {
 	uint64_t id, message, since_ms;
 	uint8_t body;
 	bool utf8;
+	uint64_t size;
 	struct maildir_content content; /* for mailboxes and programs */
 	struct buf wire;		/* for LMTP: as it came, when it came in memory; the file is
 					   CONTENT's */
@@ -147,6 +149,7 @@ take_job(struct peer *peer, struct message *m)
 	job->since_ms = clock_ms();
 	job->body = order.body;
 	job->utf8 = order.utf8;
+	job->size = order.size;
 	copy_orders(job, &order);
 	if (order.content != NULL && is_for_lmtp(job)) {
 		buf_add(&job->wire, order.content, order.content_len);
@@ -281,9 +284,10 @@ deliver_pipe(struct local_job *job, struct mailbox_order *order)
 static void
 deliver_lmtp(struct local_job *job, struct mailbox_order *orders, unsigned n)
 {
-	struct lmtp_message message = { .sender = orders[0].sender,
-		.data = job->content.fd < 0 ? buf_str(&job->wire) : NULL,
-		.len = job->wire.len,
+	struct smtp_client_message message = { .sender = orders[0].sender,
+		.size = job->size,
+		.content = job->content.fd < 0 ? buf_str(&job->wire) : NULL,
+		.content_len = job->wire.len,
 		.fd = job->content.fd,
 		.body = job->body,
 		.utf8 = job->utf8 };

@@ -74,40 +74,18 @@ take_limits(struct smtp_limits *limits, const char *s, const char *end)
 static void
 take_offer(struct smtp_client *c, const char *line, size_t len)
 {
-	static const struct {
-		const char *keyword;
-		enum offer offer;
-	} known[] = {
-		{ "PIPELINING", OFFER_PIPELINING },
-		{ "SIZE", OFFER_SIZE },
-		{ "8BITMIME", OFFER_8BITMIME },
-		{ "SMTPUTF8", OFFER_SMTPUTF8 },
-		{ "DSN", OFFER_DSN },
-		{ "STARTTLS", OFFER_STARTTLS },
-		{ "REQUIRETLS", OFFER_REQUIRETLS },
-		{ "AUTH", OFFER_AUTH },
-		{ "DELIVERBY", OFFER_DELIVERBY },
-		{ "CHUNKING", OFFER_CHUNKING },
-		{ "BINARYMIME", OFFER_BINARYMIME },
-	};
-	size_t i, word = 0;
+	size_t word;
+	enum offer offer = smtp_offer(line, len, &word);
 
-	while (word < len && line[word] != ' ' && line[word] != '=')
-		word++;
 	if (word == 6 && strncasecmp(line, "LIMITS", word) == 0 && word < len)
 		take_limits(&c->limits, line + word + 1, line + len);
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strlen(known[i].keyword) != word ||
-		    strncasecmp(line, known[i].keyword, word) != 0)
-			continue;
-		c->offers |= known[i].offer;
-		if (known[i].offer == OFFER_SIZE && word < len)
-			c->size_most = strtoull(line + word + 1, NULL, 10);
-		if (known[i].offer == OFFER_DELIVERBY && word < len)
-			c->by_least = (int64_t)strtoul(line + word + 1, NULL, 10);
-		if (known[i].offer == OFFER_AUTH && word < len && c->mechanisms == NULL)
-			c->mechanisms = xstrndup(line + word + 1, len - word - 1);
-	}
+	c->offers |= offer;
+	if (offer == OFFER_SIZE && word < len)
+		c->size_most = strtoull(line + word + 1, NULL, 10);
+	if (offer == OFFER_DELIVERBY && word < len)
+		c->by_least = (int64_t)strtoul(line + word + 1, NULL, 10);
+	if (offer == OFFER_AUTH && word < len && c->mechanisms == NULL)
+		c->mechanisms = xstrndup(line + word + 1, len - word - 1);
 }
 
 /* The first line is the server's name, each other an extension. */

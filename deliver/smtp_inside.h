@@ -8,9 +8,9 @@
 
 #include <event2/event_struct.h>
 
-#include "deliver/downgrade.h"
 #include "deliver/smtp_client.h"
 #include "deliver/smtp_content.h"
+#include "deliver/smtp_form.h"
 #include "deliver/smtp_reply.h"
 #include "lib/tls.h"
 
@@ -38,39 +38,6 @@ enum step {
 	STEP_IDLE,
 	STEP_QUIT,
 	STEP_COUNT
-};
-
-enum offer {
-	OFFER_PIPELINING = 1,
-	OFFER_SIZE = 2,
-	OFFER_8BITMIME = 4,
-	OFFER_SMTPUTF8 = 8,
-	OFFER_DSN = 16,
-	OFFER_STARTTLS = 32,
-	OFFER_REQUIRETLS = 64,
-	OFFER_AUTH = 128,
-	OFFER_DELIVERBY = 256,
-	OFFER_CHUNKING = 512,
-	OFFER_BINARYMIME = 1024
-};
-
-/* How the message goes to this server: smtp_convert.c. */
-enum smtp_form_kind {
-	FORM_AS_IT_IS,
-	FORM_7BIT,  /* encoded */
-	FORM_BINARY /* by BDAT */
-};
-
-struct smtp_form {
-	enum smtp_form_kind kind;
-	bool utf8;     /* as one of RFC 6531 */
-	bool eight_bit; /* it goes as it is, with octets above 127 */
-	uint64_t size; /* octets, as far as they are known */
-	/* unless it goes as it is */
-	struct downgrade plan;
-	const char *s;
-	size_t len;
-	void *mapped; /* or NULL */
 };
 
 /* RFC 9422: what the server takes; 0: not said. */
@@ -189,12 +156,6 @@ void smtp_say_ehlo(struct smtp_client *);
 void smtp_on_banner(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_ehlo(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_on_helo(struct smtp_client *, const struct smtp_reply *, unsigned);
-
-/* --- smtp_convert.c --- */
-/* What of the message is sent to a server that makes OFFERS.  NULL, or why nothing is (caller
- * frees); smtp_form_free in either case. */
-char *smtp_form_choose(struct smtp_form *, unsigned offers, const struct smtp_client_message *);
-void smtp_form_free(struct smtp_form *);
 
 /* --- smtp_transaction.c: replies --- */
 void smtp_on_mail(struct smtp_client *, const struct smtp_reply *, unsigned);

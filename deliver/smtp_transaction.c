@@ -161,8 +161,7 @@ send_chunk(struct smtp_client *c)
 	evbuffer_add_printf(
 	    bufferevent_get_output(c->bev), "BDAT %zu LAST\r\n", c->form.len);
 	smtp_await(c, STEP_DOT, 0);
-	smtp_content_init(&c->content, c->form.s, c->form.len, -1);
-	c->content.raw = true;
+	smtp_form_content(&c->form, c->message, &c->content);
 	c->streaming = true;
 	smtp_send_content(c);
 }
@@ -388,8 +387,6 @@ smtp_send_content(struct smtp_client *c)
 void
 smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
 {
-	const struct smtp_client_message *m = c->message;
-
 	(void)recipient;
 	if (reply->code != 354) {
 		report_refusal(c, ACCEPTED, reply);
@@ -397,9 +394,7 @@ smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned rec
 	}
 	smtp_await(c, STEP_DOT, 0);
 	if (c->now.accepted > 0) {
-		smtp_content_init(&c->content, m->content, m->content_len, m->fd);
-		downgrade_rewind(&c->form.plan);
-		c->content.plan = c->form.kind == FORM_7BIT ? &c->form.plan : NULL;
+		smtp_form_content(&c->form, c->message, &c->content);
 		c->streaming = true;
 		smtp_send_content(c);
 	} else {

@@ -1,6 +1,5 @@
 /*
- * The SMTP client's messages that this server does not take as they are (RFC 6152 3, RFC 3030 3, RFC
- * 6531 3.6): sent in another form, or not at all.
+ * Messages that a server does not take as they are (smtp_form.h): sent in another form, or not at all.
  *
  * Called when a message is to be sent, before anything is said of it.  Content in a file is mapped
  * for as long as it is sent in another form; the queue changes no file that it has written.
@@ -8,11 +7,42 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "deliver/smtp_inside.h"
+#include "deliver/smtp_form.h"
 #include "lib/mem.h"
+
+enum offer
+smtp_offer(const char *line, size_t len, size_t *word)
+{
+	static const struct {
+		const char *keyword;
+		enum offer offer;
+	} known[] = {
+		{ "PIPELINING", OFFER_PIPELINING },
+		{ "SIZE", OFFER_SIZE },
+		{ "8BITMIME", OFFER_8BITMIME },
+		{ "SMTPUTF8", OFFER_SMTPUTF8 },
+		{ "DSN", OFFER_DSN },
+		{ "STARTTLS", OFFER_STARTTLS },
+		{ "REQUIRETLS", OFFER_REQUIRETLS },
+		{ "AUTH", OFFER_AUTH },
+		{ "DELIVERBY", OFFER_DELIVERBY },
+		{ "CHUNKING", OFFER_CHUNKING },
+		{ "BINARYMIME", OFFER_BINARYMIME },
+	};
+	size_t i;
+
+	for (*word = 0; *word < len && line[*word] != ' ' && line[*word] != '='; ++*word)
+		;
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strlen(known[i].keyword) == *word &&
+		    strncasecmp(line, known[i].keyword, *word) == 0)
+			return known[i].offer;
+	return 0;
+}
 
 /* The message in memory.  False: it cannot be read; errno. */
 static bool
@@ -46,6 +76,22 @@ smtp_form_free(struct smtp_form *form)
 		munmap(form->mapped, form->len);
 	downgrade_free(&form->plan);
 	*form = (struct smtp_form){ .kind = FORM_AS_IT_IS };
+}
+
+void
+smtp_form_content(
+    struct smtp_form *form, const struct smtp_client_message *m, struct smtp_content *content)
+{
+	if (form->kind == FORM_BINARY) {
+		smtp_content_init(content, form->s, form->len, -1);
+		content->raw = true;
+		return;
+	}
+	smtp_content_init(content, m->content, m->content_len, m->fd);
+	if (form->kind == FORM_AS_IT_IS)
+		return;
+	downgrade_rewind(&form->plan);
+	content->plan = &form->plan;
 }
 
 static uint64_t
