@@ -3,8 +3,8 @@
  * newaliases.
  *
  * It reads the whole message first, then asks the running server for its name, completes the
- * message (lib/compose.h) and hands it in over the control socket; it has no privileges and needs
- * none.  It exits with codes of sysexits.h, and with EX_TEMPFAIL whenever the same call may succeed
+ * message (lib/compose.h) and hands it in over the control socket (handin.h); it has no privileges
+ * and needs none.  It exits with codes of sysexits.h, and with EX_TEMPFAIL whenever the same call may succeed
  * later.  What must never happen: exit 0 for a message that the queue has not got.
  */
 #include <ctype.h>
@@ -21,12 +21,13 @@
 #include "lib/clock.h"
 #include "lib/compose.h"
 #include "lib/id.h"
-#include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/rfc5322.h"
 #include "lib/verp.h"
 #include "smtpctl/client.h"
+#include "smtpctl/handin.h"
 #include "smtpctl/output.h"
+#include "smtpctl/sendmail_speak.h"
 #include "smtpctl/smtpctl.h"
 
 /* Options of every sendmail there was; most mean nothing here and are taken all the same. */
@@ -35,7 +36,7 @@
 #define NONE_NAMED "no recipients; name them, or use -t to take them from the message"
 #define NONE_IN_HEADER "the message names no recipients in To, Cc or Bcc"
 
-enum mode { MODE_SEND, MODE_LIST, MODE_ALIASES, MODE_FLUSH };
+enum mode { MODE_SEND, MODE_SPEAK, MODE_LIST, MODE_ALIASES, MODE_FLUSH };
 
 struct mail {
 	enum mode mode;
@@ -45,15 +46,11 @@ struct mail {
 	const char *verp;                     /* -XV; or NULL */
 	char **arguments;
 	int arguments_n;
-	/* from the server */
-	char *host;
-	uint64_t size;
+	struct handin_server server;
 	/* made of the above */
 	struct buf input;
 	struct composed composed;
-	char **words;
-	unsigned words_n;
-	char *queued; /* the message's id */
+	struct handin_words words;
 };
 
 static int
@@ -71,7 +68,8 @@ set_mode(struct mail *m, const char *value)
 	static const struct {
 		char letter;
 		enum mode mode;
-	} modes[] = { { 'm', MODE_SEND }, { 'p', MODE_LIST }, { 'i', MODE_ALIASES } };
+	} modes[] = { { 'm', MODE_SEND }, { 's', MODE_SPEAK }, { 'p', MODE_LIST },
+		{ 'i', MODE_ALIASES } };
 	size_t i;
 
 	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
@@ -79,11 +77,9 @@ set_mode(struct mail *m, const char *value)
 			m->mode = modes[i].mode;
 			return EX_OK;
 		}
-	if (*value == 's')
-		return failed(EX_USAGE, "-bs is not offered; speak SMTP to port 25 of this host");
 	if (*value == 'd' || *value == 'D')
 		return failed(EX_USAGE, "-bd is not offered; the server is smtpd(8)");
-	return failed(EX_USAGE, "of the -b options there are -bm, -bp and -bi");
+	return failed(EX_USAGE, "of the -b options there are -bm, -bs, -bp and -bi");
 }
 
 /* "-oi" and its kin: the old way to write "-i"; the others set what cannot be set here. */
@@ -167,36 +163,17 @@ read_options(struct mail *m, int argc, char **argv)
 
 /* --- the server --- */
 
-static void
-on_version(const struct field *fields, void *arg)
-{
-	struct mail *m = arg;
-	const char *host = field_get(fields, "host");
-
-	if (host != NULL && m->host == NULL)
-		m->host = xstrdup(host);
-	for (; fields->type != FIELD_END; fields++)
-		if (fields->type == FIELD_U64 && strcmp(fields->key, "size") == 0)
-			m->size = fields->u64;
-}
-
 /* Which name to complete addresses with, and how much is taken. */
 static int
 ask_server(struct mail *m)
 {
-	static const char *const words[] = { "version" };
-	struct request r = { .n = 1, .words = words, .record = on_version, .arg = m };
-	char *why = NULL;
-	int status = client_request(&r, true, &why);
+	char *why;
 
-	if (status == 0 && m->host == NULL)
-		status = 1;
-	if (status != 0 && why != NULL && *why != '\0')
-		(void)failed(EX_TEMPFAIL, why);
-	else if (status != 0)
-		(void)failed(EX_TEMPFAIL, "the server did not tell its name");
+	if (handin_ask(&m->server, &why))
+		return EX_OK;
+	(void)failed(EX_TEMPFAIL, why);
 	free(why);
-	return status == 0 ? EX_OK : EX_TEMPFAIL;
+	return EX_TEMPFAIL;
 }
 
 /* --- the message --- */
@@ -211,7 +188,7 @@ read_input(struct mail *m)
 
 	while ((len = getline(&line, &cap, stdin)) > 0) {
 		buf_add(&m->input, line, (size_t)len);
-		if (m->input.len > m->size)
+		if (m->input.len > m->server.size)
 			break;
 		if (!m->dot_is_text && line[0] == '.' &&
 		    (len == 1 || line[1] == '\n' || (line[1] == '\r' && len == 3)))
@@ -220,7 +197,7 @@ read_input(struct mail *m)
 	free(line);
 	if (ferror(stdin))
 		return failed(EX_IOERR, "standard input cannot be read");
-	if (m->input.len > m->size)
+	if (m->input.len > m->server.size)
 		return failed(EX_DATAERR, "the message is larger than this server takes");
 	return EX_OK;
 }
@@ -229,19 +206,11 @@ read_input(struct mail *m)
 static char *
 full_address(const struct mail *m, const char *text, bool sender)
 {
-	bool complete = strchr(text, '@') != NULL || *text == '\0';
-	char *full = complete ? xstrdup(text) : xasprintf("%s@%s", text, m->host), *address;
-	struct mailaddr a;
 	const char *why;
+	char *address = handin_address(m->server.host, text, sender, &why);
 
-	if (!mailaddr_parse(full, strlen(full), sender ? MAILADDR_NULL : 0, &a, &why)) {
+	if (address == NULL)
 		fprintf(stderr, "sendmail: \"%s\" is no address: %s\n", text, why);
-		free(full);
-		return NULL;
-	}
-	address = mailaddr_format(&a);
-	mailaddr_free(&a);
-	free(full);
 	return address;
 }
 
@@ -277,30 +246,15 @@ find_sender(const struct mail *m)
 	return address;
 }
 
-static void
-add_word(struct mail *m, char *word)
-{
-	m->words = xreallocarray(m->words, m->words_n + 1, sizeof(char *));
-	m->words[m->words_n++] = word;
-}
-
-/* The same recipient twice gets one message. */
 static int
 add_recipient(struct mail *m, const char *text)
 {
-	char *address = full_address(m, text, false), *word;
-	unsigned i;
+	char *address = full_address(m, text, false);
 
 	if (address == NULL)
 		return EX_USAGE;
-	word = xasprintf("to=%s", address);
+	handin_add_recipient(&m->words, address);
 	free(address);
-	for (i = 0; i < m->words_n; i++)
-		if (strcmp(m->words[i], word) == 0) {
-			free(word);
-			return EX_OK;
-		}
-	add_word(m, word);
 	return EX_OK;
 }
 
@@ -343,30 +297,28 @@ add_lower(struct mail *m, const char *key, const char *value)
 	word = xasprintf("%s=%s", key, value);
 	for (p = word; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
-	add_word(m, word);
+	handin_add(&m->words, word);
 }
 
 static int
 make_words(struct mail *m, const char *sender)
 {
 	int r = EX_OK;
-	unsigned before;
 	size_t i;
 
-	add_word(m, xstrdup("submit"));
-	add_word(m, xasprintf("from=%s", sender));
+	handin_add(&m->words, xstrdup("submit"));
+	handin_add(&m->words, xasprintf("from=%s", sender));
 	add_lower(m, "notify", m->notify);
 	add_lower(m, "ret", m->ret);
 	if (m->envid != NULL)
-		add_word(m, xasprintf("envid=%s", m->envid));
+		handin_add(&m->words, xasprintf("envid=%s", m->envid));
 	if (m->verp != NULL)
-		add_word(m, xasprintf("verp=%s", m->verp));
-	before = m->words_n;
+		handin_add(&m->words, xasprintf("verp=%s", m->verp));
 	for (i = 0; r == EX_OK && i < (size_t)m->arguments_n; i++)
 		r = add_argument(m, m->arguments[i]);
 	for (i = 0; r == EX_OK && i < m->composed.recipients_n; i++)
 		r = add_recipient(m, m->composed.recipients[i]);
-	if (r == EX_OK && m->words_n == before)
+	if (r == EX_OK && m->words.recipients == 0)
 		r = failed(EX_USAGE, m->from_header ? NONE_IN_HEADER : NONE_NAMED);
 	return r;
 }
@@ -393,29 +345,18 @@ code_of(const char *reply)
 	return EX_TEMPFAIL;
 }
 
-static void
-on_queued(const struct field *fields, void *arg)
-{
-	struct mail *m = arg;
-
-	if (m->queued == NULL && field_get(fields, "message") != NULL)
-		m->queued = xstrdup(field_get(fields, "message"));
-}
-
 static int
 hand_in(struct mail *m)
 {
-	struct request r = { .n = m->words_n, .words = (const char *const *)m->words,
-		.content = m->composed.text.data, .content_len = m->composed.text.len,
-		.record = on_queued, .arg = m };
-	char *why = NULL;
-	int status = client_request(&r, true, &why), code = EX_OK;
+	char *queued, *why;
+	int code = EX_OK;
 
-	if (status != 0)
+	if (handin_submit(&m->words, &m->composed, &queued, &why) != 0)
 		code = failed(code_of(why), why);
 	else if (m->verbose)
-		printf("queued as %s for %u recipients\n", m->queued != NULL ? m->queued : "?",
-		    m->words_n - 2 - (m->notify != NULL) - (m->ret != NULL) - (m->envid != NULL));
+		printf("queued as %s for %u recipients\n", queued != NULL ? queued : "?",
+		    m->words.recipients);
+	free(queued);
 	free(why);
 	return code;
 }
@@ -424,7 +365,7 @@ static int
 compose_and_hand_in(struct mail *m, const char *sender)
 {
 	struct compose_options o = { .from_header = m->from_header, .dot_is_text = m->dot_is_text,
-		.host = m->host, .sender = sender, .full_name = m->full_name, .id = id_new(),
+		.host = m->server.host, .sender = sender, .full_name = m->full_name, .id = id_new(),
 		.now = clock_now() };
 	char *why = compose(&o, buf_str(&m->input), m->input.len, &m->composed);
 	int r;
@@ -450,7 +391,7 @@ send_mail(struct mail *m)
 		return failed(EX_USAGE, NONE_NAMED);
 	r = ask_server(m);
 	if (r != EX_OK)
-		m->size = UINT64_MAX;
+		m->server.size = UINT64_MAX;
 	read = read_input(m);
 	if (r != EX_OK || read != EX_OK)
 		return r != EX_OK ? r : read;
@@ -462,13 +403,36 @@ send_mail(struct mail *m)
 
 /* --- the other modes --- */
 
+struct listing {
+	struct output *output;
+	bool any;
+};
+
+static void
+on_line(const struct field *fields, void *arg)
+{
+	struct listing *listing = arg;
+
+	listing->any = true;
+	output_record(fields, listing->output);
+}
+
 static int
 ask_queue(const char *verb)
 {
-	char object[] = "queue", *copy = xstrdup(verb), *words[] = { object, copy };
-	int status = output_answer(OUTPUT_TABLE, 2, words);
+	const char *const words[] = { "queue", verb };
+	struct listing listing = { .output = output_new(OUTPUT_TABLE) };
+	struct request r = { .n = 2, .words = words, .record = on_line, .arg = &listing };
+	char *why = NULL;
+	int status = client_request(&r, false, &why);
 
-	free(copy);
+	/* the words that those who watch mailq look for */
+	if (status == 0 && !listing.any && strcmp(verb, "list") == 0)
+		output_note(listing.output, "Mail queue is empty");
+	output_end(listing.output);
+	if (status != 0)
+		status = smtpctl_refused(status, why);
+	free(why);
 	return status == EXIT_DONE ? EX_OK : status == EXIT_USAGE ? EX_USAGE : EX_UNAVAILABLE;
 }
 
@@ -484,6 +448,8 @@ run_mode(struct mail *m)
 		if (m->verbose)
 			puts("aliases are read from their files; there is nothing to build");
 		return EX_OK;
+	case MODE_SPEAK:
+		return sendmail_speak();
 	case MODE_SEND:
 		break;
 	}
@@ -495,15 +461,11 @@ sendmail_main(int argc, char **argv)
 {
 	struct mail m = { .mode = MODE_SEND };
 	int r = read_options(&m, argc, argv);
-	unsigned i;
 
 	if (r == EX_OK)
 		r = run_mode(&m);
-	for (i = 0; i < m.words_n; i++)
-		free(m.words[i]);
-	free(m.words);
-	free(m.host);
-	free(m.queued);
+	handin_words_free(&m.words);
+	handin_server_free(&m.server);
 	buf_free(&m.input);
 	composed_free(&m.composed);
 	return r;

@@ -517,7 +517,6 @@ def test_sendmail_from_cron(mx):
     pytest.param(["-t"], 'To: "a@b\n\nx\n', os.EX_DATAERR, id="a header that cannot be read"),
     pytest.param(["a b@c.example"], "x\n", os.EX_USAGE, id="no address"),
     pytest.param(["-f", "a b", "c@d.example"], "x\n", os.EX_USAGE, id="no sender"),
-    pytest.param(["-bs"], "", os.EX_USAGE, id="-bs"),
     pytest.param(["-bd"], "", os.EX_USAGE, id="-bd"),
     pytest.param(["-N", "sometimes", "a@b.example"], "x\n", os.EX_USAGE, id="-N"),
     pytest.param(["alice@example.org"], "Subject: x\n\n" + "x" * 300000 + "\n", os.EX_DATAERR, id="too large"),
@@ -529,6 +528,45 @@ def test_sendmail_refuses(mx, words, stdin, code):
     assert done.returncode == code, done.stderr
     assert "sendmail: " in done.stderr
     assert mx.queue() == before
+
+
+def speak(mx, *lines, end="\r\n"):
+    """sendmail -bs: its replies, a list of lines."""
+    done = sendmail(mx, "-bs", stdin="".join(line + end for line in lines))
+    assert done.returncode == os.EX_OK, done.stderr
+    return done.stdout.split("\n")[:-1]
+
+
+def test_sendmail_speaks(mx):
+    """-bs, as Symfony's Mailer and Alpine call it."""
+    before = len(mx.messages("alice"))
+    replies = speak(mx, "EHLO [127.0.0.1]", "MAIL FROM:<me@b.example> SIZE=100", "rcpt to: <alice@example.org>",
+                    "RCPT TO:<alice@example.org>", "DATA", "Subject: spoken", "", "..", "end", ".", "QUIT", "NOOP")
+    assert [r[:3] for r in replies] == ["220", *["250"] * 5, "250", "250", "250", "354", "250", "221"]
+    [mail] = wait_for(lambda: mx.messages("alice")[before:], "mail for alice")
+    assert b"Return-Path: <me@b.example>\n" in mail and mail.endswith(b"\n\n.\nend\n")
+    assert re.search(rb"\nReceived: from \S+ \(uid \d+\)\n", mail) and b"\nFrom: me@b.example\n" in mail
+
+
+def test_sendmail_speaks_and_refuses(mx):
+    before, count = mx.queue(), len(mx.messages("alice"))
+    data = ("DATA", "Subject: x", "", "x", ".")
+    replies = speak(mx, "RCPT TO:<alice@example.org>", "DATA", "MAIL FROM:<a b@c>", "MAIL FROM:me@b.example",
+                    "MAIL FROM:<me@b.example> BODY=SMOKESIGNS", "MAIL FROM:<me@b.example>", "MAIL FROM:<me@b.example>",
+                    "RCPT TO:<>", "DATA", "RSET", "RCPT TO:<alice@example.org>", "WIZ", "",
+                    "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "DATA", "Subject: x", "", "x" * 300000, ".",
+                    "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "DATA", *["Received: x"] * 200, "", "x", ".", *data, end="\n")
+    assert [r[:7] for r in replies[1:]] == [
+        "503 5.5", "503 5.5", "553 5.1", "553 5.1", "555 5.5", "250 2.1", "503 5.5", "553 5.1", "503 5.5", "250 2.0",
+        "503 5.5", "500 5.5", "500 5.5", "250 2.1", "250 2.1", "354 go ", "552 5.3", "250 2.1", "250 2.1", "354 go ",
+        "554 5.4", "503 5.5", "500 5.5", "500 5.5", "500 5.5", "500 5.5"]
+    # an input that ends before the dot is no message
+    assert len(speak(mx, "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "DATA", "Subject: half", "", "x")) == 4
+    assert mx.queue() == before and len(mx.messages("alice")) == count
+
+
+def test_mailq_says_that_there_is_nothing(paused):
+    assert sendmail(paused, "-bp").stdout == "Mail queue is empty\n"
 
 
 def test_sendmail_by_its_names(mx):
