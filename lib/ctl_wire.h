@@ -16,8 +16,8 @@ struct cursor;
 /* Words of a request that a role answers, and octets of all of them. */
 #define CTL_WORDS_MAX 512
 #define CTL_WORDS_SIZE (64 * 1024)
-/* Words of a `submit`: its recipients. */
-#define CTL_SUBMIT_WORDS_MAX 10240
+/* Words of a `submit`: its recipients, with up to three words each, as many as a submission may have. */
+#define CTL_SUBMIT_WORDS_MAX (32 * 1024)
 
 /* u32 N, N strings. */
 void ctl_words_write(struct buf *, unsigned n, const char *const *words);

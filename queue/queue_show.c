@@ -26,6 +26,14 @@ static const char *const recipient_state_names[] = {
 	[RECIPIENT_REMOVED] = "removed",
 };
 
+/* As RFC 2852 has them; of no other value is an envelope. */
+static const char *const by_names[(BY_NOTIFY | BY_RETURN | BY_TRACE) + 1] = {
+	[BY_NOTIFY] = "N",
+	[BY_RETURN] = "R",
+	[BY_NOTIFY | BY_TRACE] = "NT",
+	[BY_RETURN | BY_TRACE] = "RT",
+};
+
 static const char *const body_names[] = {
 	[BODY_7BIT] = "7BIT",
 	[BODY_8BITMIME] = "8BITMIME",
@@ -180,9 +188,12 @@ show_message(struct queue *q, struct ctl *ctl, const struct envelope *env)
 		F_STR("sender", env->sender), F_STR("origin", env->origin),
 		F_BOOL("ours", env->ours), F_STR("envid", env->envid),
 		F_STR("ret", env->ret == 1 ? "full" : env->ret == 2 ? "hdrs" : NULL),
-		F_STR("verp", env->verp[0] != '\0' ? env->verp : NULL), F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
-		F_STR("hold", env->hold),
+		F_STR("verp", env->verp[0] != '\0' ? env->verp : NULL),
+		F_STR("body", body_names[env->body]), F_BOOL("smtputf8", env->utf8),
+		F_BOOL("requiretls", env->requiretls), F_STR("hold", env->hold),
+		env->release != 0 ? F_I64("release", env->release) : F_STR("release", NULL),
 		env->by != 0 ? F_I64("deliver_by", env->deliver_by) : F_STR("deliver_by", NULL),
+		F_STR("by", by_names[env->by]),
 		F_U64("recipients", env->recipients_n)));
 	for (i = 0; i < env->recipients_n; i++)
 		show_recipient(q, ctl, env, i);

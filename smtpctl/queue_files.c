@@ -32,8 +32,10 @@
 #include "smtpctl/smtpctl.h"
 
 #define PROGRESS_EACH 1000
-/* Words of one submission (lib/ctl_wire.h): a message with more recipients becomes several. */
-#define RECIPIENTS_MAX 120
+/* Of one submission: a message with more recipients becomes several.  Octets that they take in an
+ * envelope (queue/submit_wire.h) are those of their words and at most so many for each. */
+#define RECIPIENTS_SIZE (750 * 1024)
+#define RECIPIENT_SIZE 40
 #define IMPORTED "imported"
 
 /* On long work a person sees that it goes on. */
@@ -199,6 +201,14 @@ add_number(struct buf *b, const struct field *fields, const char *key)
 }
 
 static void
+add_yes(struct buf *b, const struct field *fields, const char *key)
+{
+	for (; fields->type != FIELD_END; fields++)
+		if (fields->type == FIELD_BOOL && strcmp(fields->key, key) == 0 && fields->b)
+			buf_addf(b, "%s=yes\n", key);
+}
+
+static void
 begin_message(struct export *x, const struct field *fields)
 {
 	const char *sender = field_get(fields, "sender"), *state = field_get(fields, "state");
@@ -236,6 +246,13 @@ on_record(const struct field *fields, void *arg)
 		begin_message(x, fields);
 		add_number(&x->restore, fields, "time");
 		add_number(&x->restore, fields, "expires");
+		add_yes(&x->restore, fields, "smtputf8");
+		add_yes(&x->restore, fields, "requiretls");
+		add_word(&x->restore, "body", field_get(fields, "body"));
+		add_number(&x->restore, fields, "release");
+		add_word(&x->restore, "hold", field_get(fields, "hold"));
+		add_number(&x->restore, fields, "deliver_by");
+		add_word(&x->restore, "by", field_get(fields, "by"));
 		add_word(&x->restore, "envid", field_get(fields, "envid"));
 		add_word(&x->restore, "ret", field_get(fields, "ret"));
 		add_word(&x->restore, "verp", field_get(fields, "verp"));
@@ -414,15 +431,20 @@ take_lines(struct import *m, const char *suffix, bool plain)
 static unsigned
 fill_words(const struct import *m, const char **words, unsigned *n, unsigned from)
 {
-	unsigned i, recipients = 0;
+	size_t size = 0;
+	unsigned i;
 
 	*n = 0;
 	words[(*n)++] = "submit";
 	for (i = 0; i < m->head_n; i++)
 		words[(*n)++] = m->head[i];
 	for (i = from; i < m->recipients_n; i++) {
-		if (strncmp(m->recipients[i], "to=", 3) == 0 && recipients++ == RECIPIENTS_MAX)
-			break;
+		if (strncmp(m->recipients[i], "to=", 3) == 0) {
+			if (size > RECIPIENTS_SIZE)
+				break;
+			size += RECIPIENT_SIZE;
+		}
+		size += strlen(m->recipients[i]);
 		words[(*n)++] = m->recipients[i];
 	}
 	return i;

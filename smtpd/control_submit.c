@@ -6,7 +6,9 @@
  *   submit from=ADDRESS to=ADDRESS ... [envid=TEXT] [ret=full|hdrs]
  *       [notify=never|success,failure,delay] [verp=FORMULA]
  *   and from `smtpctl queue import`, which must be trusted, to bring back what was exported:
- *       time=SECONDS expires=SECONDS [held=yes], and behind each to=: [orcpt=TEXT] [to-notify=...]
+ *       time=SECONDS expires=SECONDS [held=yes] [smtputf8=yes] [requiretls=yes] [body=8BITMIME...]
+ *       [release=SECONDS hold=TEXT] [deliver_by=SECONDS by=R|N|RT|NT], and behind each to=:
+ *       [orcpt=TEXT] [to-notify=...]
  *
  * sendmail completes messages; this side only believes what it checked: addresses, line ends, size,
  * hops, and the uid that the kernel told.  Texts of refusals begin with an SMTP reply code and
@@ -22,6 +24,7 @@
 #include <event2/buffer.h>
 
 #include "conf/conf.h"
+#include "deliver/dotstuff.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/content.h"
@@ -133,7 +136,7 @@ read_address(const char *text, unsigned flags, char **why)
 	const char *wrong;
 	char *address;
 
-	if (!mailaddr_parse(text, strlen(text), flags, &a, &wrong)) {
+	if (!mailaddr_parse(text, strlen(text), flags | MAILADDR_UTF8, &a, &wrong)) {
 		*why = xasprintf("553 %s \"%s\": %s",
 		    flags & MAILADDR_NULL ? "5.1.7 sender" : "5.1.3 recipient", text, wrong);
 		return NULL;
@@ -157,9 +160,14 @@ read_from(struct local_submit *s, const char *value)
 static char *
 read_to(struct local_submit *s, const char *value)
 {
-	char *why = NULL, *address = read_address(value, 0, &why);
+	char *why = NULL, *address;
 	uint32_t index;
 
+	/* what an alias had made of an address is nobody's to name (deliver/target.h) */
+	if (value[0] == '\\' && s->restored)
+		address = xstrdup(value);
+	else
+		address = read_address(value, 0, &why);
 	if (address == NULL)
 		return why;
 	index = envelope_add_recipient(s->env, address, NULL, NOTIFY_DEFAULT);
@@ -206,26 +214,78 @@ read_seconds(const char *value)
 }
 
 static char *
+take_seconds(int64_t *to, const char *value)
+{
+	*to = read_seconds(value);
+	return *to > 0 ? NULL : xstrdup("501 5.5.4 times are in seconds since 1970");
+}
+
+static char *
 read_time(struct local_submit *s, const char *value)
 {
-	s->env->time = read_seconds(value);
-	return s->env->time >= 0 ? NULL : xstrdup("501 5.5.4 time= is in seconds since 1970");
+	return take_seconds(&s->env->time, value);
 }
 
 static char *
 read_expires(struct local_submit *s, const char *value)
 {
-	if (!client_is_trusted(s->client))
-		return xstrdup("550 5.7.1 only root may bring back what was exported");
-	s->env->expires = read_seconds(value);
-	s->restored = s->env->expires > 0;
-	return s->restored ? NULL : xstrdup("501 5.5.4 expires= is in seconds since 1970");
+	s->restored = true;
+	return take_seconds(&s->env->expires, value);
+}
+
+static char *
+read_release(struct local_submit *s, const char *value)
+{
+	return take_seconds(&s->env->release, value);
+}
+
+static char *
+read_deliver_by(struct local_submit *s, const char *value)
+{
+	return take_seconds(&s->env->deliver_by, value);
+}
+
+static char *
+read_by(struct local_submit *s, const char *value)
+{
+	s->env->by = (uint8_t)((value[0] == 'R' ? BY_RETURN : BY_NOTIFY) | (value[1] == 'T' ? BY_TRACE : 0));
+	return NULL;
+}
+
+static char *
+read_hold(struct local_submit *s, const char *value)
+{
+	envelope_set(&s->env->hold, value);
+	return NULL;
 }
 
 static char *
 read_held(struct local_submit *s, const char *value)
 {
 	s->env->held = strcmp(value, "yes") == 0;
+	return NULL;
+}
+
+static char *
+read_utf8(struct local_submit *s, const char *value)
+{
+	s->env->utf8 = strcmp(value, "yes") == 0;
+	return NULL;
+}
+
+static char *
+read_requiretls(struct local_submit *s, const char *value)
+{
+	s->env->requiretls = strcmp(value, "yes") == 0;
+	return NULL;
+}
+
+/* Of the others the content says what it is. */
+static char *
+read_body(struct local_submit *s, const char *value)
+{
+	if (strcmp(value, "BINARYMIME") == 0)
+		s->env->body = BODY_BINARYMIME;
 	return NULL;
 }
 
@@ -250,20 +310,28 @@ read_to_notify(struct local_submit *s, const char *value)
 
 static const struct {
 	const char *key;
+	bool restores; /* only who is trusted may say it */
 	/* NULL, or what is wrong with it (caller frees) */
 	char *(*read)(struct local_submit *, const char *value);
 } parameters[] = {
-	{ "from=", read_from },
-	{ "to=", read_to },
-	{ "envid=", read_envid },
-	{ "ret=", read_ret },
-	{ "verp=", read_verp },
-	{ "time=", read_time },
-	{ "expires=", read_expires },
-	{ "held=", read_held },
-	{ "orcpt=", read_orcpt },
-	{ "to-notify=", read_to_notify },
-	{ "notify=", NULL }, /* for all recipients: when all are there */
+	{ "from=", false, read_from },
+	{ "to=", false, read_to },
+	{ "envid=", false, read_envid },
+	{ "ret=", false, read_ret },
+	{ "verp=", false, read_verp },
+	{ "notify=", false, NULL }, /* for all recipients: when all are there */
+	{ "time=", true, read_time },
+	{ "expires=", true, read_expires },
+	{ "held=", true, read_held },
+	{ "smtputf8=", true, read_utf8 },
+	{ "requiretls=", true, read_requiretls },
+	{ "body=", true, read_body },
+	{ "release=", true, read_release },
+	{ "hold=", true, read_hold },
+	{ "deliver_by=", true, read_deliver_by },
+	{ "by=", true, read_by },
+	{ "orcpt=", true, read_orcpt },
+	{ "to-notify=", true, read_to_notify },
 };
 #define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
 
@@ -274,9 +342,11 @@ read_word(struct local_submit *s, const char *word)
 
 	for (i = 0; i < PARAMETERS; i++) {
 		len = strlen(parameters[i].key);
-		if (strncmp(word, parameters[i].key, len) == 0)
-			return parameters[i].read == NULL ? NULL :
-			    parameters[i].read(s, word + len);
+		if (strncmp(word, parameters[i].key, len) != 0)
+			continue;
+		if (parameters[i].restores && !client_is_trusted(s->client))
+			return xstrdup("550 5.7.1 only root may bring back what was exported");
+		return parameters[i].read == NULL ? NULL : parameters[i].read(s, word + len);
 	}
 	return xasprintf("501 5.5.4 submit does not know \"%s\"", word);
 }
@@ -322,6 +392,23 @@ read_notify(struct local_submit *s, const char *value)
 	for (r = 0; why == NULL && r < s->env->recipients_n; r++)
 		s->env->recipients[r].notify = notify;
 	return why;
+}
+
+static bool
+is_utf8(const char *address)
+{
+	return dotstuff_has_8bit(address, strlen(address));
+}
+
+/* RFC 6531 3.4: who hands it in here need not say so. */
+static void
+look_for_utf8(struct envelope *env)
+{
+	uint32_t i;
+
+	for (i = 0; i < env->recipients_n && !env->utf8; i++)
+		env->utf8 = is_utf8(env->recipients[i].address);
+	env->utf8 |= is_utf8(env->sender);
 }
 
 static char *
@@ -376,6 +463,7 @@ local_submit_open(struct client *client, unsigned n, const char *const *words)
 		free(why);
 		return NULL;
 	}
+	look_for_utf8(s->env);
 	rewrite_sender(s);
 	s->submission = submit_begin(s->env->id);
 	if (s->restored)
@@ -477,11 +565,14 @@ on_committed(enum submit_status status, const char *text, void *arg)
 static const char *
 fault(struct local_submit *s)
 {
+	uint8_t defects = s->env->body == BODY_BINARYMIME ? content_binary_defects(&s->content) :
+							    s->content.defects;
+
 	if (s->content.size > s->limit)
 		return "552 5.3.4 the message is larger than this server takes";
-	if (s->content.defects & CONTENT_NUL)
+	if (defects & CONTENT_NUL)
 		return "554 5.6.0 the message holds a NUL octet";
-	if (s->content.defects != 0)
+	if (defects != 0)
 		return "554 5.6.0 the message holds a CR or LF alone; lines end in CRLF";
 	if (s->content.received >= control_conf()->limits[LIMIT_HOPS])
 		return "554 5.4.6 the message has passed too many servers; it goes round in a loop";
@@ -499,11 +590,12 @@ local_submit_end(struct local_submit *s)
 		return;
 	}
 	end_header(s);
-	if (!whole) {
+	if (!whole && s->env->body != BODY_BINARYMIME) {
 		evbuffer_add(s->piece, "\r\n", 2);
 		submit_write(s->submission, s->piece);
 	}
-	s->env->body = s->content.eight_bit ? BODY_8BITMIME : BODY_7BIT;
+	if (s->env->body != BODY_BINARYMIME)
+		s->env->body = s->content.eight_bit ? BODY_8BITMIME : BODY_7BIT;
 	s->env->size = submit_size(s->submission);
 	s->committed = true;
 	submit_commit(s->submission, s->env, on_committed, s);
