@@ -26,6 +26,59 @@ gate_refusal(enum action action)
 	return action < ACTION_COUNT && refusals[action].code != 0 ? &refusals[action] : NULL;
 }
 
+/* Statuses that were registered for what a rule may ask for. */
+static const struct {
+	enum fact fact;
+	int value;
+	bool negated;
+	const char *status;
+} told[] = {
+	{ FACT_SENDER_DOMAIN, SENDER_DOMAIN_NULLMX, false, "5.7.27" }, /* RFC 7505 4.2 */
+	{ FACT_SPF, AUTH_FAIL, false, "5.7.23" },                      /* RFC 7372 3.2 */
+	{ FACT_RDNS, RDNS_NONE, false, "5.7.25" },                     /* RFC 7372 3.3 */
+	{ FACT_RDNS, RDNS_MISMATCH, false, "5.7.25" },
+	{ FACT_RDNS, RDNS_PASS, true, "5.7.25" },
+};
+
+static const char *
+status_of_test(const struct test *test, bool negated)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+		if (test->fact == told[i].fact && test->in == NULL && test->value == told[i].value &&
+		    negated == told[i].negated)
+			return told[i].status;
+	return NULL;
+}
+
+/* NULL: nothing that has a status of its own must be true for the condition. */
+static const char *
+status_of(const struct condition *c)
+{
+	const char *left, *right;
+
+	if (c == NULL)
+		return NULL;
+	if (c->op == CONDITION_TEST)
+		return status_of_test(&c->test, false);
+	if (c->op == CONDITION_NOT)
+		return c->left->op == CONDITION_TEST ? status_of_test(&c->left->test, true) : NULL;
+	left = status_of(c->left);
+	right = status_of(c->right);
+	if (c->op == CONDITION_AND)
+		return left != NULL ? left : right;
+	return left != NULL && right != NULL && strcmp(left, right) == 0 ? left : NULL;
+}
+
+const char *
+gate_status(const struct rule *rule, enum action action)
+{
+	const char *status = action == ACTION_REJECT ? status_of(rule->when) : NULL;
+
+	return status != NULL ? status : gate_refusal(action)->status;
+}
+
 const char *
 gate_grey_text(unsigned minutes)
 {

@@ -19,6 +19,8 @@ struct gate_refusal {
 };
 /* TEMPFAIL, REJECT, DROP; NULL for those that refuse nobody. */
 const struct gate_refusal *gate_refusal(enum action);
+/* The status of a refusal by RULE, as ACTION: that of the action, or of what had to be true for it. */
+const char *gate_status(const struct rule *, enum action);
 /* The greylist's, with %{minutes}. */
 const char *gate_grey_text(unsigned minutes);
 

@@ -167,8 +167,7 @@ reply(const struct trial *t, const struct trial_step *step)
 		text = r->text;
 	words = gate_reply(text, &t->facts, minutes);
 	rule_tag(r, tag, sizeof(tag));
-	line = xasprintf("%s %s (%s)", step->action == ACTION_GREYLIST ? "4.7.1" : gate_refusal(step->action)->status,
-	    words, tag);
+	line = xasprintf("%s %s (%s)", step->action == ACTION_GREYLIST ? "4.7.1" : gate_status(r, step->action), words, tag);
 	free(words);
 	return line;
 }

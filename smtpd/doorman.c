@@ -121,8 +121,8 @@ reply_text(struct session *s, const struct rule *r, const char *text, unsigned m
 static void
 answer_refusal(struct session *s, const struct rule *r)
 {
-	const struct gate_refusal *refusal =
-	    gate_refusal(rule_is_softened(r, &s->door.facts) ? ACTION_TEMPFAIL : r->action);
+	enum action action = rule_is_softened(r, &s->door.facts) ? ACTION_TEMPFAIL : r->action;
+	const struct gate_refusal *refusal = gate_refusal(action);
 	/* RFC 7208 8.4: not our words, and said to be so */
 	const char *theirs = rule_asks(r, FACT_SPF) ? s->door.spf_words : NULL;
 	char *ours = reply_text(s, r, refusal->text, 0);
@@ -131,7 +131,7 @@ answer_refusal(struct session *s, const struct rule *r)
 
 	free(ours);
 	tell(s, r, text, 0);
-	answer(s, refusal->code, refusal->status, text, refusal->close);
+	answer(s, refusal->code, gate_status(r, action), text, refusal->close);
 	free(text);
 }
 

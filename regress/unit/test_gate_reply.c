@@ -65,6 +65,42 @@ test_unknown(void **state)
 	free(field);
 }
 
+static struct condition
+asks(enum fact fact, int value)
+{
+	return (struct condition){ .op = CONDITION_TEST, .test = { .fact = fact, .value = value } };
+}
+
+/* RFC 7505 4.2 and RFC 7372 3 have statuses for some of what a rule may ask for; it must be what the refusal is for. */
+static void
+test_status(void **state)
+{
+	struct condition nullmx = asks(FACT_SENDER_DOMAIN, SENDER_DOMAIN_NULLMX), none = asks(FACT_RDNS, RDNS_NONE),
+			 lies = asks(FACT_RDNS, RDNS_MISMATCH), pass = asks(FACT_RDNS, RDNS_PASS),
+			 tls = asks(FACT_TLS, 0), spf = asks(FACT_SPF, AUTH_FAIL);
+	struct condition no_pass = { .op = CONDITION_NOT, .left = &pass },
+			 no_nullmx = { .op = CONDITION_NOT, .left = &nullmx },
+			 both = { .op = CONDITION_AND, .left = &tls, .right = &spf },
+			 same = { .op = CONDITION_OR, .left = &none, .right = &lies },
+			 one_of = { .op = CONDITION_OR, .left = &none, .right = &nullmx };
+	const struct {
+		struct condition *when;
+		const char *status;
+	} cases[] = {
+		{ NULL, "5.7.1" }, { &tls, "5.7.1" }, { &nullmx, "5.7.27" }, { &no_nullmx, "5.7.1" }, { &none, "5.7.25" },
+		{ &pass, "5.7.1" }, { &no_pass, "5.7.25" }, { &both, "5.7.23" }, { &same, "5.7.25" }, { &one_of, "5.7.1" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		struct rule rule = { .action = ACTION_REJECT, .when = cases[i].when };
+
+		assert_string_equal(gate_status(&rule, ACTION_REJECT), cases[i].status);
+		assert_string_equal(gate_status(&rule, ACTION_TEMPFAIL), "4.7.1");
+	}
+}
+
 int
 main(void)
 {
@@ -72,6 +108,7 @@ main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
