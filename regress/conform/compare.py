@@ -42,6 +42,27 @@ yes: it does what is asked · no: it does not · –: it does not offer the exte
 |---|---|{lines}|
 {rows}
 
+## What dialogues do not ask
+
+A dialogue has one server before it, and one behind. What needs a DNS of its own, many servers, or hours is proved for Genkan
+by tests of its own, in regress/unit and regress/system:
+
+| RFC | asked | by |
+|---|---|---|
+| 5321 3.1 | Who is refused in the banner gets 554, and QUIT is still answered. | test_gates.py |
+| 5321 4.5.3.2.7 | An idle client has five minutes, then 421. | test_smtp.py, test_abuse.py |
+| 5321 4.5.3.2 | A client waits as long as the RFC says. | test_smtp_client.c |
+| 5321 4.5.4.1 | Retries: when, how often, until when. | test_schedule.c, test_queue.c |
+| 5321 5.1 | MX by preference, equal ones shared, every address of a host. | test_relay_mx.py, test_mx.c |
+| 5321 5.1 | Without MX the domain's address; with MX never. | test_relay_mx.py, test_mx.c |
+| 5321 5.1, 2.3.5 | Aliases are followed, and the address stays as it was written. | test_relay_mx.py |
+| 5321 5.1 | No server that is no better than ourselves; if we are the best, it is a loop (5.4.6). | test_relay_mx.py, test_mx.c |
+| 7505 3 | Null MX: back at once with 5.1.10. | test_relay_mx.py, test_mx.c |
+| 7505 4.2 | Null MX of a sender: 550 5.7.27, where the gate says so. | test_relay_mx.py, test_gate_reply.c |
+| 7672 · 8461 · 8689 | DANE, MTA-STS, REQUIRETLS. | test_dane.py, test_mta_sts.py, test_requiretls.py |
+| 6647 5 | Greylisting: what is the same caller, how long, who is known. | test_grey.c, test_identity.c, test_gates.py |
+| 4155 | mbox. | test_mbox.c |
+
 ## What was found
 
 {found}
