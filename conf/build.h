@@ -72,7 +72,7 @@ struct build {
 	char **anchors;
 	uint64_t limits[LIMIT_COUNT];
 	struct gate gate;
-	const struct table *relay_from, *rewrite;
+	const struct table *relay_from, *providers, *rewrite;
 	struct vault_conf vault;
 	const struct table *senders;
 	struct table_draft *tables;
@@ -88,7 +88,7 @@ struct build {
 
 	/* where each was given */
 	struct place host_at, postmaster_at, rewrite_at, spool_at, anchor_at, log_at, gate_at, relay_at, relay_from_at,
-	    trust_at, accounts_at;
+	    trust_at, providers_at, accounts_at;
 	struct place limit_at[LIMIT_COUNT];
 
 	unsigned questions; /* and operators, in the condition that is being read */
@@ -160,6 +160,7 @@ void build_accounts_table(struct build *, struct place, struct table *);
 void build_senders(struct build *, struct place, struct table *);
 void build_relay_from(struct build *, struct place, struct table *);
 void build_relay_trust(struct build *, struct place, char *path);
+void build_relay_providers(struct build *, struct place, struct table *);
 /* PATTERN is of recipients' domains, or BY_SENDER of who sends. */
 void build_route(struct build *, struct place, char *pattern, bool by_sender, struct hops);
 void build_hop(struct build *, struct place, struct hops *, char *text);

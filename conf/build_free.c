@@ -96,6 +96,7 @@ build_free(struct build *build)
 	free(build->domains);
 	free(build->routes);
 	table_free_in_place(build->relay_from);
+	table_free_in_place(build->providers);
 	table_free_in_place(build->vault.table);
 	table_free_in_place(build->senders);
 	free(build->vault.path);

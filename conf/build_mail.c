@@ -12,6 +12,7 @@
 #include "deliver/alias.h"
 #include "deliver/destination.h"
 #include "deliver/lmtp.h"
+#include "deliver/provider.h"
 #include "lib/buf.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
@@ -325,6 +326,15 @@ build_relay_from(struct build *build, struct place place, struct table *table)
 	build_once(build, &build->relay_from_at, place, "from");
 	table_free_in_place(build->relay_from);
 	build->relay_from = table;
+}
+
+void
+build_relay_providers(struct build *build, struct place place, struct table *table)
+{
+	build_once(build, &build->providers_at, place, "providers");
+	table_free_in_place(build->providers);
+	table_set_check(table, provider_check);
+	build->providers = table;
 }
 
 static bool

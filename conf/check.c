@@ -15,6 +15,7 @@
 
 #include "conf/build.h"
 #include "deliver/alias.h"
+#include "deliver/provider.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/nearest.h"
@@ -269,6 +270,26 @@ check_values(struct build *build, const struct table *table, struct place place)
 	free(why);
 }
 
+/* A whole row is looked up by its name, and the name is the provider's. */
+static void
+check_providers(struct build *build)
+{
+	const struct table *table = build->providers;
+	unsigned before = build->errors.n;
+	char *why;
+
+	if (table == NULL)
+		return;
+	if (table_kind(table) != TABLE_LIST)
+		complain(&build->errors, build->providers_at,
+		    "\"providers\" wants a list, or a table with \"file\"");
+	check_values(build, table, build->providers_at);
+	why = build->errors.n == before ? provider_check_all(table) : NULL;
+	if (why != NULL)
+		complain(&build->errors, build->providers_at, "%s", why);
+	free(why);
+}
+
 static void
 note_program(const char *key, const char *value, void *arg)
 {
@@ -457,6 +478,7 @@ build_check(struct build *build)
 	    "who could then send through this server to anybody");
 	check_limits(build);
 	check_values(build, build->rewrite, build->rewrite_at);
+	check_providers(build);
 	gate_number(&build->gate, add_error, build);
 	gate_warn(&build->gate, add_warning, build);
 }

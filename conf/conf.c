@@ -209,6 +209,7 @@ set_relay(struct conf *conf)
 
 	defaults_relay(&conf->relay);
 	conf->relay.trust = conf->trust_path;
+	conf->relay.providers = conf->providers;
 	for (i = 0; i < lookup->domains_n; i++)
 		add_logins(&conf->relay, lookup->domains[i].hops, lookup->domains[i].hops_n);
 	for (i = 0; i < lookup->routes_n; i++)
@@ -255,6 +256,7 @@ finish(const char *path, struct build *build)
 	take_domains(conf, build);
 	take_routes(conf, build);
 	TAKE(conf->trust_path, build->trust_path);
+	TAKE(conf->providers, build->providers);
 	take_accounts(conf, build);
 	set_roles(conf);
 	return conf;
@@ -357,6 +359,7 @@ free_mail(struct conf *conf)
 	free(conf->lookup.routes);
 	free(conf->relay.logins);
 	table_free_in_place(conf->relay_from);
+	table_free_in_place(conf->providers);
 	table_free_in_place(conf->rewrite);
 	table_free_in_place(conf->vault.table);
 	table_free_in_place(conf->lookup.senders);

@@ -96,6 +96,7 @@ struct conf {
 	uint64_t limits[LIMIT_COUNT];
 	struct gate gate;
 	char *trust_path;      /* of relay.trust, or NULL */
+	const struct table *providers;  /* what large ones want of us (provider.h), or NULL */
 	const struct table *relay_from; /* who may relay besides authenticated clients, or NULL */
 	/* what the roles are started with */
 	struct lookup_conf lookup;      /* domains and routes */

@@ -64,6 +64,7 @@ KEYWORD(REQUIRED, "required")
 KEYWORD(VERIFY, "verify")
 KEYWORD(LOGIN, "login")
 KEYWORD(SOURCE, "source")
+KEYWORD(PROVIDERS, "providers")
 /* rules */
 KEYWORD(OBSERVE, "observe")
 KEYWORD(TRUST, "trust")

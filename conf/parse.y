@@ -63,7 +63,7 @@ static void conf_yyerror(const CONF_YYLTYPE *, struct lexer *, struct build *, c
 %token PORT ANCHOR NONE CHAIN KEY OCSP FILE DB REGEX ON OFF TLS IMPLICIT_TLS CLIENT_CA SUBMISSION XCLIENT PROXY NORMALIZE FROM
 %token SYSLOG STDERR JSON SASLDB SASLAUTHD DOVECOT SENDERS
 %token ALIASES AS DELIMITER USERS SYSTEM DELIVER MAILDIR MBOX LMTP PIPE LISTS TO ROUTE MX
-%token REQUIRED VERIFY LOGIN SOURCE
+%token REQUIRED VERIFY LOGIN SOURCE PROVIDERS
 %token OBSERVE TRUST PAUSE TARPIT MARK TRAP GREYLIST TEMPFAIL REJECT DROP
 %token ELSE DELAY WINDOW LIFETIME BY TRUST_AFTER RESCUE TRIPLET THE_NETWORK ADDRESS AT WHEN
 %token CONNECT GREETING HELO MAIL RCPT DATA MESSAGE
@@ -284,6 +284,7 @@ last_relay_line:
 relay_line:
 	FROM set				{ build_relay_from(build, @2, $2); }
 |	TRUST name				{ build_relay_trust(build, @1, $2); }
+|	PROVIDERS map				{ build_relay_providers(build, @1, $2); }
 |	ROUTE name TO hops			{ build_route(build, @2, $2, false, $4); }
 |	ROUTE FROM name TO hops			{ build_route(build, @3, $3, true, $5); }
 ;

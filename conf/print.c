@@ -348,6 +348,11 @@ print_relay(struct buf *out, const struct conf *conf)
 	buf_addc(out, '\n');
 	if (conf->relay.trust != NULL)
 		print_string(out, "\ttrust ", conf->relay.trust, "\n");
+	if (conf->providers != NULL) {
+		buf_adds(out, "\tproviders ");
+		table_print(out, conf->providers);
+		buf_addc(out, '\n');
+	}
 	for (i = 0; i < conf->lookup.routes_n; i++) {
 		print_string(out, conf->lookup.routes[i].by_sender ? "\troute from " : "\troute ",
 		    conf->lookup.routes[i].pattern, "");

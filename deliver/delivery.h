@@ -13,6 +13,7 @@
 #include "lib/peer.h"
 
 struct evbuffer;
+struct table;
 
 enum delivery_type {
 	DELIVERY_JOB = MESSAGE_TYPE(SUBJECT_DELIVERY, 1), /* queue to deliverer: struct job; large content by descriptor */
@@ -20,6 +21,8 @@ enum delivery_type {
 	DELIVERY_DONE,                                    /* back: all recipients of the job were reported */
 	DELIVERY_CANCEL,                                  /* queue to relay: drop it if it was not begun */
 	DELIVERY_START,                                   /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, u8 enum mailbox_method, str account, str root */
+	DELIVERY_WAY,                                     /* queue to relay: where does it lead? str destination */
+	DELIVERY_SITE,                                    /* back: struct delivery_site */
 	DELIVERY_EXPANSION                                /* back, instead of a result: one recipient stands for others; struct delivery_expansion */
 };
 
@@ -63,7 +66,8 @@ enum delivery_status {
 	DELIVERY_OK,
 	DELIVERY_TEMP,      /* this recipient or message: try later */
 	DELIVERY_PERM,      /* this recipient: never */
-	DELIVERY_TEMP_HOST  /* the destination as a whole: dead, refusing, too busy */
+	DELIVERY_TEMP_HOST, /* the destination as a whole: dead, refusing, too busy */
+	DELIVERY_TEMP_DOMAIN /* the same, but for what it wants of its servers: they may do for others */
 };
 
 struct delivery_result {
@@ -74,6 +78,15 @@ struct delivery_result {
 	const char *text;    /* its reply, "250 2.0.0 ok", or our own words in the same form */
 	const char *detail;  /* local: the file written; relay: TLS, if any; or "" */
 	bool dsn;            /* relay, DELIVERY_OK: the next server tells the sender what he asked for (RFC 3461) */
+	uint32_t pause;      /* relay, not OK: seconds for which its reply asks us to leave the site alone, or 0 */
+};
+
+/* Destinations of one site are as one for those servers. */
+struct delivery_site {
+	const char *destination; /* as it was asked */
+	const char *site;        /* way.h; "": there are no servers, or DNS does not tell now */
+	uint32_t most;           /* messages under way there at once; 0: not said */
+	uint32_t holds;          /* seconds */
 };
 
 struct delivery_expansion {
@@ -90,6 +103,11 @@ bool delivery_read_job(struct message *, struct job *);
 void delivery_free_job(struct job *);
 void delivery_send_result(struct channel *, const struct delivery_result *);
 bool delivery_read_result(struct message *, struct delivery_result *);
+void delivery_send_way(struct channel *, const char *destination);
+/* The string is the message's.  NULL: it is none. */
+const char *delivery_read_way(struct message *);
+void delivery_send_site(struct channel *, const struct delivery_site *);
+bool delivery_read_site(struct message *, struct delivery_site *);
 void delivery_send_expansion(struct channel *, const struct delivery_expansion *);
 /* Strings are the message's, TARGETS is allocated: the caller frees it. */
 bool delivery_read_expansion(struct message *, struct delivery_expansion *);
@@ -98,6 +116,7 @@ bool delivery_read_expansion(struct message *, struct delivery_expansion *);
 struct relay_conf {
 	const char *host;       /* our name in EHLO */
 	const char *trust;      /* file of the authorities that we believe; NULL: the system's */
+	const struct table *providers; /* provider.h, or NULL */
 	const char **logins;    /* files with our accounts elsewhere (login.h), each once */
 	unsigned logins_n;
 	uint32_t connect_timeout; /* seconds; others are RFC 5321 4.5.3.2's */

@@ -340,6 +340,7 @@ static void
 open_link(struct relay_job *job, const struct relay_try *try)
 {
 	struct smtp_client_security security = security_of(job, try);
+	const struct provider *provider = job->way->provider;
 	struct relay_link *link = xcalloc(1, sizeof(*link));
 
 	link->ip = try->address->ip;
@@ -354,6 +355,8 @@ open_link(struct relay_job *job, const struct relay_try *try)
 	link->client = smtp_client_new(peer_base(),
 	    link->server->by_mx ? &relay.client_by_mx : &relay.client, &client_ops, link);
 	smtp_client_secure(link->client, &security);
+	if (provider != NULL)
+		smtp_client_limit(link->client, provider->messages, provider->recipients);
 	smtp_client_call_from(link->client,
 	    link->ip.family == AF_INET ? &link->server->source4 : &link->server->source6,
 	    link->server->helo);

@@ -88,6 +88,9 @@ void smtp_client_secure(struct smtp_client *, const struct smtp_client_security 
 /* Before that, too: what we call from (family 0 or NULL: the system chooses), and our name in EHLO
  * (NULL: CONF's); both stay the caller's. */
 void smtp_client_call_from(struct smtp_client *, const struct ip *source, const char *helo);
+/* Before that, too: what the server is not to be given more of, whatever it says of itself (0: as it
+ * says): transactions on this connection, recipients of each. */
+void smtp_client_limit(struct smtp_client *, unsigned mails, unsigned recipients);
 /* One of the two, once: connects; or takes over a connected socket. */
 void smtp_client_connect(struct smtp_client *, const struct ip *, uint16_t port);
 void smtp_client_use(struct smtp_client *, int fd);
@@ -101,7 +104,7 @@ bool smtp_client_takes_requiretls(const struct smtp_client *);
 /* True while the last of the data is sent and its reply is awaited: the message may be there
  * already. */
 bool smtp_client_is_committed(const struct smtp_client *);
-/* It takes no further message on this connection (RFC 9422 MAILMAX). */
+/* It takes no further message on this connection (RFC 9422 MAILMAX, smtp_client_limit). */
 bool smtp_client_is_used_up(const struct smtp_client *);
 /* The server tells the sender of the message what he asked for (RFC 3461, 2852), and we need not. */
 bool smtp_client_tells_sender(const struct smtp_client *, const struct smtp_client_message *);

@@ -40,7 +40,7 @@ enum step {
 	STEP_COUNT
 };
 
-/* RFC 9422: what the server takes; 0: not said. */
+/* What the server takes (RFC 9422), or what we give it; 0: not said. */
 struct smtp_limits {
 	unsigned mails;	     /* transactions of a session */
 	unsigned recipients; /* of a transaction */
@@ -93,7 +93,7 @@ struct smtp_client {
 	unsigned offers;
 	uint64_t size_most; /* 0: not said */
 	int64_t by_least;   /* seconds that DELIVERBY asks for; 0: not said */
-	struct smtp_limits limits;
+	struct smtp_limits limits, ours;
 	unsigned mails; /* transactions begun */
 	char *mechanisms;   /* behind AUTH */
 	/* login */

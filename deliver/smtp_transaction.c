@@ -231,10 +231,12 @@ sender_fits(const struct smtp_client *c, const struct smtp_transaction *t, unsig
 static void
 gather(const struct smtp_client *c, struct smtp_transaction *t)
 {
-	unsigned most = c->limits.recipients, domains = 0, i;
+	unsigned most = TRANSACTION_MAX, domains = 0, i;
 
-	if (most == 0 || most > TRANSACTION_MAX)
-		most = TRANSACTION_MAX;
+	if (c->limits.recipients > 0 && c->limits.recipients < most)
+		most = c->limits.recipients;
+	if (c->ours.recipients > 0 && c->ours.recipients < most)
+		most = c->ours.recipients;
 	t->batch_n = t->sent = t->accepted = 0;
 	t->opened = t->refused = false;
 	for (i = 0; i < c->message->recipients_n && t->batch_n < most; i++) {
@@ -246,7 +248,14 @@ gather(const struct smtp_client *c, struct smtp_transaction *t)
 bool
 smtp_client_is_used_up(const struct smtp_client *c)
 {
-	return c->limits.mails > 0 && c->mails >= c->limits.mails;
+	return (c->limits.mails > 0 && c->mails >= c->limits.mails) ||
+	       (c->ours.mails > 0 && c->mails >= c->ours.mails);
+}
+
+void
+smtp_client_limit(struct smtp_client *c, unsigned mails, unsigned recipients)
+{
+	c->ours = (struct smtp_limits){ .mails = mails, .recipients = recipients };
 }
 
 void

@@ -4,7 +4,7 @@
  * The relay role asks for every job.  The first for a destination makes an entry, which asks DNS
  * and then for the domain's policy; who comes meanwhile waits with it.  A way that was found serves until the least of its records'
  * times is over, five minutes at most, since the operator who changes his DNS wants to see mail
- * follow; "not now" and "never" serve those who waited, and nobody else.  A way that was handed out
+ * follow; "not now" and "never" serve those who waited, and who comes within the second.  A way that was handed out
  * lives on with its job after its entry is gone.
  */
 #include <sys/queue.h>
@@ -12,17 +12,21 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "deliver/destination.h"
 #include "deliver/sts.h"
 #include "deliver/way.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
 
 #define KEPT_MAX_MS (300 * 1000)
+#define KEPT_FAILED_MS 1000 /* the queue asks, and then sends the first job */
 #define ENTRIES_MAX 10000 /* those that are over go when there are so many */
 
 struct kept {
@@ -63,6 +67,13 @@ RB_GENERATE_INTERNAL(entry_tree, entry, node, compare, __attribute__((unused)) s
 static struct entry_tree entries = RB_INITIALIZER(&entries);
 static unsigned entries_n;
 static uint64_t last_id;
+static const struct table *providers;
+
+void
+way_init(const struct table *table)
+{
+	providers = table;
+}
 
 /* --- ways --- */
 
@@ -82,7 +93,69 @@ way_drop(const struct way *way)
 		return;
 	mx_answer_drop(kept->way.mx);
 	sts_policy_drop(kept->way.policy);
+	provider_free((struct provider *)(uintptr_t)kept->way.provider);
+	free((char *)(uintptr_t)kept->way.site);
 	free(kept);
+}
+
+static int
+by_name(const void *left, const void *right)
+{
+	const struct mx_address *a = *(const struct mx_address *const *)left;
+	const struct mx_address *b = *(const struct mx_address *const *)right;
+	int order = strcasecmp(a->host, b->host);
+
+	return order != 0 ? order : (int)a->port - (int)b->port;
+}
+
+/* One address of each server, in the order of their names; there is room for all. */
+static unsigned
+list_servers(const struct mx_answer *mx, const struct mx_address **servers)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < mx->addresses_n; i++)
+		servers[i] = &mx->addresses[i];
+	qsort(servers, mx->addresses_n, sizeof(servers[0]), by_name);
+	for (i = 0; i < mx->addresses_n; i++) {
+		if (n == 0 || by_name(&servers[n - 1], &servers[i]) != 0)
+			servers[n++] = servers[i];
+	}
+	return n;
+}
+
+static char *
+name_site(const struct mx_address *const *servers, unsigned n)
+{
+	struct buf site = { 0 };
+	const char *s;
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			buf_addc(&site, ' ');
+		for (s = servers[i]->host; *s != '\0'; s++)
+			buf_addc(&site, *s >= 'A' && *s <= 'Z' ? (char)(*s - 'A' + 'a') : *s);
+		if (servers[i]->port != SMTP_PORT)
+			buf_addf(&site, ":%u", (unsigned)servers[i]->port);
+	}
+	return buf_take(&site);
+}
+
+/* Where it leads, in a word, and what is to be heeded there. */
+static void
+look_at_site(struct way *way)
+{
+	const struct mx_address *servers[MX_ADDRESSES_MAX];
+	const char *names[MX_ADDRESSES_MAX];
+	unsigned n = list_servers(way->mx, servers), i;
+
+	if (n == 0)
+		return;
+	for (i = 0; i < n; i++)
+		names[i] = servers[i]->host;
+	way->provider = provider_find(providers, names, n, way->mx->domain);
+	way->site = way->provider != NULL ? xstrdup(way->provider->name) : name_site(servers, n);
 }
 
 static struct way *
@@ -92,6 +165,7 @@ way_new(const struct mx_answer *mx)
 
 	kept->refs = 1;
 	kept->way.mx = mx_answer_keep(mx);
+	look_at_site(&kept->way);
 	return &kept->way;
 }
 
@@ -169,7 +243,12 @@ keep_for(struct entry *entry, uint64_t seconds)
 {
 	uint64_t ms = seconds * 1000;
 
-	entry->until = clock_ms() + (ms < KEPT_MAX_MS ? ms : KEPT_MAX_MS);
+	if (entry->way->mx->status != MX_OK)
+		ms = KEPT_FAILED_MS;
+	else if (ms > KEPT_MAX_MS)
+		ms = KEPT_MAX_MS;
+	entry->until = clock_ms() + ms;
+	entry->way->holds = (uint32_t)(ms / 1000);
 }
 
 /* The domain whose policy counts (RFC 8461 3.4): the recipients', or a smarthost's own; NULL: none
@@ -215,7 +294,7 @@ on_found(const struct mx_answer *answer, void *arg)
 		entry->asking = sts_find(domain, on_policy, entry);
 		return;
 	}
-	keep_for(entry, answer->status == MX_OK ? answer->ttl : 0);
+	keep_for(entry, answer->ttl);
 	tell(entry);
 }
 

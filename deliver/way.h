@@ -6,15 +6,23 @@
 #define DELIVER_WAY_H
 
 #include "deliver/mx.h"
+#include "deliver/provider.h"
 #include "deliver/sts_policy.h"
 
 struct way {
 	const struct mx_answer *mx;
-	const struct sts_policy *policy; /* MTA-STS, or NULL */
+	const struct sts_policy *policy;   /* MTA-STS, or NULL */
+	const struct provider *provider;   /* whose servers they are, or NULL */
+	/* The same for all destinations with the same servers, or of one provider: the servers' names in
+	 * the order of the alphabet, or the provider's name.  NULL: there are none. */
+	const char *site;
+	uint32_t holds; /* seconds that it is kept */
 };
 
 struct way_query;
 
+/* Before the first question: the rules for providers (provider.h), which stay the caller's. */
+void way_init(const struct table *providers);
 /* DESTINATION as lookup.h has it.  The callback comes once, from the loop, never from inside this
  * call, not after a cancel; WAY is valid during the call, and as long as it is kept.  SELF stays
  * the caller's and is the same in every call. */
