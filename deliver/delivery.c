@@ -212,6 +212,7 @@ delivery_send_result(struct channel *ch, const struct delivery_result *result)
 	buf_add_str(b, result->text);
 	buf_add_str(b, result->detail);
 	buf_add_u8(b, result->dsn);
+	buf_add_u32(b, result->pause);
 	channel_end(ch, -1);
 }
 
@@ -227,9 +228,51 @@ delivery_read_result(struct message *m, struct delivery_result *result)
 	result->text = cursor_str(c);
 	result->detail = cursor_str(c);
 	result->dsn = read_bool(c);
-	if (result->status > DELIVERY_TEMP_HOST)
+	result->pause = cursor_u32(c);
+	if (result->status > DELIVERY_TEMP_DOMAIN)
 		c->bad = true;
 	return m->type == DELIVERY_RESULT && cursor_done(c);
+}
+
+/* --- sites --- */
+
+void
+delivery_send_way(struct channel *ch, const char *destination)
+{
+	buf_add_str(channel_begin(ch, DELIVERY_WAY, 0), destination);
+	channel_end(ch, -1);
+}
+
+const char *
+delivery_read_way(struct message *m)
+{
+	const char *destination = cursor_str(&m->body);
+
+	return m->type == DELIVERY_WAY && cursor_done(&m->body) ? destination : NULL;
+}
+
+void
+delivery_send_site(struct channel *ch, const struct delivery_site *site)
+{
+	struct buf *b = channel_begin(ch, DELIVERY_SITE, 0);
+
+	buf_add_str(b, site->destination);
+	buf_add_str(b, site->site);
+	buf_add_u32(b, site->most);
+	buf_add_u32(b, site->holds);
+	channel_end(ch, -1);
+}
+
+bool
+delivery_read_site(struct message *m, struct delivery_site *site)
+{
+	struct cursor *c = &m->body;
+
+	site->destination = cursor_str(c);
+	site->site = cursor_str(c);
+	site->most = cursor_u32(c);
+	site->holds = cursor_u32(c);
+	return m->type == DELIVERY_SITE && cursor_done(c);
 }
 
 /* --- expansions --- */

@@ -60,7 +60,7 @@ refuse(struct relay_job *job, const struct mx_server *server, const struct tls_c
 	    choice->refusal);
 
 	relay_keep_reason(
-	    job, choice->for_good ? DELIVERY_PERM : DELIVERY_TEMP_HOST, server->name, text);
+	    job, choice->for_good ? DELIVERY_PERM : DELIVERY_TEMP_DOMAIN, server->name, text);
 	free(text);
 }
 
@@ -167,7 +167,7 @@ on_found(const struct way *way, void *arg)
 		relay_try_next(job);
 		return;
 	}
-	relay_keep_reason(job, way->mx->status == MX_PERM ? DELIVERY_PERM : DELIVERY_TEMP_HOST, "",
+	relay_keep_reason(job, way->mx->status == MX_PERM ? DELIVERY_PERM : DELIVERY_TEMP_DOMAIN, "",
 	    way->mx->why);
 	relay_give_up(job);
 }
@@ -218,6 +218,8 @@ on_message(struct peer *peer, struct message *m)
 	case DELIVERY_CANCEL:
 		cancel_job(peer, m->id);
 		return true;
+	case DELIVERY_WAY:
+		return relay_site_asked(peer, m);
 	default:
 		return false;
 	}
@@ -247,8 +249,10 @@ drop_jobs(const struct peer *queue)
 static void
 on_down(struct peer *peer)
 {
-	if (peer->role == ROLE_QUEUE)
-		drop_jobs(peer);
+	if (peer->role != ROLE_QUEUE)
+		return;
+	drop_jobs(peer);
+	relay_site_forget(peer);
 }
 
 /* --- the role --- */
@@ -367,6 +371,8 @@ relay_role_start(const struct relay_conf *conf)
 	relay.self.addresses = relay.own;
 	TAILQ_INIT(&relay.jobs);
 	TAILQ_INIT(&relay.links);
+	TAILQ_INIT(&relay.questions);
+	way_init(conf->providers);
 	peer_register(SUBJECT_DELIVERY, &ops);
 	ctl_register("stats", answer_stats);
 }
@@ -377,7 +383,7 @@ leave_when_done(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (TAILQ_EMPTY(&relay.jobs) && TAILQ_EMPTY(&relay.links))
+	if (TAILQ_EMPTY(&relay.jobs) && TAILQ_EMPTY(&relay.links) && TAILQ_EMPTY(&relay.questions))
 		role_exit(0);
 	relay_links_quit();
 }

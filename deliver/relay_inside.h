@@ -1,6 +1,6 @@
 /*
  * The inside of the relay role, shared by its files: the role and its jobs' way (relay.c), jobs and
- * their results (relay_job.c), connections (relay_link.c).  Nobody else includes this.
+ * their results (relay_job.c), connections (relay_link.c), the queue's questions (relay_site.c).  Nobody else includes this.
  */
 #ifndef DELIVER_RELAY_INSIDE_H
 #define DELIVER_RELAY_INSIDE_H
@@ -12,6 +12,7 @@
 #include "deliver/way.h"
 
 struct relay_link;
+struct relay_question;
 
 /* An address that a job may go to, and what TLS it gets. */
 struct relay_try {
@@ -65,6 +66,7 @@ struct relay_link {
 
 TAILQ_HEAD(relay_jobs, relay_job);
 TAILQ_HEAD(relay_links, relay_link);
+TAILQ_HEAD(relay_questions, relay_question);
 
 /* Of this process. */
 struct relay {
@@ -77,6 +79,7 @@ struct relay {
 	struct relay_jobs jobs;
 	struct relay_links links; /* the one used last in front */
 	unsigned idle;
+	struct relay_questions questions;
 };
 extern struct relay relay;
 
@@ -108,5 +111,11 @@ void relay_try_next(struct relay_job *);
 void relay_link_drop(struct relay_link *);
 /* Takes leave of those that wait. */
 void relay_links_quit(void);
+
+/* --- relay_site.c --- */
+/* A DELIVERY_WAY; false: it is none. */
+bool relay_site_asked(struct peer *queue, struct message *);
+/* Who asked is gone. */
+void relay_site_forget(const struct peer *queue);
 
 #endif

@@ -188,6 +188,8 @@ relay_report(struct relay_job *job, unsigned i, enum delivery_status status, con
 
 	if (job->reported[i])
 		return;
+	if (status != DELIVERY_OK && status != DELIVERY_PERM && job->way != NULL)
+		result.pause = provider_pause(job->way->provider, text);
 	job->reported[i] = true;
 	log_debug(event_name(status), F_STR("message", id_text(job->message).s),
 	    F_STR("to", job->recipients[i].address), F_STR("host", host[0] != '\0' ? host : NULL),

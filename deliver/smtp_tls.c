@@ -32,7 +32,7 @@ end_for_lack(struct smtp_client *c, const char *why)
 {
 	bool for_good = c->security.for_good;
 
-	smtp_end(c, for_good ? DELIVERY_PERM : DELIVERY_TEMP_HOST, true,
+	smtp_end(c, for_good ? DELIVERY_PERM : DELIVERY_TEMP_DOMAIN, true,
 	    "%s TLS is needed (%s), and cannot be had: %s", for_good ? "550 5.7.10" : "451 4.7.5",
 	    c->security.policy, why);
 }

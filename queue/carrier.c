@@ -46,6 +46,7 @@ struct carrier {
 	struct lane *lane; /* local: whose process it is */
 	struct task_list tasks;
 	uint32_t tasks_n;
+	uint32_t asked_n; /* relay: lanes that it was asked about, and has not answered */
 	uint64_t octets;
 	bool has_suspect;           /* its only task was there when a deliverer died */
 	const struct lane *drained_for; /* such a task waits here until the carrier is empty */
@@ -80,6 +81,17 @@ carrier_takes(struct carrier *carrier, const struct task *task)
 		return false;
 	return carrier->tasks_n < limit->tasks && carrier->octets < limit->octets &&
 	    channel_backlog(carrier->peer->channel) < limit->octets;
+}
+
+bool
+carrier_ask(struct carrier *carrier, struct lane *lane)
+{
+	if (carrier->peer == NULL || carrier->asked_n >= limits[LANE_RELAY].tasks)
+		return false;
+	carrier->asked_n++;
+	lane->asked = carrier;
+	delivery_send_way(carrier->peer->channel, lane->name);
+	return true;
 }
 
 /* --- handing over --- */
@@ -254,13 +266,15 @@ static void
 report(struct task *task, struct part *part, const struct delivery_result *result)
 {
 	int64_t not_before = 0;
+	bool shuts = result->pause > 0 || result->status == DELIVERY_TEMP_HOST ||
+	    result->status == DELIVERY_TEMP_DOMAIN;
 
 	part->reported = true;
 	task->left--;
 	task->work->env->recipients[part->index].relayed = result->status == DELIVERY_OK &&
 	    task->lane->kind == LANE_RELAY && !result->dsn;
-	if (result->status == DELIVERY_TEMP_HOST && task->lane->kind == LANE_RELAY)
-		not_before = lane_failed(task, result->host, result->text);
+	if (task->site != NULL && shuts)
+		not_before = site_failed(task, result);
 	outcome_report(task->work, part->index, result, not_before);
 }
 
@@ -327,24 +341,41 @@ on_done(struct lanes *lanes, struct peer *peer, struct message *m)
 {
 	struct task *task = find(lanes, peer, m->id);
 	struct lane *lane;
+	struct site *site;
+	bool was_tried;
 
 	if (task == NULL)
 		return false;
 	lane = task->lane;
+	was_tried = !task->cancelled || task->left == 0;
 	let_go(task);
-	if (task->cancelled && task->left > 0) {
-		if (lane->kind == LANE_RELAY && !task->judged)
-			window_abandoned(&lane->window);
-		was_not_tried(task);
-	} else {
-		if (lane->kind == LANE_RELAY && !task->judged)
-			window_succeeded(&lane->window);
+	site = site_ended(task, was_tried);
+	if (was_tried)
 		give_up(task, TEXT_SILENT); /* usually nothing is left of it */
-	}
+	else
+		was_not_tried(task);
 	lane_pump(lane);
-	if (lane->kind == LANE_RELAY)
+	if (site != NULL) {
+		site_pump(site);
+		site_release(site);
 		lanes_unblock(lanes);
+	}
 	queue_quiet(lanes->queue);
+	return true;
+}
+
+static bool
+on_site(struct lanes *lanes, struct peer *peer, struct message *m)
+{
+	struct carrier *carrier = peer->data;
+	struct delivery_site answer;
+
+	if (!delivery_read_site(m, &answer) || carrier->asked_n == 0)
+		return false;
+	carrier->asked_n--;
+	if (!site_answered(lanes, carrier, &answer))
+		return false;
+	lanes_unblock(lanes);
 	return true;
 }
 
@@ -360,6 +391,8 @@ carrier_message(struct lanes *lanes, struct peer *peer, struct message *m)
 		return on_expansion(lanes, peer, m);
 	case DELIVERY_DONE:
 		return on_done(lanes, peer, m);
+	case DELIVERY_SITE:
+		return on_site(lanes, peer, m);
 	}
 	return false;
 }
@@ -378,9 +411,10 @@ carrier_up(struct lanes *lanes, struct peer *peer)
 	carrier->kind = peer->role == ROLE_RELAY ? LANE_RELAY : LANE_LOCAL;
 	TAILQ_INIT(&carrier->tasks);
 	peer->data = carrier;
-	if (carrier->kind == LANE_RELAY)
+	if (carrier->kind == LANE_RELAY) {
+		lanes_ask_anew(lanes);
 		lanes_unblock(lanes);
-	else if ((carrier->lane = process_up(lanes, peer, carrier)) != NULL)
+	} else if ((carrier->lane = process_up(lanes, peer, carrier)) != NULL)
 		lane_pump(carrier->lane);
 }
 
@@ -388,9 +422,12 @@ carrier_up(struct lanes *lanes, struct peer *peer)
 static void
 take_back(struct task *task)
 {
+	struct site *site;
+
 	let_go(task);
-	if (task->lane->kind == LANE_RELAY && !task->judged)
-		window_abandoned(&task->lane->window);
+	site = site_ended(task, false);
+	if (site != NULL)
+		site_release(site); /* the lane, or nobody, waits for it now */
 	task->deaths++;
 	if (task->left > 0 && task->cancelled)
 		was_not_tried(task);
@@ -417,10 +454,12 @@ carrier_down(struct lanes *lanes, struct peer *peer)
 	/* from the last, as each goes to the head of its lane */
 	while ((task = TAILQ_LAST(&carrier->tasks, task_list)) != NULL)
 		take_back(task);
-	if (carrier->kind == LANE_RELAY)
+	if (carrier->kind == LANE_RELAY) {
+		lanes_unanswered(lanes, carrier);
 		lanes_pump_all(lanes);
-	else
+	} else {
 		process_down(lanes, peer->instance, carrier->lane);
+	}
 	free(carrier);
 	queue_quiet(lanes->queue);
 }

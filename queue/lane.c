@@ -2,11 +2,12 @@
  * Lanes: one for each destination of relayed mail and one for each owner of local mailboxes, with
  * the tasks that wait there.
  *
- * dispatch.c puts tasks in; carrier.c takes them when the lane's window (relay) or process (local)
- * lets it.  A relay lane whose destination is dead keeps nothing: its recipients go back to the
- * schedule until the time of the next probe.  What must never happen is a task that waits in a lane
- * which nothing will pump again, so every reason to wait has its event: a running task ends, a
- * deliverer comes or gets room, a process comes or ends, the operator resumes.
+ * dispatch.c puts tasks in; carrier.c takes them when the windows of the lane and of its site
+ * (relay, site.c) or its process (local) let it.  A relay lane whose destination is dead keeps
+ * nothing: its recipients go back to the schedule until the time of the next probe.  What must never
+ * happen is a task that waits in a lane which nothing will pump again, so every reason to wait has
+ * its event: a running task ends, a deliverer comes or gets room, it says where the lane leads, a
+ * process comes or ends, the operator resumes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +28,6 @@
 #define PAUSED_LANE_MAX 100
 #define PUT_OFF 5
 #define PUT_OFF_PER_SECOND 1000
-/* So much of a relay lane runs in one process before another has part of it. */
-#define PROCESS_SHARE 8
-/* Blocked lanes tried each time that a deliverer gets room. */
-#define UNBLOCK_MAX 4
 /* A lane that nobody used for so long is forgotten; a dead destination so long after its next probe
  * was due. */
 #define KEEP_MS (10 * 60 * 1000)
@@ -59,6 +56,7 @@ lanes_new(struct queue *q)
 
 	lanes->queue = q;
 	RB_INIT(&lanes->tree);
+	RB_INIT(&lanes->sites);
 	RB_INIT(&lanes->out);
 	TAILQ_INIT(&lanes->blocked);
 	TAILQ_INIT(&lanes->wanted);
@@ -72,8 +70,8 @@ lanes_new(struct queue *q)
 }
 
 /* FNV-1a */
-static uint64_t
-hash(const char *s)
+uint64_t
+lane_hash(const char *s)
 {
 	uint64_t h = 0xcbf29ce484222325;
 
@@ -123,6 +121,14 @@ paused_at(const struct lanes *lanes, const char *destination)
 }
 
 struct lane *
+lane_find_relay(struct lanes *lanes, const char *destination)
+{
+	struct lane key = { .kind = LANE_RELAY, .name = (char *)(uintptr_t)destination };
+
+	return RB_FIND(lane_tree, &lanes->tree, &key);
+}
+
+struct lane *
 lane_relay(struct queue *q, const char *destination)
 {
 	struct lane key = { .kind = LANE_RELAY, .name = (char *)(uintptr_t)destination }, *lane;
@@ -130,7 +136,7 @@ lane_relay(struct queue *q, const char *destination)
 
 	lane = get(q->lanes, &key, &is_new);
 	if (is_new) {
-		lane->hash = hash(destination);
+		lane->hash = lane_hash(destination);
 		window_init(&lane->window, q->conf->destination_most);
 		lane->paused = paused_at(q->lanes, destination) < q->lanes->paused_n;
 	}
@@ -209,12 +215,15 @@ static void
 give_up_dead(struct task *task)
 {
 	const struct lane *lane = task->lane;
+	const struct site *site = lane->site;
+	bool by_site = site != NULL && window_shut(&site->window, clock_now());
 	uint32_t i;
 
 	for (i = 0; i < task->parts_n; i++)
 		if (!task->parts[i].reported)
-			outcome_unreachable(task->work, task->parts[i].index, lane->host,
-			    lane->text, lane->window.retry_at);
+			outcome_unreachable(task->work, task->parts[i].index,
+			    by_site ? site->host : lane->host, by_site ? site->text : lane->text,
+			    by_site ? site->window.retry_at : lane->window.retry_at);
 	task_free(task);
 }
 
@@ -223,6 +232,13 @@ lane_take_out(struct task *task)
 {
 	TAILQ_REMOVE(&task->lane->waiting, task, entry);
 	task->lane->waiting_n -= task->parts_n;
+}
+
+bool
+lane_is_shut(const struct lane *lane, int64_t now)
+{
+	return lane->kind == LANE_RELAY && (window_shut(&lane->window, now) ||
+	    (lane->site != NULL && window_shut(&lane->site->window, now)));
 }
 
 static bool
@@ -237,7 +253,7 @@ lane_put(struct task *task)
 	struct lane *lane = task->lane;
 	int64_t now = clock_now();
 
-	if (lane->kind == LANE_RELAY && window_shut(&lane->window, now)) {
+	if (lane_is_shut(lane, now)) {
 		give_up_dead(task);
 		return;
 	}
@@ -257,7 +273,7 @@ lane_put_back(struct task *task)
 {
 	struct lane *lane = task->lane;
 
-	if (lane->kind == LANE_RELAY && window_shut(&lane->window, clock_now())) {
+	if (lane_is_shut(lane, clock_now())) {
 		give_up_dead(task);
 		return;
 	}
@@ -267,46 +283,19 @@ lane_put_back(struct task *task)
 
 /* --- pumping --- */
 
-static void
-block(struct lane *lane)
+bool
+lane_may_go(const struct lane *lane)
 {
-	if (lane->blocked)
-		return;
-	lane->blocked = true;
-	TAILQ_INSERT_TAIL(&lane->lanes->blocked, lane, entry);
-}
-
-static void
-relay_pump(struct lane *lane)
-{
-	int64_t now = clock_now();
-	struct peer *peer;
-	struct task *task;
-
-	/* a busy lane goes over to further processes, each of which has connections of its own */
-	while (!lane->blocked && (task = TAILQ_FIRST(&lane->waiting)) != NULL &&
-	       window_open(&lane->window, now)) {
-		peer = peer_for(ROLE_RELAY, lane->hash + lane->window.running / PROCESS_SHARE);
-		if (peer == NULL || peer->data == NULL || !carrier_takes(peer->data, task)) {
-			block(lane);
-			return;
-		}
-		task->ticket = window_begin(&lane->window);
-		task->judged = false;
-		if (!carrier_hand(peer->data, task))
-			window_abandoned(&lane->window);
-	}
+	return !is_paused(lane) && !lane->lanes->queue->stopping;
 }
 
 void
 lane_pump(struct lane *lane)
 {
-	const struct queue *q = lane->lanes->queue;
-
-	if (is_paused(lane) || q->stopping)
+	if (!lane_may_go(lane))
 		return;
 	if (lane->kind == LANE_RELAY)
-		relay_pump(lane);
+		site_pump_lane(lane);
 	else
 		process_pump(lane);
 }
@@ -317,28 +306,17 @@ lanes_pump_all(struct lanes *lanes)
 	struct lane *lane;
 
 	/* pumping never removes a lane */
-	RB_FOREACH(lane, lane_tree, &lanes->tree)
+	RB_FOREACH(lane, lane_tree, &lanes->tree) {
 		lane_pump(lane);
-}
-
-void
-lanes_unblock(struct lanes *lanes)
-{
-	struct lane *lane;
-	unsigned i;
-
-	for (i = 0; i < UNBLOCK_MAX && (lane = TAILQ_FIRST(&lanes->blocked)) != NULL; i++) {
-		TAILQ_REMOVE(&lanes->blocked, lane, entry);
-		lane->blocked = false;
-		lane_pump(lane);
+		if (lane->waits == WAITS_TURN)
+			site_pump(lane->site);
 	}
 }
 
 /* --- dead destinations --- */
 
-/* All that waits goes back to the schedule. */
-static void
-empty(struct lane *lane)
+void
+lane_empty(struct lane *lane)
 {
 	struct task_list waiting = TAILQ_HEAD_INITIALIZER(waiting);
 	struct task *task;
@@ -350,27 +328,6 @@ empty(struct lane *lane)
 		TAILQ_REMOVE(&waiting, task, entry);
 		give_up_dead(task);
 	}
-}
-
-int64_t
-lane_failed(struct task *task, const char *host, const char *text)
-{
-	struct lane *lane = task->lane;
-	struct queue *q = lane->lanes->queue;
-	int64_t now = clock_now();
-	bool judged = task->judged;
-
-	task->judged = true;
-	if (!judged && window_failed(&lane->window, task->ticket, now, &q->retry, lane->hash)) {
-		envelope_set(&lane->host, host);
-		envelope_set(&lane->text, text);
-		log_notice("queue.destination", F_STR("destination", lane->name),
-		    F_STR("state", "dead"), F_STR("host", host), F_STR("reply", text),
-		    F_I64("retry_in", lane->window.retry_at - now),
-		    F_U64("waiting", lane->waiting_n));
-		empty(lane);
-	}
-	return lane->window.dead ? lane->window.retry_at : 0;
 }
 
 void
@@ -389,32 +346,40 @@ lanes_withdraw(struct work *work)
 	work_unpin(work);
 }
 
+static void
+wake(struct lane *lane)
+{
+	if (lane->kind != LANE_RELAY)
+		return;
+	if (lane->window.dead && lane->window.retry_at > clock_now())
+		lane->window.retry_at = clock_now();
+	if (lane->site != NULL)
+		site_wake(lane->site);
+}
+
 void
 lanes_wake(struct lanes *lanes)
 {
 	struct lane *lane;
 
 	RB_FOREACH(lane, lane_tree, &lanes->tree)
-	if (lane->kind == LANE_RELAY && lane->window.dead && lane->window.retry_at > clock_now())
-		lane->window.retry_at = clock_now();
+		wake(lane);
 }
 
 void
 lanes_wake_one(struct lanes *lanes, const char *destination)
 {
-	struct lane *lane;
+	struct lane *lane = lane_find_relay(lanes, destination);
 
-	RB_FOREACH(lane, lane_tree, &lanes->tree)
-		if (lane->kind == LANE_RELAY && lane->window.dead && strcmp(lane->name, destination) == 0 &&
-		    lane->window.retry_at > clock_now())
-			lane->window.retry_at = clock_now();
+	if (lane != NULL)
+		wake(lane);
 }
 
 bool
 lanes_pause(struct lanes *lanes, const char *destination, bool paused)
 {
-	struct lane key = { .kind = LANE_RELAY, .name = (char *)(uintptr_t)destination }, *lane;
 	size_t i = paused_at(lanes, destination);
+	struct lane *lane;
 
 	if ((i < lanes->paused_n) == paused)
 		return false;
@@ -425,7 +390,7 @@ lanes_pause(struct lanes *lanes, const char *destination, bool paused)
 		free(lanes->paused[i]);
 		lanes->paused[i] = lanes->paused[--lanes->paused_n];
 	}
-	lane = RB_FIND(lane_tree, &lanes->tree, &key);
+	lane = lane_find_relay(lanes, destination);
 	if (lane == NULL)
 		return true;
 	lane->paused = paused;
@@ -433,15 +398,38 @@ lanes_pause(struct lanes *lanes, const char *destination, bool paused)
 	return true;
 }
 
+void
+lanes_unanswered(struct lanes *lanes, const struct carrier *carrier)
+{
+	struct lane *lane;
+
+	RB_FOREACH(lane, lane_tree, &lanes->tree)
+	if (lane->asked == carrier)
+		lane->asked = NULL;
+}
+
+void
+lanes_ask_anew(struct lanes *lanes)
+{
+	struct lane *lane;
+
+	RB_FOREACH(lane, lane_tree, &lanes->tree)
+		lane->site_until = 0;
+}
+
 /* --- housekeeping --- */
 
 static bool
 is_forgettable(const struct lane *lane, uint64_t now_ms)
 {
-	if (lane->refs > 0 || lane->blocked || lane->process != PROCESS_NONE)
+	const struct site *site = lane->site;
+
+	if (lane->refs > 0 || lane->asked != NULL || lane->process != PROCESS_NONE)
 		return false;
-	if (lane->kind == LANE_RELAY && lane->window.dead)
-		return clock_now() > lane->window.retry_at + KEEP_DEAD;
+	if (lane->window.dead && clock_now() <= lane->window.retry_at + KEEP_DEAD)
+		return false;
+	if (site != NULL && site->window.dead && clock_now() <= site->window.retry_at + KEEP_DEAD)
+		return false;
 	return now_ms - lane->used_ms > KEEP_MS;
 }
 
@@ -456,6 +444,7 @@ lanes_sweep(struct lanes *lanes)
 		if (!is_forgettable(lane, now))
 			continue;
 		RB_REMOVE(lane_tree, &lanes->tree, lane);
+		site_forget_lane(lane);
 		free(lane->name);
 		free(lane->account);
 		free(lane->host);

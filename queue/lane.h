@@ -1,7 +1,7 @@
 /*
  * Tasks on their way: what waits for one destination or one owner of mailboxes (lane.c), the
- * delivery processes of the latter (process.c), and what was handed to a deliverer (carrier.c). The
- * inside of the queue role, below dispatch.c.
+ * servers that the former lead to (site.c), the delivery processes of the latter (process.c), and
+ * what was handed to a deliverer (carrier.c). The inside of the queue role, below dispatch.c.
  */
 #ifndef QUEUE_LANE_H
 #define QUEUE_LANE_H
@@ -17,6 +17,8 @@
 #include "queue/schedule.h"
 
 struct carrier;
+struct delivery_result;
+struct delivery_site;
 struct route_answer;
 struct evbuffer;
 struct event;
@@ -44,8 +46,10 @@ struct task {
 	struct work *work;
 	struct lane *lane;
 	struct carrier *carrier;   /* NULL: waits in its lane */
-	uint64_t ticket;           /* relay: of the window */
-	bool judged;               /* relay: the window knows how it went */
+	struct site *site;         /* relay, handed over: where it went */
+	uint64_t ticket;           /* relay: of the lane's window */
+	uint64_t site_ticket;      /* relay: of the site's */
+	bool judged;               /* relay: the windows know how it went */
 	bool cancelled;            /* called back: what has no result was not tried */
 	uint8_t deaths;            /* deliverers that died with it */
 	uint32_t left;             /* parts not reported */
@@ -57,6 +61,12 @@ RB_HEAD(task_tree, task);
 
 enum lane_kind { LANE_RELAY, LANE_LOCAL };
 
+enum lane_wait {
+	WAITS_NOT,
+	WAITS_TURN,     /* in TURN of its site */
+	WAITS_DELIVERER /* in BLOCKED: none has room for it */
+};
+
 enum process_state {
 	PROCESS_NONE,
 	PROCESS_WANTED, /* waits until another lane's process ends */
@@ -66,7 +76,7 @@ enum process_state {
 
 struct lane {
 	RB_ENTRY(lane) node;
-	TAILQ_ENTRY(lane) entry; /* relay: in BLOCKED; local: in WANTED, ASKED or IDLE */
+	TAILQ_ENTRY(lane) entry; /* relay: by WAITS; local: in WANTED, ASKED or IDLE */
 	struct lanes *lanes;
 	enum lane_kind kind;
 	char *name;              /* relay: the destination; local: the root */
@@ -77,7 +87,11 @@ struct lane {
 	/* relay */
 	uint64_t hash;
 	struct window window;
-	bool blocked;            /* no deliverer has room for it */
+	enum lane_wait waits;
+	struct site *site;       /* where it leads; NULL: not known yet */
+	TAILQ_ENTRY(lane) of_site;
+	uint64_t site_until;     /* is asked anew then, clock_ms() */
+	struct carrier *asked;   /* and has not answered */
 	bool paused;             /* by the operator: its name is in PAUSED */
 	char *host, *text;       /* dead: who said so, and what */
 	/* local */
@@ -95,9 +109,25 @@ struct lane {
 TAILQ_HEAD(lane_list, lane);
 RB_HEAD(lane_tree, lane);
 
+/* The servers of one or many destinations: for them all of these are one sender, and for us they are
+ * there, busy or dead as one. */
+struct site {
+	RB_ENTRY(site) node;
+	struct lanes *all;
+	char *name;              /* as the relay role has it (way.h), or the only destination's */
+	uint64_t hash;
+	struct window window;
+	char *host, *text;       /* dead: who said so, and what */
+	uint32_t refs;           /* lanes, and tasks on their way there */
+	struct lane_list lanes;  /* by OF_SITE */
+	struct lane_list turn;   /* of these, who has something: in turn, a task each */
+};
+RB_HEAD(site_tree, site);
+
 struct lanes {
 	struct queue *queue;
 	struct lane_tree tree;
+	struct site_tree sites;
 	struct task_tree out;       /* tasks with carriers */
 	uint32_t out_n;
 	uint64_t last_id;
@@ -120,6 +150,8 @@ struct lanes *lanes_new(struct queue *);
 struct lane *lane_relay(struct queue *, const char *destination);
 struct lane *lane_local(struct queue *, const struct route_answer *);
 void lane_release(struct lane *);
+/* Or NULL; no reference. */
+struct lane *lane_find_relay(struct lanes *, const char *destination);
 /* N recipients, whose REFS the task takes over; the caller fills in the parts. */
 struct task *task_new(struct work *, struct lane *, uint32_t n);
 /* The recipients are no longer its own (or no longer busy). */
@@ -132,11 +164,13 @@ void lane_take_out(struct task *);
 /* Hands on what can be handed on now. */
 void lane_pump(struct lane *);
 void lanes_pump_all(struct lanes *);
-/* A deliverer of relayed mail has room again, or is there. */
-void lanes_unblock(struct lanes *);
-/* The destination failed as a whole in TASK.  Returns the time before which it will not be tried,
- * or 0. */
-int64_t lane_failed(struct task *, const char *host, const char *text);
+/* True while nothing of it is to be tried, and nobody is finding out. */
+bool lane_is_shut(const struct lane *, int64_t now);
+/* All that waits goes back to the schedule: it, or where it leads, is shut. */
+void lane_empty(struct lane *);
+/* Neither the operator nor the end of the role keeps it back. */
+bool lane_may_go(const struct lane *);
+uint64_t lane_hash(const char *name);
 /* Takes back all tasks of WORK that wait: their recipients are postponed as they stand. */
 void lanes_withdraw(struct work *);
 /* One destination is paused or goes on: nothing new is handed out for it meanwhile.  False: that is
@@ -146,8 +180,34 @@ bool lanes_pause(struct lanes *, const char *destination, bool paused);
 void lanes_wake(struct lanes *);
 /* The one of that name, if it is dead. */
 void lanes_wake_one(struct lanes *, const char *destination);
+/* CARRIER is gone, and will not say where they lead. */
+void lanes_unanswered(struct lanes *, const struct carrier *);
+/* There may be other rules now: lanes ask anew when they have something. */
+void lanes_ask_anew(struct lanes *);
 /* Forgets lanes that nobody used for long. */
 void lanes_sweep(struct lanes *);
+
+/* --- site.c: where relay lanes lead --- */
+/* Hands on what the lane's and the site's windows let go. */
+void site_pump_lane(struct lane *);
+/* The same for all that wait for this site, each in its turn. */
+void site_pump(struct site *);
+/* One reference is given up. */
+void site_release(struct site *);
+/* The lane is forgotten, and with it its place in any list here. */
+void site_forget_lane(struct lane *);
+/* A deliverer of relayed mail has room again, or is there. */
+void lanes_unblock(struct lanes *);
+/* TASK's destination, or the site with all that leads there, failed as a whole or asked to be left
+ * alone.  Returns the time before which it will not be tried, or 0. */
+int64_t site_failed(struct task *, const struct delivery_result *);
+/* TASK has ended: its destination answered, or nothing was learnt.  The site is returned, whose
+ * reference is the caller's now; NULL for local tasks. */
+struct site *site_ended(struct task *, bool answered);
+/* The answer that CARRIER gave.  False: it was not asked. */
+bool site_answered(struct lanes *, struct carrier *, const struct delivery_site *);
+/* Dead ones are tried now. */
+void site_wake(struct site *);
 
 /* --- process.c: the delivery processes of local lanes --- */
 void process_init(struct lanes *);
@@ -163,6 +223,8 @@ bool carrier_is_idle(const struct carrier *);
 /* Takes the task out of its lane and hands it over.  False: its content could not be read, and it
  * is gone. */
 bool carrier_hand(struct carrier *, struct task *);
+/* Asks where the lane leads.  False: it has been asked enough for now. */
+bool carrier_ask(struct carrier *, struct lane *);
 /* Calls back what deliverers hold of WORK and have not begun; they say what they did not do by
  * DELIVERY_DONE. */
 void carrier_cancel(struct work *);

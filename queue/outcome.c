@@ -226,6 +226,7 @@ outcome_report(
 		break;
 	case DELIVERY_TEMP:
 	case DELIVERY_TEMP_HOST:
+	case DELIVERY_TEMP_DOMAIN:
 		defer(work, index, result->detail, not_before);
 		break;
 	}
@@ -262,7 +263,7 @@ outcome_unreachable(
 	if (is_news) {
 		work->queue->counters.deferred++;
 		log_outcome(
-		    LOG_INFO, "queue.deferred", work, index, "not tried: its destination is dead");
+		    LOG_INFO, "queue.deferred", work, index, "not tried: its destination is dead, or asked for a pause");
 	}
 	if (!is_delay_told(work, index, r->due))
 		settle_waiting(work, index, r->due, is_news);

@@ -6,6 +6,7 @@
  *   work.c       messages that something is being done about
  *   dispatch.c   who is due, where it leads, grouped into tasks
  *   lane.c       tasks waiting for one destination or one owner of mailboxes
+ *   site.c       the servers that destinations share
  *   process.c    the delivery processes of the latter
  *   carrier.c    tasks handed to a deliverer, and its word back
  *   outcome.c    what becomes of a recipient; notices to senders

@@ -146,6 +146,14 @@ window_init(struct window *w, uint32_t most)
 	w->size = w->most < WINDOW_START ? w->most : WINDOW_START;
 }
 
+void
+window_limit(struct window *w, uint32_t most)
+{
+	w->most = most > 0 ? most : 1;
+	if (w->size > w->most)
+		w->size = w->most;
+}
+
 bool
 window_open(const struct window *w, int64_t now)
 {
@@ -175,22 +183,25 @@ window_abandoned(struct window *w)
 }
 
 void
-window_succeeded(struct window *w)
+window_succeeded(struct window *w, uint64_t ticket)
 {
 	window_abandoned(w);
+	if (w->rests && ticket < w->cut)
+		return;
 	w->failures = 0;
 	w->deaths = 0;
 	if (w->dead)
 		w->size = w->most < WINDOW_START ? w->most : WINDOW_START;
 	else if (w->size < w->most)
 		w->size++;
-	w->dead = false;
+	w->dead = w->rests = false;
 }
 
 static void
 die(struct window *w, int64_t now, const struct retry_policy *policy, uint64_t seed)
 {
 	w->dead = true;
+	w->rests = false;
 	w->deaths++;
 	w->failures = 0;
 	w->size = 1;
@@ -218,5 +229,21 @@ window_failed(struct window *w, uint64_t ticket, int64_t now, const struct retry
 	if (w->failures < w->cohort)
 		return false;
 	die(w, now, policy, seed);
+	return true;
+}
+
+bool
+window_rest(struct window *w, uint64_t ticket, int64_t now, uint32_t seconds)
+{
+	window_abandoned(w);
+	if (w->rests && ticket < w->cut)
+		return false;
+	w->dead = w->rests = true;
+	w->failures = 0;
+	w->size = 1;
+	w->cut = w->begun;
+	/* a death that began before may last longer */
+	if (w->retry_at < now + seconds)
+		w->retry_at = now + seconds;
 	return true;
 }

@@ -48,10 +48,11 @@ struct retry_policy {
 uint32_t retry_wait(const struct retry_policy *, unsigned attempts, uint64_t seed);
 
 /* --- how much at once ---
- * The window of one destination.  It starts at 2, grows by one with every success and is halved
- * when the destination as a whole fails; when as many have failed in a row as the window held, the
- * destination is dead, and one attempt at a time, after longer and longer waits, asks whether it is
- * back. */
+ * The window of one destination, or of the servers of several.  It starts at 2, grows by one with
+ * every success and is halved when the destination as a whole fails; when as many have failed in a
+ * row as the window held, the destination is dead, and one attempt at a time, after longer and longer
+ * waits, asks whether it is back.  One that asks to be left alone for some time is as dead until
+ * then, whatever becomes of what was under way. */
 struct window {
 	uint32_t most;     /* never more than this */
 	uint32_t size;
@@ -60,24 +61,29 @@ struct window {
 	uint32_t cohort;   /* SIZE at the first of them: so many make it dead */
 	uint32_t deaths;   /* in a row */
 	bool dead;
+	bool rests;        /* dead because it asked for it */
 	int64_t retry_at;  /* dead: not before */
 	uint64_t begun;    /* attempts so far */
-	uint64_t cut; /* BEGUN when it was last halved: earlier attempts do not halve it again */
+	uint64_t cut; /* BEGUN when it was last halved, or began to rest: earlier attempts do not do that
+		       * again */
 };
 
 void window_init(struct window *, uint32_t most);
+/* Another limit from now on. */
+void window_limit(struct window *, uint32_t most);
 /* May one more attempt begin? */
 bool window_open(const struct window *, int64_t now);
 /* True while nothing is to be tried, and nobody is finding out: what waits for it can as well wait
  * until RETRY_AT. */
 bool window_shut(const struct window *, int64_t now);
-/* An attempt begins; the ticket goes to window_failed. */
+/* An attempt begins; the ticket is for its end. */
 uint64_t window_begin(struct window *);
-/* How it ended: the destination answered; it failed as a whole (true: it is dead now, anew);
- * nothing was learnt. */
-void window_succeeded(struct window *);
+/* How it ended: the destination answered; it failed as a whole (true: it is dead now, anew); it
+ * asked to be left alone for so many seconds (true: it is now); nothing was learnt. */
+void window_succeeded(struct window *, uint64_t ticket);
 bool window_failed(
     struct window *, uint64_t ticket, int64_t now, const struct retry_policy *, uint64_t seed);
+bool window_rest(struct window *, uint64_t ticket, int64_t now, uint32_t seconds);
 void window_abandoned(struct window *);
 
 #endif

@@ -8,7 +8,11 @@
  *   crash                    drops its connection, once for each name in CRASHES
  *   silent                   ends the job without a result
  *   wait                     keeps the job until finish_waiting()
+ *   busy                     fails: this time, and asks for a pause of PAUSE seconds
  *   anything else            delivers, as it does once HEALED is set
+ *
+ * The servers of a domain are called like the domain but for its first label, when that is "shared",
+ * and no two others' are the same.
  *
  * The address book: alias... stands for TARGETS, nobody... is unknown, box... is a mailbox of user
  * 1000, cot... one of user 1001, later... cannot be told; everything else goes to "mx DOMAIN".
@@ -77,9 +81,11 @@ static struct world {
 	bool healed;
 	bool mute; /* the address book hears, and says nothing */
 	unsigned crashes;
+	uint32_t pause;
+	uint32_t most; /* messages under way at one site, as the relay role says; 0: nothing */
 	/* what happened */
 	struct delivered delivered[DELIVERIES_MAX];
-	unsigned delivered_n, attempts, jobs, starts, taught;
+	unsigned delivered_n, attempts, jobs, starts, taught, asked;
 	char content[65536]; /* of the last job that had it inline */
 	/* what the session heard last */
 	unsigned answers;
@@ -266,6 +272,7 @@ report(struct actor *a, const struct job *job, const struct job_recipient *r)
 		{ "temp", DELIVERY_TEMP, "451 4.2.1 Not now" },
 		{ "perm", DELIVERY_PERM, "550 5.1.1 No such user" },
 		{ "host", DELIVERY_TEMP_HOST, "451 4.4.1 Connection refused" },
+		{ "busy", DELIVERY_TEMP, "451 4.7.500 Too much from you" },
 	};
 	struct delivery_result result = { .job = job->id,
 		.index = r->index,
@@ -275,11 +282,12 @@ report(struct actor *a, const struct job *job, const struct job_recipient *r)
 		.dsn = begins(r->address, "dsn") };
 	size_t i;
 
-	for (i = 0; i < 3 && !world.healed; i++) {
+	for (i = 0; i < sizeof(manners) / sizeof(manners[0]) && !world.healed; i++) {
 		if (!begins(r->address, manners[i].begins))
 			continue;
 		result.status = (uint8_t)manners[i].status;
 		result.text = manners[i].text;
+		result.pause = begins(r->address, "busy") ? world.pause : 0;
 	}
 	if (result.status == DELIVERY_OK)
 		note_delivery(a, job, r);
@@ -321,6 +329,22 @@ cancel(struct actor *a, uint64_t id)
 }
 
 static inline bool
+tell_site(struct actor *a, struct message *m)
+{
+	struct delivery_site site = { .destination = delivery_read_way(m), .most = world.most, .holds = 300 };
+	const char *dot;
+
+	if (site.destination == NULL)
+		return false;
+	world.asked++;
+	site.site = site.destination;
+	if (begins(site.destination, "mx shared") && (dot = strchr(site.destination, '.')) != NULL)
+		site.site = dot + 1;
+	delivery_send_site(a->channel, &site);
+	return true;
+}
+
+static inline bool
 on_job(struct channel *ch, struct message *m, void *arg)
 {
 	struct actor *a = arg;
@@ -331,6 +355,8 @@ on_job(struct channel *ch, struct message *m, void *arg)
 		cancel(a, m->id);
 		return true;
 	}
+	if (m->type == DELIVERY_WAY)
+		return tell_site(a, m);
 	if (!delivery_read_job(m, &job))
 		return false;
 	world.jobs++;

@@ -309,7 +309,7 @@ static void
 test_result(void **state)
 {
 	struct delivery_result in = { 9, UINT32_MAX, DELIVERY_TEMP_HOST, "mx.example.net[192.0.2.1]",
-		"421 4.3.2 closing", NULL, true };
+		"421 4.3.2 closing", NULL, true, 600 };
 	struct got got = pass(write_result, &in);
 	struct message m = message_of(&got, got.body.len);
 	struct delivery_result out;
@@ -325,14 +325,54 @@ test_result(void **state)
 	assert_string_equal(out.text, in.text);
 	assert_string_equal(out.detail, "");
 	assert_true(out.dsn);
+	assert_int_equal(out.pause, 600);
 	for (len = 0; len < got.body.len; len++) {
 		m = message_of(&got, len);
 		assert_false(delivery_read_result(&m, &out));
 	}
 	/* the status stands behind u64 and u32 */
-	got.body.data[12] = DELIVERY_TEMP_HOST + 1;
+	got.body.data[12] = DELIVERY_TEMP_DOMAIN + 1;
 	m = message_of(&got, got.body.len);
 	assert_false(delivery_read_result(&m, &out));
+	buf_free(&got.body);
+}
+
+static void
+write_site(struct channel *ch, void *arg)
+{
+	delivery_send_site(ch, arg);
+}
+
+static void
+write_way(struct channel *ch, void *arg)
+{
+	delivery_send_way(ch, arg);
+}
+
+static void
+test_site(void **state)
+{
+	struct delivery_site in = { "mx example.net", "a.example b.example:587", 12, 300 }, out;
+	struct got got = pass(write_site, &in);
+	struct message m = message_of(&got, got.body.len);
+	size_t len;
+
+	(void)state;
+	assert_true(delivery_read_site(&m, &out));
+	assert_string_equal(out.destination, in.destination);
+	assert_string_equal(out.site, in.site);
+	assert_int_equal(out.most, 12);
+	assert_int_equal(out.holds, 300);
+	for (len = 0; len < got.body.len; len++) {
+		m = message_of(&got, len);
+		assert_false(delivery_read_site(&m, &out));
+	}
+	buf_free(&got.body);
+	got = pass(write_way, (void *)(uintptr_t)in.destination);
+	m = message_of(&got, got.body.len);
+	assert_string_equal(delivery_read_way(&m), in.destination);
+	m = message_of(&got, got.body.len - 1);
+	assert_null(delivery_read_way(&m));
 	buf_free(&got.body);
 }
 
@@ -347,6 +387,7 @@ main(void)
 		cmocka_unit_test(test_job_impossible),
 		cmocka_unit_test(test_job_count),
 		cmocka_unit_test(test_result),
+		cmocka_unit_test(test_site),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

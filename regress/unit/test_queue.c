@@ -387,6 +387,127 @@ window_holds_back(void **state)
 	world.healed = false;
 }
 
+/* --- many destinations with the same servers --- */
+
+/* One attempt tells that all are dead, and one that all are back. */
+static void
+dies_with_its_servers(void **state)
+{
+	unsigned i, attempts;
+	char address[60];
+
+	(void)state;
+	submit(SENDER, "host@shared0.dead.test", 0);
+	submit(SENDER, "host@shared0.dead.test", 0);
+	until(is_told("queue summary", "deferred=2"));
+	attempts = world.attempts;
+	for (i = 1; i <= 100; i++) {
+		snprintf(address, sizeof(address), "host@shared%u.dead.test", i);
+		submit(SENDER, address, 0);
+	}
+	until(is_told("queue list to=host@shared100.dead.test", "state=deferred"));
+	until(is_told("queue list to=host@shared99.dead.test", "state=deferred"));
+	assert_int_equal(world.attempts, attempts);
+	assert_true(is_told(
+	    "queue list to=host@shared7.dead.test", "reason=\"451 4.4.1 Connection refused\""));
+	/* the time comes: one asks for all hundred */
+	world.now += 661;
+	until(world.attempts > attempts);
+	until(!is_told("queue list", "state=active"));
+	assert_in_range(world.attempts - attempts, 1, 2);
+	world.healed = true;
+	world.now += 2 * 661;
+	until(is_empty());
+	assert_int_equal(reached("host@shared77.dead.test"), 1);
+	world.healed = false;
+}
+
+static unsigned
+waiting_now(void)
+{
+	return world.relays[0].waiting_n + world.relays[1].waiting_n;
+}
+
+/* The window is that of the servers; a domain with much to say takes turns with the others. */
+static void
+shares_the_window(void **state)
+{
+	unsigned before = world.jobs, i;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		submit(SENDER, "wait@shared1.slow2.test", 0);
+	submit(SENDER, "wait@shared2.slow2.test", 0);
+	submit(SENDER, "ok@aside.test", 0);
+	until(reached("ok@aside.test") == 1);
+	/* two at once, whatever the number of domains */
+	assert_int_equal(waiting_now(), 2);
+	assert_int_equal(world.jobs - before, 3);
+	/* three have room when one of the two is done, and the second domain is among them */
+	finish_waiting(&world.relays[0]);
+	finish_waiting(&world.relays[1]);
+	until(is_told("queue show to=wait@shared2.slow2.test", "state=active"));
+	until(waiting_now() == 4);
+	world.healed = true;
+	while (!is_empty()) {
+		finish_waiting(&world.relays[0]);
+		finish_waiting(&world.relays[1]);
+	}
+	world.healed = false;
+}
+
+/* What a provider takes at once is a limit for all its domains together. */
+static void
+keeps_to_the_providers_limit(void **state)
+{
+	char address[60];
+	unsigned i;
+
+	(void)state;
+	world.most = 1;
+	for (i = 0; i < 5; i++) {
+		snprintf(address, sizeof(address), "wait@shared%u.narrow.test", i);
+		submit(SENDER, address, 0);
+	}
+	submit(SENDER, "ok@aside2.test", 0);
+	until(reached("ok@aside2.test") == 1);
+	for (i = 0; i < 5; i++) {
+		until(waiting_now() == 1);
+		finish_waiting(&world.relays[0]);
+		finish_waiting(&world.relays[1]);
+	}
+	until(is_empty());
+	world.most = 0;
+}
+
+/* A reply that asks for a pause: one attempt, and all domains there wait for so long. */
+static void
+rests_when_asked(void **state)
+{
+	unsigned attempts;
+
+	(void)state;
+	world.pause = 1800;
+	submit(SENDER, "busy@shared1.busy.test", 0);
+	until(is_told("queue summary", "deferred=1"));
+	attempts = world.attempts;
+	submit(SENDER, "ok@shared2.busy.test", 0);
+	submit(SENDER, "ok@shared1.busy.test", 0);
+	until(is_told("queue list to=ok@shared2.busy.test", "reason=\"451 4.7.500 Too much from you\""));
+	settle();
+	world.now += 1700;
+	settle();
+	assert_int_equal(reached("ok@shared2.busy.test"), 0);
+	assert_in_range(world.attempts - attempts, 2, 2); /* what settles */
+	world.healed = true;
+	world.now += 101;
+	until(is_empty());
+	assert_int_equal(reached("ok@shared2.busy.test"), 1);
+	assert_int_equal(reached("busy@shared1.busy.test"), 1);
+	world.healed = false;
+	world.pause = 0;
+}
+
 /* --- deliverers that die --- */
 
 static void
@@ -965,6 +1086,10 @@ main(void)
 		cmocka_unit_test(asks_a_dead_host_once),
 		cmocka_unit_test(flush_wakes_the_dead),
 		cmocka_unit_test(window_holds_back),
+		cmocka_unit_test(dies_with_its_servers),
+		cmocka_unit_test(shares_the_window),
+		cmocka_unit_test(keeps_to_the_providers_limit),
+		cmocka_unit_test(rests_when_asked),
 		cmocka_unit_test(survives_a_death),
 		cmocka_unit_test(defers_what_kills),
 		cmocka_unit_test(silence_is_no_success),

@@ -169,7 +169,7 @@ static struct {
 static struct server servers[3];
 static uint64_t last_job;
 
-static const char *const status_names[] = { "ok", "temp", "perm", "host" };
+static const char *const status_names[] = { "ok", "temp", "perm", "host", "domain" };
 
 /* "[127.0.0.1]:1234" with the number of the server instead of its port. */
 static void
@@ -367,7 +367,7 @@ static void
 test_no_destination(void **state)
 {
 	(void)state;
-	expect("", "7 host \"\" 451 4.3.5 \"\" is no destination\n9 host \"\" 451 4.3.5 \"\" is no destination\ndone\n");
+	expect("", "7 domain \"\" 451 4.3.5 \"\" is no destination\n9 domain \"\" 451 4.3.5 \"\" is no destination\ndone\n");
 }
 
 /* The queue dies: nothing more is sent, and a new one is served. */

@@ -164,7 +164,8 @@ waits_double(void **state)
 /* --- windows: one letter a step ---
  * b: an attempt begins (must be allowed), B: must not be allowed; s: the oldest running one
  * succeeds; f: it fails; F: it fails, and the destination must be dead now; a: it is abandoned; w:
- * RETRY_AT comes; S: shut, O: not shut. */
+ * RETRY_AT comes; S: shut, O: not shut; r: it ends with the wish for a rest of 50 seconds, R: for the
+ * first time. */
 
 static const struct {
 	const char *name;
@@ -190,6 +191,13 @@ static const struct {
 	{ "a probe that is abandoned leaves room for another", 20, "bbfF" "wba" "ObB", 1 },
 	{ "late failures say nothing new", 20, "bbs" "bb" "ffF" "S", 1 },
 	{ "a late success revives", 20, "bbs" "b" "bf" "O", 1 },
+	{ "a rest begins at once", 20, "bbR" "SB", 1 },
+	{ "and is not prolonged by what was under way", 20, "bbs" "bb" "Rrr" "w" "ObB", 1 },
+	{ "nor ended by it", 20, "bbs" "bb" "Rss" "SB", 1 },
+	{ "but by the probe", 20, "bbR" "s" "wbs" "ObbB", 2 },
+	{ "which may want another", 20, "bbR" "s" "wbR" "SB", 1 },
+	{ "or fail", 20, "bbR" "s" "wbF" "SB", 1 },
+	{ "the dead can ask for a rest", 20, "bbfF" "wbR" "SB", 1 },
 	{ "abandoned ones count for nothing", 20, "bba" "bB" "aab", 2 },
 };
 
@@ -214,8 +222,7 @@ run_window(size_t n)
 			assert_false(window_open(&w, now));
 			break;
 		case 's':
-			first++;
-			window_succeeded(&w);
+			window_succeeded(&w, tickets[first++]);
 			break;
 		case 'f':
 			assert_false(window_failed(&w, tickets[first++], now, &policy, 7));
@@ -227,6 +234,13 @@ run_window(size_t n)
 		case 'a':
 			first++;
 			window_abandoned(&w);
+			break;
+		case 'r':
+			assert_false(window_rest(&w, tickets[first++], now, 50));
+			break;
+		case 'R':
+			assert_true(window_rest(&w, tickets[first++], now, 50));
+			assert_int_equal(w.retry_at, now + 50);
 			break;
 		case 'w':
 			now = w.retry_at;
@@ -272,8 +286,7 @@ deaths_wait_longer(void **state)
 		assert_in_range(w.retry_at - now, waits[i] * 9 / 10, waits[i] * 11 / 10);
 		now = w.retry_at;
 	}
-	window_begin(&w);
-	window_succeeded(&w);
+	window_succeeded(&w, window_begin(&w));
 	assert_true(window_failed(&w, window_begin(&w), now, &policy, 1));
 	assert_in_range(w.retry_at - now, 90, 110);
 }

@@ -215,7 +215,7 @@ run(enum manner manner, const struct smtp_client_security *security, const char 
 
 #define WANT(what, ...) { .tls = { .need = (what), .name = "them.example" }, .policy = "route", ##__VA_ARGS__ }
 #define DONE "0 0 250 taken\n"
-#define LACK "end 3 451 4.7.5\n"
+#define LACK "end 4 451 4.7.5\n"
 
 static void
 test_manners(void **state)
