@@ -9,6 +9,7 @@
 #include "filters/ledger_purge.h"
 #include "filters/ledger_role.h"
 #include "filters/ledger_stats.h"
+#include "filters/ledger_store.h"
 #include "lib/ctl.h"
 
 static struct ledger *ledger;
@@ -33,7 +34,7 @@ on_stats(struct ctl *ctl, unsigned n, const char *const *words)
 	(void)n;
 	(void)words;
 	ledger_count_totals(ledger->count, &t);
-	ctl_record(ctl, FIELDS(F_BOOL("open", ledger->store != NULL),
+	ctl_record(ctl, FIELDS(F_BOOL("open", ledger_store_is_open(ledger->store)),
 	    F_U64("decisions", t.decisions), F_U64("let_in", t.let_in), F_U64("held", t.held),
 	    F_U64("returned", t.returned), F_U64("operator_entries", count_operators()),
 	    F_U64("flush_failures", t.flush_failures),

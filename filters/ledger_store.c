@@ -99,6 +99,12 @@ ledger_store_sync(struct ledger_store *s)
 	return rc;
 }
 
+bool
+ledger_store_is_open(const struct ledger_store *s)
+{
+	return s != NULL && kv_is_open(s->kv);
+}
+
 uint64_t
 ledger_store_sync_failures(const struct ledger_store *s)
 {

@@ -17,6 +17,8 @@ struct ledger_store;
 /* As kv_open: *WHY may say something although the store is open; the caller frees it. */
 struct ledger_store *ledger_store_open(const char *dir, char **why);
 void ledger_store_close(struct ledger_store *);
+/* Does it answer; false of none, and while it is closed after an error. */
+bool ledger_store_is_open(const struct ledger_store *);
 int ledger_store_sync(struct ledger_store *);
 /* How many of those failed since it was opened. */
 uint64_t ledger_store_sync_failures(const struct ledger_store *);

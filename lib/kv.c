@@ -385,6 +385,12 @@ name_ok(const char *name)
 	return p != name && p - name <= 32;
 }
 
+bool
+kv_is_open(const struct kv *kv)
+{
+	return kv->env != NULL;
+}
+
 struct kv_table *
 kv_table_open(struct kv *kv, const char *name, char **why)
 {

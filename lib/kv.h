@@ -18,6 +18,8 @@ struct kv_table; /* one named table in it */
  * although the result is not NULL.  NULL: not even that was possible.  The caller frees *WHY. */
 struct kv *kv_open(const char *dir, char **why);
 void kv_close(struct kv *);
+/* False while it is closed after an error, such as a full disk; it opens itself again as soon as it can. */
+bool kv_is_open(const struct kv *);
 struct kv_table *kv_table_open(struct kv *, const char *name, char **why);
 
 /* 1 found (the value is copied to OUT, at most SIZE octets, *LEN its whole length), 0 not there, -1

@@ -936,10 +936,12 @@ test_decide_full_disk(void **state)
 	limit.rlim_cur = before;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	assert_int_equal(answer, GREY_UNKNOWN);
+	assert_false(ledger_store_is_open(ledger.store));
 	ledger_count_free(ledger.count); /* what it holds cannot be flushed now */
 	ledger.count = ledger_count_new();
 	close_ledger();
 	open_ledger();
+	assert_true(ledger_store_is_open(ledger.store));
 	for (i = 0; i < n - 1; i++) {
 		snprintf(sender, sizeof(sender), "a%u@x.org", i);
 		assert_int_equal(try("id", sender, "b@y.net", 60), GREY_EARLY);
