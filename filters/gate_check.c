@@ -246,6 +246,7 @@ check_text(const struct rule *rule)
 {
 	const char *action = action_name(rule->action);
 	struct buf ascii = { 0 };
+	bool same;
 	size_t len;
 
 	if (rule->text == NULL)
@@ -255,8 +256,9 @@ check_text(const struct rule *rule)
 		    action);
 	ascii_add(&ascii, rule->text);
 	len = ascii.len;
+	same = strcmp(buf_str(&ascii), rule->text) == 0;
 	buf_free(&ascii);
-	if (rule->action == ACTION_MARK && strlen(rule->text) != len)
+	if (rule->action == ACTION_MARK && !same)
 		return complaint(rule->place, "the text of \"mark\" holds other characters than ASCII");
 	if (len == 0 || len > TEXT_MAX)
 		return complaint(rule->place, "the text of \"%s\" has %zu octets; 1 to %d fit in a line", action,

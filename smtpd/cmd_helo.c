@@ -29,6 +29,26 @@ name_ok(const char *name, size_t len)
 	return ok;
 }
 
+/* The name as it is meant, for the caller to free, or NULL.  A dot at its end, and an IPv6 address without the tag that
+ * RFC 5321 4.1.3 wants, are wrong and common too, and honest servers would lose their mail by a 501. */
+static char *
+read_name(const char *name, size_t len)
+{
+	char *tagged;
+
+	if (len > 1 && name[len - 1] == '.')
+		len--;
+	if (name_ok(name, len))
+		return xstrndup(name, len);
+	if (len < 2 || name[0] != '[' || memchr(name, ':', len) == NULL)
+		return NULL;
+	tagged = xasprintf("[IPv6:%.*s", (int)len - 1, name + 1);
+	if (name_ok(tagged, strlen(tagged)))
+		return tagged;
+	free(tagged);
+	return NULL;
+}
+
 static void
 on_judged(struct session *s, const struct door_answer *a)
 {
@@ -49,9 +69,11 @@ on_judged(struct session *s, const struct door_answer *a)
 }
 
 static void
-hello(struct session *s, const char *name, size_t len, bool esmtp)
+hello(struct session *s, const char *arg, size_t len, bool esmtp)
 {
-	if (!name_ok(name, len)) {
+	char *name = read_name(arg, len);
+
+	if (name == NULL) {
 		session_reply(s, 501, "5.5.4", "that is neither a domain nor an address literal");
 		session_error(s);
 		return;
@@ -59,7 +81,7 @@ hello(struct session *s, const char *name, size_t len, bool esmtp)
 	transaction_free(s->tx);
 	s->tx = NULL;
 	free(s->helo);
-	s->helo = xstrndup(name, len);
+	s->helo = name;
 	s->esmtp = esmtp;
 	session_wait(s);
 	door_pass(s, PHASE_HELO, on_judged);

@@ -54,7 +54,8 @@ def test_helo_has_one_line(c):  # 4.1.1.1
 
 @pytest.mark.parametrize("argument, code", [
     ("client.example", 250), ("[192.0.2.1]", 250), ("[IPv6:2001:db8::1]", 250), ("under_score.example", 250),
-    ("", 501), ("two words", 501), ("[300.1.1.1]", 501),
+    ("client.example.", 250), ("[2001:db8::1]", 250),  # wrong, and meant well
+    ("", 501), ("two words", 501), ("[300.1.1.1]", 501), ("[2001:db8::g]", 501), (".", 501), ("a..", 501), ("[:]", 501),
 ])
 def test_helo_argument(c, argument, code):  # 4.1.3, 4.1.4
     assert c.say(f"EHLO {argument}".rstrip()).code == code

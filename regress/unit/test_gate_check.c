@@ -289,6 +289,8 @@ test_other_mistakes(void **state)
 		    "and minutes" },
 		{ { .action = ACTION_GREYLIST }, "%{minutes} %{minutes", NULL, NULL },
 		{ { .action = ACTION_MARK }, "%{minute}", "X-A", NULL },
+		{ { .action = ACTION_MARK }, "\xc3\xbc", "X-A", /* as long as "ue" */
+		    "1:1: the text of \"mark\" holds other characters than ASCII" },
 		{ { .action = ACTION_MARK }, "\xc3\xa9", "X-A",
 		    "1:1: the text of \"mark\" holds other characters than ASCII" },
 		{ { .action = ACTION_TEMPFAIL }, "go\taway", NULL, NULL },
