@@ -72,9 +72,12 @@ start_rescued(struct ctl *ctl, unsigned n, const char *const *words)
 		.done = rescued_done };
 	struct rescued *r;
 	uint64_t seconds;
+	char *why;
 
 	if (!read_since(n, words, &seconds)) {
-		ctl_end(ctl, 2, "gate rescued [since=TIME]; a time is 1d, 12h, 30m");
+		why = xasprintf("%s: since=TIME is expected; a time ago is 1d, 12h, 30m", words[n - 1]);
+		ctl_end(ctl, 2, why);
+		free(why);
 		return;
 	}
 	r = xcalloc(1, sizeof(*r));

@@ -309,6 +309,7 @@ void
 ledger_report(struct ledger *l, struct ctl *ctl, unsigned n, const char *const *words)
 {
 	struct report *r = xcalloc(1, sizeof(*r));
+	char *why;
 	bool ok = true;
 	unsigned i;
 
@@ -322,8 +323,10 @@ ledger_report(struct ledger *l, struct ctl *ctl, unsigned n, const char *const *
 		     read_time(words[i], "until=", r->now, &r->until);
 	}
 	if (!ok || r->since > r->until) {
-		end(r, 2, ok ? "since= is longer ago than until="
-			     : "gate report [since=TIME] [until=TIME]; a time ago is 1d, 12h, 30m");
+		why = ok ? xstrdup("until= is longer ago than since=")
+			 : xasprintf("%s: since=TIME or until=TIME is expected; a time ago is 1d, 12h, 30m", words[i - 1]);
+		end(r, 2, why);
+		free(why);
 		return;
 	}
 	(void)ledger_count_flush(l->count, l->store);

@@ -230,7 +230,7 @@ run(int n, char **words)
 	if (rest < called->least)
 		return smtpctl_usage("something is missing");
 	if (called->most >= 0 && rest > called->most)
-		return smtpctl_usage("too many words");
+		return smtpctl_usage("\"%s\": too many words", words[n - rest + called->most]);
 	return called->handle(n, words);
 }
 

@@ -98,17 +98,20 @@ read_records(struct simulation *s, const char *path)
 	return why;
 }
 
-/* "NAME,DATA", or DATA alone and it belongs to OTHERWISE. */
+/* "NAME,DATA", or DATA alone and it belongs to OTHERWISE.  An MX may come without its preference. */
 static char *
 add_pair(struct simulation *s, const char *value, const char *type, const char *otherwise)
 {
 	const char *comma = strchr(value, ',');
-	char *name, *why;
+	const char *text = comma != NULL ? comma + 1 : value;
+	char *name, *data, *why;
 
 	if (comma == NULL && otherwise == NULL)
-		return xasprintf("%s: whose?  Write NAME,%s", value, value);
+		return xasprintf("%s record \"%s\": whose?  Write NAME,%s", type, value, value);
 	name = comma != NULL ? xstrndup(value, (size_t)(comma - value)) : xstrdup(otherwise);
-	why = add_record(s, name, type, comma != NULL ? comma + 1 : value);
+	data = xasprintf("%s%s", strcmp(type, "MX") == 0 && strchr(text, ' ') == NULL ? "10 " : "", text);
+	why = add_record(s, name, type, data);
+	free(data);
 	free(name);
 	return why;
 }
@@ -419,6 +422,7 @@ run_script(struct simulation *s, const char *path)
 	char *line = NULL, *why = NULL;
 	unsigned number = 0;
 	size_t size = 0;
+	bool failed;
 
 	if (f == NULL)
 		return smtpctl_failed("%s: %s", path, strerror(errno));
@@ -427,29 +431,53 @@ run_script(struct simulation *s, const char *path)
 		why = statement(s, line);
 	}
 	free(line);
+	if (why == NULL && ferror(f))
+		smtpctl_failed("%s: %s", path, strerror(errno));
+	failed = ferror(f);
 	if (f != stdin)
 		fclose(f);
 	if (why == NULL)
-		return EXIT_DONE;
+		return failed ? EXIT_FAILED : EXIT_DONE;
 	smtpctl_failed("%s:%u: %s", strcmp(path, "-") == 0 ? "standard input" : path, number, why);
 	free(why);
 	return EXIT_FAILED;
 }
 
-/* "again=1m,6m": seconds since the first attempt. */
+/* The first of TIMES, "1m,6m", in seconds since the first call; *TIMES is NULL behind the last.  False: it is none, or
+ * before LEAST. */
+static bool
+take_time(char **times, uint64_t least, uint64_t *seconds)
+{
+	char *one = strsep(times, ",");
+
+	return quantity_parse(one, strlen(one), seconds) == QUANTITY_TIME && *seconds >= least;
+}
+
+/* Before anything is played. */
+static char *
+check_times(const char *times)
+{
+	char *list = xstrdup(times), *rest = list;
+	uint64_t seconds = 0;
+	bool ok = true;
+
+	while (rest != NULL && ok)
+		ok = take_time(&rest, seconds, &seconds);
+	free(list);
+	return ok ? NULL : xasprintf("again=%s: times since the first call are expected, the shortest first, such as 1m,6m",
+	    times);
+}
+
 static char *
 repeat(struct simulation *s, const char *times)
 {
-	char *list = xstrdup(times), *rest = list, *one, *why = NULL;
-	uint64_t seconds;
+	char *list = xstrdup(times), *rest = list, *why = NULL;
+	uint64_t seconds = 0;
 
-	while (why == NULL && (one = strsep(&rest, ",")) != NULL) {
-		if (quantity_parse(one, strlen(one), &seconds) != QUANTITY_TIME)
-			why = xasprintf("again=%s: times are expected, such as 1m,6m", times);
-		else if (s->start + (int64_t)seconds > s->now)
+	while (rest != NULL && why == NULL && take_time(&rest, seconds, &seconds)) {
+		if (s->start + (int64_t)seconds > s->now)
 			s->now = s->start + (int64_t)seconds;
-		if (why == NULL)
-			why = call(s, &s->last);
+		why = call(s, &s->last);
 	}
 	free(list);
 	return why;
@@ -469,6 +497,8 @@ run_words(struct simulation *s, int n, char **words)
 		else
 			why = words_add(&s->last, words[i]);
 	}
+	if (why == NULL && times != NULL)
+		why = check_times(times);
 	if (why == NULL)
 		why = call(s, &s->last);
 	if (why == NULL && times != NULL)

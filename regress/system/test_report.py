@@ -156,6 +156,13 @@ def test_words_that_are_none(mx, words):
     assert done.returncode == 2 and "usage: smtpctl gate report" in done.stderr and not done.stdout
 
 
+def test_the_word_that_is_none_is_named(mx):
+    for words in (["gate", "report", "since=soon"], ["gate", "report", "since=1d", "often"], ["gate", "rescued", "since=soon"],
+                  ["stats", "often"]):
+        done = mx.run_ctl(*words)
+        assert done.returncode == 2 and words[-1] in done.stderr.splitlines()[0], done.stderr
+
+
 # --- one session of the past ---
 
 SESSION = """

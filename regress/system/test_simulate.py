@@ -165,6 +165,22 @@ def test_on_the_command_line(ctl):
     assert lines[-1] == "  let in"
 
 
+@pytest.mark.parametrize("times", ["soon", "6m,1m", "1m,", ""])
+def test_times_are_read_before_anything_is_played(ctl, times):
+    done = ctl.run_ctl("gate", "simulate", "client=192.0.2.8", f"again={times}")
+    assert (done.returncode, done.stdout) == (2, "") and f"again={times}: " in done.stderr
+
+
+def test_an_mx_needs_no_preference(ctl):
+    done = ctl.run_ctl("gate", "simulate", "client=192.0.2.8", "from=a@pool.example", "mx=mail.pool.example", "to=alice@example.org")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_is_no_script(ctl):
+    done = ctl.run_ctl("gate", "simulate", "/tmp")
+    assert done.returncode == 1 and "Is a directory" in done.stderr
+
+
 @pytest.mark.parametrize("script, what", [
     ("again\n", ":1: nobody has called yet"),
     ("call from=a@b\n", "client=IP is missing"),
