@@ -7,24 +7,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "regress/system"))
 
 from dialogue import all_dialogues  # noqa: E402
-from genkan import Genkan, certificate, free_port  # noqa: E402
+from genkan import certificate, free_port  # noqa: E402
+from ours import ours  # noqa: E402
 from peers import Exim, OpenSMTPD, Postfix  # noqa: E402
 from player import Player, Server  # noqa: E402
 
-GENKAN = """
-gate { }
-listen on 127.0.0.1 port $submission submission tls "mx"
-certificate "mx" chain "$dir/mx.pem" key "$dir/mx.key"
-relay {
-	from { 127.0.0.2 }
-	route "*" to "[127.0.0.1]:$next"
-}
-domain "customer.example" { relay to "[127.0.0.1]:$next" }
-domain "example.org" {
-	users { "alice" }
-	deliver maildir "$$mail/%{user}"
-}
-"""
 HEAD = """# Conformance
 
 What the dialogues of regress/conform found, each played against four servers on one machine: Genkan, and
@@ -80,11 +67,8 @@ def play(server):
 
 
 def play_genkan(place):
-    following = free_port()
-    submission = free_port()
-    certificate(place, file="mx")
-    with Genkan(place, GENKAN.replace("$submission", str(submission)).replace("$next", str(following)).replace("$$", "$"), listen='tls "mx"') as mx:
-        return play(Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=following, submission=submission))
+    with ours(place) as server:
+        return play(server)
 
 
 def play_peer(kind, place):
