@@ -494,6 +494,52 @@ kv_put(struct kv_table *t, const void *key, size_t key_len, const void *value, s
 	return -1;
 }
 
+/* What a deletion does not find is gone already. */
+static int
+change_one(struct kv_table *t, DB_TXN *txn, const struct kv_change *c)
+{
+	DBT k = dbt(c->key, c->key_len), v = dbt(c->value, c->len);
+	int rc;
+
+	if (c->value != NULL)
+		return t->db->put(t->db, txn, &k, &v, 0);
+	rc = t->db->del(t->db, txn, &k, 0);
+	return rc == DB_NOTFOUND ? 0 : rc;
+}
+
+static int
+change_in_one(struct kv_table *t, const struct kv_change *changes, size_t n)
+{
+	DB_TXN *txn;
+	size_t i;
+	int rc;
+
+	rc = t->kv->env->txn_begin(t->kv->env, NULL, &txn, 0);
+	if (rc != 0)
+		return rc;
+	for (i = 0; i < n && rc == 0; i++)
+		rc = change_one(t, txn, &changes[i]);
+	if (rc == 0)
+		return txn->commit(txn, 0);
+	(void)txn->abort(txn);
+	return rc;
+}
+
+int
+kv_change_all(struct kv_table *t, const struct kv_change *changes, size_t n)
+{
+	int attempt, rc;
+
+	for (attempt = 0; attempt < 2 && ready(t->kv); attempt++) {
+		rc = change_in_one(t, changes, n);
+		if (rc == 0)
+			return 0;
+		if (!mend(t->kv, "change", rc))
+			break;
+	}
+	return -1;
+}
+
 int
 kv_delete(struct kv_table *t, const void *key, size_t key_len)
 {

@@ -27,6 +27,15 @@ struct kv_table *kv_table_open(struct kv *, const char *name, char **why);
 int kv_get(struct kv_table *, const void *key, size_t key_len, void *out, size_t size, size_t *len);
 /* 0 or -1.  Survives the death of the process at once; power loss after the next kv_sync. */
 int kv_put(struct kv_table *, const void *key, size_t key_len, const void *value, size_t len);
+/* Many puts, and deletions where VALUE is NULL, all or none, for the price of one write: 0 or -1, as
+ * kv_put. */
+struct kv_change {
+	const void *key;
+	size_t key_len;
+	const void *value;
+	size_t len;
+};
+int kv_change_all(struct kv_table *, const struct kv_change *, size_t n);
 /* 1 deleted, 0 not there, -1. */
 int kv_delete(struct kv_table *, const void *key, size_t key_len);
 /* From the first key >= FROM on, in order, while VISIT returns KV_NEXT; it may ask to delete the

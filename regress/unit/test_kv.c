@@ -153,6 +153,15 @@ test_put_get_delete(void **state)
 	assert_int_equal(len, sizeof(big));
 	assert_int_equal(big[8999], 'x');
 
+	/* many at once; what a deletion does not find is no failure */
+	put_text(a, "out", "x");
+	assert_int_equal(kv_change_all(a,
+	    (const struct kv_change[]){ { "in", 2, "new", 3 }, { "out", 3, NULL, 0 },
+		{ "never", 5, NULL, 0 }, { "one", 3, "eins", 4 } }, 4), 0);
+	assert_text(a, "in", "new");
+	assert_text(a, "one", "eins");
+	assert_int_equal(kv_get(a, "out", 3, out, sizeof(out), &len), 0);
+
 	assert_int_equal(kv_delete(a, "one", 3), 1);
 	assert_int_equal(kv_delete(a, "one", 3), 0);
 	assert_text(b, "one", "other");
