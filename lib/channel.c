@@ -2,7 +2,8 @@
  * Framing, coalesced writes and descriptor passing over one stream socket (channel.h).
  *
  * Writes gather in one buffer and leave at the end of the loop's turn, so a role that handles fifty
- * requests answers them with one system call.  A descriptor travels with the first octet of its
+ * requests answers them with one system call.  What nobody waits for stays in the buffer until somebody
+ * does, and the order stays what it was.  A descriptor travels with the first octet of its
  * message: the kernel never merges two sendmsg()s that carry descriptors, so the order of
  * descriptors received is the order of the messages that are flagged to have one.
  *
@@ -30,6 +31,8 @@
 #define READ_FIRST (16 * 1024)
 #define KEEP_MAX (64 * 1024)
 #define DRAINED (64 * 1024)
+#define LAZY_MS 100
+#define LAZY_MAX (16 * 1024)
 #define FDS_MAX 64    /* descriptors received and not yet claimed; a peer that sends more is broken */
 #define FDS_AT_ONCE 4 /* in one control message: we send one; the kernel cuts what is more */
 
@@ -44,7 +47,9 @@ struct channel {
 	int fd;
 	const struct channel_ops *ops;
 	void *arg;
-	struct event readable, writable, turn; /* TURN: sends, closes and frees at the end of the loop's turn */
+	struct event readable, writable;
+	struct event turn; /* sends, closes and frees at the end of the loop's turn */
+	struct event lazy; /* sends what nobody waits for */
 	struct buf in;
 	size_t in_used; /* octets of IN already handled */
 	struct buf out;
@@ -91,6 +96,7 @@ channel_new(struct event_base *base, int fd, const struct channel_ops *ops, void
 	event_assign(&ch->readable, base, fd, EV_READ | EV_PERSIST, on_readable, ch);
 	event_assign(&ch->writable, base, fd, EV_WRITE, on_writable, ch);
 	event_assign(&ch->turn, base, -1, 0, on_turn, ch);
+	event_assign(&ch->lazy, base, -1, 0, on_turn, ch);
 	event_add(&ch->readable, NULL);
 	LIST_INSERT_HEAD(&channels, ch, entry);
 	return ch;
@@ -102,14 +108,21 @@ at_end_of_turn(struct channel *ch)
 	event_active(&ch->turn, 0, 0);
 }
 
+static void
+stop_waiting(struct channel *ch)
+{
+	event_del(&ch->readable);
+	event_del(&ch->writable);
+	event_del(&ch->lazy);
+}
+
 void
 channel_free(struct channel *ch)
 {
 	if (ch == NULL || ch->freed)
 		return;
 	ch->freed = true;
-	event_del(&ch->readable);
-	event_del(&ch->writable);
+	stop_waiting(ch);
 	at_end_of_turn(ch);
 }
 
@@ -164,8 +177,7 @@ break_off(struct channel *ch, bool faulty)
 		    F_STR("what", "a message that cannot be read or sent; the channel is closed"));
 	ch->broken = true;
 	ch->faulty = faulty;
-	event_del(&ch->readable);
-	event_del(&ch->writable);
+	stop_waiting(ch);
 	at_end_of_turn(ch);
 }
 
@@ -214,8 +226,8 @@ add_fd(struct channel *ch, int fd)
 	ch->out.data[ch->begun + 6] |= FLAG_FD;
 }
 
-void
-channel_end(struct channel *ch, int fd)
+static void
+end_message(struct channel *ch, int fd)
 {
 	size_t len = ch->out.len - ch->begun - HEADER_LEN;
 	unsigned i;
@@ -227,8 +239,26 @@ channel_end(struct channel *ch, int fd)
 	if (fd >= 0)
 		add_fd(ch, fd);
 	ch->begun = SIZE_MAX;
+}
+
+void
+channel_end(struct channel *ch, int fd)
+{
+	end_message(ch, fd);
 	if (!event_pending(&ch->writable, EV_WRITE, NULL))
 		at_end_of_turn(ch);
+}
+
+void
+channel_end_lazily(struct channel *ch)
+{
+	if (channel_backlog(ch) > LAZY_MAX) {
+		channel_end(ch, -1);
+		return;
+	}
+	end_message(ch, -1);
+	if (!ch->freed && !ch->broken && !event_pending(&ch->lazy, EV_TIMEOUT, NULL))
+		event_add(&ch->lazy, &(struct timeval){ 0, LAZY_MS * 1000 });
 }
 
 void
@@ -551,4 +581,14 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		(void)send_all(ch); /* last words, as far as the socket takes them */
 	event_del(&ch->turn);
 	release(ch);
+}
+
+void
+channels_send_last(void)
+{
+	struct channel *ch;
+
+	LIST_FOREACH(ch, &channels, entry)
+		if (!ch->broken && !ch->mute && ch->begun == SIZE_MAX)
+			(void)send_all(ch);
 }

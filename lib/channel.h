@@ -56,6 +56,9 @@ struct buf *channel_begin(struct channel *, uint16_t type, uint64_t id);
 /* Ends it; FD (or -1) is passed on and closed here.  Nothing is sent before the end of the loop's
  * turn, so that many messages go in one call. */
 void channel_end(struct channel *, int fd);
+/* The same for what nobody waits for: it leaves with the next message that somebody does, or when much has gathered, or
+ * after a tenth of a second. */
+void channel_end_lazily(struct channel *);
 /* A message without payload. */
 void channel_send(struct channel *, uint16_t type, uint64_t id);
 /* Octets that the other side has not yet taken: whoever produces much looks here and waits. */
@@ -71,6 +74,8 @@ int channel_flush(struct channel *);
 int channel_fd(const struct channel *);
 /* In the closed callback: the other side did not leave, it was thrown out. */
 bool channel_is_faulty(const struct channel *);
+/* This process is about to end: all channels send what they have, as far as the sockets take it. */
+void channels_send_last(void);
 /* In a child, right after the fork and after the parent's loop was freed: closes what the parent's
  * channels hold, descriptors under way included, and forgets them. */
 void channels_forget_inherited(void);

@@ -56,6 +56,8 @@ role_path(const char *spool, const char *folder)
 void
 role_exit(int status)
 {
+	if (status == 0)
+		channels_send_last();
 	_exit(status);
 }
 

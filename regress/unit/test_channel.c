@@ -588,6 +588,52 @@ test_one_call(void **state)
 	close_all(raw);
 }
 
+static void
+send_lazily(uint64_t id, const char *body)
+{
+	buf_adds(channel_begin(here.channel, 1, id), body);
+	channel_end_lazily(here.channel);
+}
+
+/* What nobody waits for leaves with what somebody does, in order; when there is much of it; in time; and at the end. */
+static void
+test_lazily(void **state)
+{
+	static char much[17 * 1024];
+	char octets[64];
+	int raw = open_raw(READ_ALL);
+
+	(void)state;
+	send_lazily(1, "a");
+	send_lazily(2, "b");
+	turn();
+	assert_true(recv(raw, octets, sizeof(octets), MSG_DONTWAIT) < 0);
+	channel_send(here.channel, 1, 3);
+	turn();
+	assert_int_equal(recv(raw, octets, sizeof(octets), MSG_DONTWAIT), 17 + 17 + 16);
+	assert_int_equal(octets[8], 1);
+	assert_int_equal(octets[17 + 8], 2);
+	assert_int_equal(octets[17 + 17 + 8], 3);
+
+	memset(much, 'x', sizeof(much) - 1);
+	send_lazily(4, much);
+	send_lazily(5, "y");
+	turn();
+	assert_int_equal(recv(raw, much, sizeof(much), MSG_DONTWAIT), sizeof(much));
+	assert_int_equal(recv(raw, octets, sizeof(octets), MSG_DONTWAIT), 16 + sizeof(much) - 1 + 17 - sizeof(much));
+
+	send_lazily(6, "z");
+	while (recv(raw, octets, sizeof(octets), MSG_DONTWAIT) < 0)
+		event_base_loop(here.base, EVLOOP_ONCE);
+	assert_int_equal(octets[8], 6);
+
+	send_lazily(7, "!");
+	channels_send_last();
+	assert_int_equal(recv(raw, octets, sizeof(octets), MSG_DONTWAIT), 17);
+	send_lazily(8, "?");
+	close_all(raw);
+}
+
 /* In a child: all descriptors of the parent's channels go, also those of channels that are being
  * freed and those under way. */
 static void
@@ -631,6 +677,7 @@ main(void)
 		cmocka_unit_test(test_drained),
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_one_call),
+		cmocka_unit_test(test_lazily),
 		cmocka_unit_test(test_forget_inherited),
 	};
 
