@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "filters/ledger_gather.h"
 #include "filters/ledger_login.h"
 #include "filters/ledger_purge.h"
 #include "filters/ledger_role.h"
@@ -24,7 +25,7 @@
 #include "lib/role.h"
 
 #define TICK_SECONDS 10
-/* Counters go to the store so long after they changed. */
+/* Counters and decisions go to the store so long after they came. */
 #define FLUSH_SECONDS 1
 /* A store that could not be opened is tried again after so many ticks. */
 #define REOPEN_TICKS 3
@@ -96,6 +97,8 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 	if (ledger_count_flush(ledger.count, ledger.store) == -1)
 		log_debug("ledger.unflushed", F_STR("what", "counters"));
+	if (ledger_flush_events(ledger.store) == -1)
+		log_debug("ledger.unflushed", F_STR("what", "decisions"));
 }
 
 static void
@@ -336,6 +339,7 @@ on_message(struct peer *peer, struct message *m)
 		{ LEDGER_TELL_EVENT, told_event, true },
 		{ LEDGER_TELL_WROTE, told_wrote, true },
 		{ LEDGER_TELL_HUNG_UP, told_hung_up, true },
+		{ LEDGER_ALL_TOLD, ledger_gathered, false },
 	};
 	size_t i;
 

@@ -259,7 +259,8 @@ ledger_ask_policy(
 }
 
 /*
- * Telling: what does not reach the ledger is lost, and nobody waits for it.
+ * Telling: what does not reach the ledger is lost, and nobody waits for it.  What the next decision may hang on goes at once;
+ * history goes lazily, so that a flood of refusals costs the ledger a few messages a second.
  */
 
 /* Where to write a message of TYPE; NULL when it is dropped. */
@@ -355,7 +356,10 @@ ledger_record(const struct gate_event *e)
 	if (ch == NULL)
 		return;
 	ledger_encode_event(b, e);
-	channel_end(ch, -1);
+	if (e->action == ACTION_COUNT) /* who was let in need not wait again, and may come again at once */
+		channel_end(ch, -1);
+	else
+		channel_end_lazily(ch);
 }
 
 void
@@ -471,6 +475,10 @@ on_message(struct peer *peer, struct message *m)
 
 	if (peer->role != ROLE_LEDGER)
 		return false;
+	if (m->type == LEDGER_HURRY) {
+		channel_send(peer->channel, LEDGER_ALL_TOLD, m->id);
+		return true;
+	}
 	if (m->type != LEDGER_CALLER && m->type != LEDGER_GREY && m->type != LEDGER_CORRESPONDENT &&
 	    m->type != LEDGER_LOGIN && m->type != LEDGER_POLICY)
 		return false;

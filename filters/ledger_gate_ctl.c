@@ -10,6 +10,7 @@
 
 #include "filters/ledger_fields.h"
 #include "filters/ledger_gate_ctl.h"
+#include "filters/ledger_gather.h"
 #include "filters/ledger_report.h"
 #include "filters/ledger_role.h"
 #include "filters/ledger_stats.h"
@@ -208,6 +209,6 @@ void
 ledger_gate_ctl_init(struct ledger *l)
 {
 	ledger = l;
-	ctl_register("gate", on_gate);
+	ledger_gather_register("gate", on_gate);
 	ledger_stats_init(l);
 }

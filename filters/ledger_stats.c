@@ -6,6 +6,7 @@
  * and before the first one there is nothing to say about them.  A store that is down is an answer
  * like any other.
  */
+#include "filters/ledger_gather.h"
 #include "filters/ledger_purge.h"
 #include "filters/ledger_role.h"
 #include "filters/ledger_stats.h"
@@ -52,5 +53,5 @@ void
 ledger_stats_init(struct ledger *l)
 {
 	ledger = l;
-	ctl_register("stats", on_stats);
+	ledger_gather_register("stats", on_stats);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filters/ledger_events.h"
 #include "filters/ledger_store.h"
 #include "lib/buf.h"
 #include "lib/log.h"
@@ -24,7 +25,7 @@ struct ledger_store {
 	struct buf key, value; /* of the call at hand */
 	char found[VALUE_MAX]; /* what was read */
 	size_t found_len;
-	uint64_t next_event;
+	struct ledger_events *events;
 	uint64_t sync_failures;
 };
 
@@ -42,13 +43,13 @@ see_event(const struct ledger_item *item, void *arg)
 
 /* The events are a ring of some thousands: finding its end is one short scan. */
 static void
-find_next_event(struct ledger_store *s)
+open_events(struct ledger_store *s)
 {
 	struct buf position = { 0 };
+	uint64_t next = 1;
 
-	s->next_event = 1;
-	(void)ledger_scan(
-	    s, TABLE_EVENT, &position, LEDGER_EVENTS_KEPT * 2, see_event, &s->next_event);
+	(void)ledger_scan(s, TABLE_EVENT, &position, LEDGER_EVENTS_KEPT * 2, see_event, &next);
+	s->events = ledger_events_new(s->tables[TABLE_EVENT], next);
 	buf_free(&position);
 }
 
@@ -74,7 +75,7 @@ ledger_store_open(const char *dir, char **why)
 		ledger_store_close(s);
 		return NULL;
 	}
-	find_next_event(s);
+	open_events(s);
 	return s;
 }
 
@@ -83,6 +84,7 @@ ledger_store_close(struct ledger_store *s)
 {
 	if (s == NULL)
 		return;
+	ledger_events_free(s->events);
 	kv_close(s->kv);
 	buf_free(&s->key);
 	buf_free(&s->value);
@@ -443,19 +445,13 @@ ledger_put_waits(struct ledger_store *s, uint32_t hour, const struct report_wait
 int
 ledger_put_event(struct ledger_store *s, const struct gate_event *e)
 {
-	int rc;
+	return s == NULL ? -1 : ledger_events_add(s->events, e);
+}
 
-	if (s == NULL)
-		return -1;
-	ledger_key_event(begin(s), s->next_event);
-	ledger_event_value(&s->value, e);
-	rc = write_value(s, TABLE_EVENT);
-	if (rc == 1 && s->next_event > LEDGER_EVENTS_KEPT) {
-		ledger_key_event(begin(s), s->next_event - LEDGER_EVENTS_KEPT);
-		(void)kv_delete(s->tables[TABLE_EVENT], s->key.data, s->key.len);
-	}
-	s->next_event++;
-	return rc;
+int
+ledger_flush_events(struct ledger_store *s)
+{
+	return s == NULL ? -1 : ledger_events_flush(s->events);
 }
 
 /*
@@ -494,7 +490,7 @@ ledger_scan(struct ledger_store *s, enum ledger_table table, struct buf *positio
 	struct buf from = { 0 };
 	long n;
 
-	if (s == NULL)
+	if (s == NULL || (table == TABLE_EVENT && s->events != NULL && ledger_flush_events(s) == -1))
 		return -1;
 	buf_add(&from, position->data, position->len);
 	n = kv_scan(s->tables[table], from.data, from.len, limit, on_entry, &scan);

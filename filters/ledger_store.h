@@ -55,9 +55,11 @@ int ledger_put_waits(struct ledger_store *, uint32_t hour, const struct report_w
 /* 1 also for one that is over; its strings are valid until the next call. */
 int ledger_get_policy(struct ledger_store *, const char *domain, struct ledger_policy *);
 int ledger_put_policy(struct ledger_store *, const char *domain, const struct ledger_policy *);
-/* Adds a decision to the last ones; the oldest goes when there are too many. */
+/* Adds a decision to the last ones; the oldest goes when there are too many.  It is on disk after
+ * the next flush, and whoever scans the table sees it (ledger_events.h). */
 #define LEDGER_EVENTS_KEPT 20000
 int ledger_put_event(struct ledger_store *, const struct gate_event *);
+int ledger_flush_events(struct ledger_store *);
 
 /*
  * Looks at the items of TABLE from the key in POSITION on, at most LIMIT, and leaves in POSITION

@@ -32,7 +32,9 @@ enum ledger_type {
 	LEDGER_LOGIN,					     /* struct login_answer */
 	LEDGER_ASK_POLICY,				     /* string domain */
 	LEDGER_POLICY,					     /* u8 found, struct ledger_policy */
-	LEDGER_TELL_POLICY				     /* string domain, struct ledger_policy */
+	LEDGER_TELL_POLICY,				     /* string domain, struct ledger_policy */
+	LEDGER_HURRY,					     /* to a session: send what you hold back */
+	LEDGER_ALL_TOLD					     /* that was all */
 };
 
 /* No text of a message or of a stored event is longer; what is gets cut. */

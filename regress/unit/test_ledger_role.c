@@ -588,6 +588,11 @@ test_ctl_report(void **state)
 	assert_ctl("gate explain session=0000000000001", 1, "not among");
 	assert_ctl("gate explain session=%", 2, "session=ID");
 	assert_ctl("gate open", 2, "gate report");
+	/* what a session has not sent yet is fetched for who asks */
+	e.action = ACTION_DROP;
+	e.rule = 9;
+	ledger_record(&e);
+	assert_ctl("gate report", 0, "rule=9 line=0 action=drop");
 }
 
 /* A database that cannot be opened: everybody is unknown, nobody is refused. */
