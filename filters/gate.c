@@ -306,6 +306,24 @@ gate_run(const struct gate *gate, enum phase phase, const struct facts *f, struc
 	}
 }
 
+const struct rule *
+gate_foresee(const struct gate *gate, enum phase first, enum phase last, const struct facts *f)
+{
+	struct gate_result r;
+	unsigned phase;
+
+	for (phase = first; phase <= last; phase++) {
+		gate_run(gate, (enum phase)phase, f, &r);
+		if (r.missing != 0)
+			return NULL;
+		if (r.verdict == NULL || r.verdict->action == ACTION_PASS)
+			continue;
+		/* for whom others put off the operator may have spoken, or the ledger may */
+		return r.verdict->action == ACTION_REJECT || r.verdict->action == ACTION_DROP ? r.verdict : NULL;
+	}
+	return NULL;
+}
+
 static uint32_t
 facts_of(const struct condition *c)
 {

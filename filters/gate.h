@@ -214,6 +214,9 @@ struct gate_result {
 
 /* Evaluates the rules that act at PHASE. */
 void gate_run(const struct gate *, enum phase, const struct facts *, struct gate_result *);
+/* The rule that refuses a caller for good at one of these phases, whatever of FACTS is still to be learned; NULL: it depends, or
+ * there is none. */
+const struct rule *gate_foresee(const struct gate *, enum phase first, enum phase last, const struct facts *);
 /* A `reject` that leans on DNS which did not answer: it is carried out as `tempfail`, since trouble with DNS is no reason
  * to lose mail. */
 bool rule_is_softened(const struct rule *, const struct facts *);

@@ -2,7 +2,8 @@
  * RCPT TO (RFC 5321 4.1.1.3): is there such a mailbox, may this client send to it, and what does the gate say?
  *
  * In this order, so that nobody is greylisted for an address that does not exist, and nobody but ours relays: an address
- * whose domain is not ours is refused unless the client is one of `relay { from }` or authenticated.  There is one
+ * whose domain is not ours is refused unless the client is one of `relay { from }` or authenticated.  Whom the gate refuses for
+ * any address learns nothing about this one, and nobody looks it up.  There is one
  * parser and one normal form, so no spelling of an address means something else further on; "%" and "!" are letters.
  */
 #include <stdlib.h>
@@ -158,5 +159,8 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 	s->tx->recipient = normal_form(&to);
 	mailaddr_free(&to);
 	session_wait(s);
-	s->tx->lookup = lookup_recipient(s->tx->recipient, on_lookup, s);
+	if (door_refuses(s, s->tx->recipient))
+		door_pass(s, PHASE_RCPT, on_judged);
+	else
+		s->tx->lookup = lookup_recipient(s->tx->recipient, on_lookup, s);
 }

@@ -3,7 +3,8 @@
  *
  * The rules are pure (gate_run), and what they ask for is found out in doorman_facts.c.  Facts that rules up to the banner
  * ask for are asked for when the caller rings, all at once, and arrive while he waits.  A later phase asks for what it
- * misses and is judged again when the answer is there.
+ * misses and is judged again when the answer is there.  Nobody is asked about one who is refused by what is known already
+ * (gate_foresee), nor in the first moment of one who will be kept waiting: programs that talk at once are gone by then.
  *
  * The answers of a phase come in this order: the wait (pause, tarpit), then the verdict, then, if the verdict is to
  * greylist, the ledger's word.  An `observe` rule is logged and counted and does nothing.
@@ -422,13 +423,12 @@ is_excused(const struct session *s, const struct rule *verdict)
 static bool
 has_said_enough(const struct session *s)
 {
-	struct facts f = s->door.facts;
+	const struct doorman *d = &s->door;
 	struct gate_result r;
 
-	if (s->door.phase != PHASE_GREETING || s->door.served || !f.early_talker)
+	if (d->phase != PHASE_GREETING || d->served || !d->facts.early_talker)
 		return false;
-	f.known |= FACT_BIT(FACT_EARLY_TALKER);
-	gate_run(gate(), PHASE_GREETING, &f, &r);
+	gate_run(gate(), PHASE_GREETING, &d->facts, &r);
 	return r.missing == 0 && r.verdict != NULL && gate_refusal(r.verdict->action) != NULL;
 }
 
@@ -446,6 +446,7 @@ judge(struct session *s)
 {
 	struct doorman *d = &s->door;
 	struct gate_result r;
+	bool keep;
 
 	if (d->done == NULL || d->waiting || d->grey != NULL)
 		return;
@@ -456,12 +457,16 @@ judge(struct session *s)
 			return;
 		run(s, &r);
 	}
-	if ((r.wait != NULL || r.wait_else != NULL || puts_off(r.verdict)) && (d->asked & DOOR_CALLER))
-		return; /* whether he must wait again, or at all, is not known yet */
+	keep = (r.wait != NULL || r.wait_else != NULL) && !has_said_enough(s);
+	if (keep || puts_off(r.verdict)) {
+		door_ask(s, DOOR_CALLER); /* must he wait again, or at all? */
+		if (d->asked & DOOR_CALLER)
+			return;
+	}
 	if (must_hear(s))
 		return;
 	d->undecided = r.verdict == NULL;
-	if (!has_said_enough(s) && begin_wait(s, choose_wait(s, &r)))
+	if (keep && begin_wait(s, choose_wait(s, &r)))
 		return;
 	if (d->phase == PHASE_GREETING && !d->served) {
 		d->served = true; /* now it is known whether he talked */
@@ -498,8 +503,22 @@ door_pass(struct session *s, enum phase phase, door_callback done)
 		return;
 	}
 	door_take_plain_facts(s, phase);
-	door_ask(s, gate_wants(gate(), phase, PHASE_MESSAGE) & DOOR_EARLY);
+	door_ask_ahead(s, gate_wants(gate(), phase, PHASE_MESSAGE) & DOOR_EARLY);
 	judge(s);
+}
+
+bool
+door_refuses(const struct session *s, const char *recipient)
+{
+	struct facts f = s->door.facts;
+	const struct rule *r;
+
+	if (s->door.open || gate_wants(gate(), PHASE_RCPT, PHASE_MESSAGE) & FACT_BIT(FACT_UNKNOWN_RECIPIENTS))
+		return false;
+	f.recipient = recipient;
+	f.known = (f.known | FACT_BIT(FACT_RECIPIENT)) & ~FACT_BIT(FACT_KNOWN_CORRESPONDENT);
+	r = gate_foresee(gate(), PHASE_RCPT, PHASE_RCPT, &f);
+	return r != NULL && (f.early_talker || !conf_is_postmaster(session_conf(), recipient));
 }
 
 void
@@ -521,13 +540,11 @@ door_pass_unknown(struct session *s, door_callback done)
 }
 
 /* The wait is over. */
-void
-door_timer(struct session *s)
+static void
+has_waited(struct session *s)
 {
 	struct doorman *d = &s->door;
 
-	if (!d->waiting)
-		return;
 	d->waiting = false;
 	d->served = true;
 	d->waited = (uint16_t)(d->waited + d->rule->seconds);
@@ -546,14 +563,28 @@ door_timer(struct session *s)
 }
 
 void
+door_timer(struct session *s)
+{
+	struct doorman *d = &s->door;
+
+	if (d->later != 0)
+		door_ask_now(s);
+	else if (d->waiting)
+		has_waited(s);
+}
+
+void
 door_early(struct session *s)
 {
 	if (s->door.facts.early_talker)
 		return;
 	s->door.facts.early_talker = true;
+	s->door.facts.known |= FACT_BIT(FACT_EARLY_TALKER);
 	log_info("gate.early_talker", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
 	    F_U64("ms", clock_ms() - s->door.since_ms));
-	if (s->door.waiting && has_said_enough(s)) {
+	if (s->door.later != 0) {
+		door_ask_now(s);
+	} else if (s->door.waiting && has_said_enough(s)) {
 		s->door.waiting = false;
 		judge(s);
 	}
@@ -591,7 +622,7 @@ on_connect_judged(struct session *s, const struct door_answer *a)
 	}
 	/* only now, so that nobody asks the world about friends */
 	if (!s->door.open)
-		door_ask(s, gate_wants(gate(), PHASE_CONNECT, PHASE_MESSAGE) & DOOR_LISTS);
+		door_ask_ahead(s, gate_wants(gate(), PHASE_CONNECT, PHASE_MESSAGE) & DOOR_LISTS);
 	door_pass(s, PHASE_GREETING, on_greeting);
 }
 
@@ -610,7 +641,7 @@ door_open(struct session *s)
 		wants = gate_wants(gate(), PHASE_CONNECT, PHASE_RCPT);
 		if (gate()->n > 0)
 			wants |= DOOR_CALLER; /* whoever passed lately does not wait again; the operator may have denied him */
-		door_ask(s, wants & (DOOR_RDNS | DOOR_CALLER));
+		door_ask_ahead(s, wants & (DOOR_RDNS | DOOR_CALLER));
 	}
 	session_wait(s);
 	door_pass(s, PHASE_CONNECT, on_connect_judged);

@@ -31,8 +31,10 @@ typedef void (*door_callback)(struct session *, const struct door_answer *);
 struct doorman {
 	struct facts facts;
 	uint32_t asked;     /* FACT_BIT()s under way */
+	uint32_t later;     /* those of them for whom nobody is asked before the first moment is over */
 	uint8_t phase;      /* enum phase: being judged */
 	bool open;          /* trusted: no more questions */
+	bool rung;          /* his first moment is over */
 	bool waiting;       /* the timer runs: pause or tarpit */
 	bool served;        /* the wait of this phase is over */
 	bool undecided;     /* but for the wait no rule of this phase stops him */
@@ -66,6 +68,8 @@ void door_open(struct session *);
 void door_set_name(struct session *, enum rdns_status, const char *name);
 /* Judges PHASE; the answer comes by DONE, at once or later. */
 void door_pass(struct session *, enum phase, door_callback done);
+/* The gate refuses RECIPIENT whether it exists or not, and nobody counts those that do not: it need not be looked up. */
+bool door_refuses(const struct session *, const char *recipient);
 /* As door_pass at rcpt, for a recipient that does not exist: remembered against the client's network, seen by rules that
  * wait, trap or drop, and never let in. */
 void door_pass_unknown(struct session *, door_callback done);

@@ -4,6 +4,9 @@
  * Each fact comes from the session itself or from somebody who is asked: DNS, the ledger.  Whatever fails to answer is a
  * fact that is known to have failed: no rule matches it, nobody is refused for it.  Answers come from the loop, never from
  * inside the call that asks; then the doorman judges again.
+ *
+ * Nobody is asked in the first moment of a caller who will be kept waiting: the pause still hides the time that answers
+ * take, and who talks at once and is refused for it has cost nobody a question.
  */
 #include <sys/socket.h>
 
@@ -29,6 +32,9 @@
 #include "smtpd/meters.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
+
+/* Programs that talk at once have done so by then. */
+#define MOMENT_MS 50
 
 static void
 learned(struct session *s, uint32_t facts, bool failed)
@@ -199,12 +205,11 @@ on_correspondent(bool known, void *arg)
 }
 
 /* What nobody can answer is known to have failed, at once. */
-void
-door_ask(struct session *s, uint32_t missing)
+static void
+put_questions(struct session *s, uint32_t mine)
 {
 	struct doorman *d = &s->door;
 	struct facts *f = &d->facts;
-	uint32_t mine = missing & ~f->known & ~d->asked;
 
 	if (mine & DOOR_RDNS) {
 		d->asked |= DOOR_RDNS;
@@ -231,6 +236,70 @@ door_ask(struct session *s, uint32_t missing)
 	mine &= ~d->asked;
 	f->known |= mine;
 	f->failed |= mine;
+}
+
+/* One of the pauses may be his. */
+static bool
+may_be_kept(const struct session *s)
+{
+	const struct gate *gate = &session_conf()->gate;
+	uint32_t missing = 0;
+	unsigned i;
+
+	for (i = 0; i < gate->n; i++) {
+		const struct rule *r = &gate->rules[i];
+
+		if (r->action == ACTION_PAUSE && !r->observe && condition_eval(r->when, &s->door.facts, &missing) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* He rang just now, has said nothing, and may be kept waiting anyway. */
+static bool
+in_first_moment(const struct session *s)
+{
+	return s->door.phase <= PHASE_GREETING && !s->door.rung && !s->door.facts.early_talker && may_be_kept(s);
+}
+
+void
+door_ask(struct session *s, uint32_t missing)
+{
+	struct doorman *d = &s->door;
+	uint32_t mine = missing & ~d->facts.known & ~d->asked;
+
+	if (mine == 0)
+		return;
+	if (d->later == 0 && !in_first_moment(s)) {
+		put_questions(s, mine);
+		return;
+	}
+	if (d->later == 0)
+		session_set_timer(s, MOMENT_MS);
+	d->asked |= mine;
+	d->later |= mine;
+}
+
+void
+door_ask_ahead(struct session *s, uint32_t facts)
+{
+	struct doorman *d = &s->door;
+
+	if (gate_foresee(&session_conf()->gate, (enum phase)d->phase, PHASE_RCPT, &d->facts) == NULL)
+		door_ask(s, facts);
+}
+
+void
+door_ask_now(struct session *s)
+{
+	struct doorman *d = &s->door;
+	uint32_t facts = d->later;
+
+	d->rung = true;
+	d->later = 0;
+	d->asked &= ~facts;
+	door_ask_ahead(s, facts);
+	d->learned(s);
 }
 
 /* The client calls itself by our name, by that of a domain of ours, or by the address that it reached us at. */

@@ -24,9 +24,14 @@ struct session;
 #define DOOR_EARLY \
 	(FACT_BIT(FACT_HELO_RESOLVES) | FACT_BIT(FACT_SENDER_DOMAIN) | FACT_BIT(FACT_SPF))
 
-/* Asks for those of MISSING (FACT_BIT()s) that are neither known nor asked for.  What is then still not among door.asked is
- * known: LEARNED is called once for each answer, later. */
+/* Asks for those of MISSING (FACT_BIT()s) that are neither known nor asked for, perhaps only when the caller's first moment is
+ * over.  What is then still not among door.asked is known: LEARNED is called once for each answer, later. */
 void door_ask(struct session *, uint32_t missing);
+/* The same for what rules to come may want to know, so that it is there in time; not about one who is refused by what is
+ * known already. */
+void door_ask_ahead(struct session *, uint32_t facts);
+/* The first moment is over: asks what was left for later (door.later), and calls LEARNED. */
+void door_ask_now(struct session *);
 /* A caller rings: what is known of him without asking. */
 void door_take_caller(struct session *);
 /* What the session knows by itself once PHASE is reached; what was learned of another HELO or sender is forgotten. */

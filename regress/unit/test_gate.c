@@ -523,6 +523,52 @@ test_wants(void **state)
 	}
 }
 
+/* --- who is refused whatever else turns up --- */
+
+static const struct {
+	const char *rules;
+	enum phase first;
+	const char *want;
+} foreseen[] = {
+	{ "reject when client in <nets>\n", PHASE_CONNECT, "reject#1" },
+	{ "drop at helo when client in <nets>\n", PHASE_CONNECT, "drop#1" },
+	{ "pause 4s\nmark \"X\" \"y\" when client in <nets>\nreject when client in <nets>\n", PHASE_CONNECT, "reject#3" },
+	/* the operator or the ledger may speak for him */
+	{ "tempfail at mail when client in <nets>\n", PHASE_CONNECT, "" },
+	{ "tempfail when client in <nets>\n", PHASE_CONNECT, "" },
+	{ "greylist when client in <nets>\n", PHASE_CONNECT, "" },
+	/* a rule above, or in a phase before, is open */
+	{ "observe reject when s25r\nreject when client in <nets>\n", PHASE_CONNECT, "" },
+	{ "reject when client in <nets>\npause 4s when s25r\n", PHASE_CONNECT, "" },
+	{ "reject when client in <nets>\npause 4s when s25r\n", PHASE_HELO, "reject#1" },
+	{ "reject when client in <nets>\nreject when s25r\n", PHASE_CONNECT, "reject#1" },
+	/* whom a rule above lets through */
+	{ "trust when client in <nets>\nreject when client in <nets>\n", PHASE_CONNECT, "" },
+	{ "pass when client in <nets>\nreject when client in <nets>\n", PHASE_CONNECT, "" },
+	{ "pass at helo when client in <nets>\nreject when client in <nets>\n", PHASE_CONNECT, "reject#2" },
+	{ "reject at data when client in <nets>\n", PHASE_CONNECT, "" },
+};
+
+static void
+test_foresee(void **state)
+{
+	struct facts facts = { .known = FACT_BIT(FACT_CLIENT) };
+	size_t i;
+
+	(void)state;
+	assert_true(ip_parse("192.0.2.7", &facts.client));
+	for (i = 0; i < sizeof(foreseen) / sizeof(foreseen[0]); i++) {
+		struct conf *conf = parse(foreseen[i].rules);
+		const struct rule *r = gate_foresee(&conf->gate, foreseen[i].first, PHASE_RCPT, &facts);
+		char tag[32] = "";
+
+		if (r != NULL)
+			rule_tag(r, tag, sizeof(tag));
+		assert_string_equal(tag, foreseen[i].want);
+		conf_free(conf);
+	}
+}
+
 /* --- for explain: one condition --- */
 
 static void
@@ -598,6 +644,7 @@ main(void)
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_wants),
+		cmocka_unit_test(test_foresee),
 		cmocka_unit_test(test_condition),
 		cmocka_unit_test(test_many_rules),
 	};
