@@ -45,16 +45,6 @@ read_optional(struct cursor *c)
 	}
 }
 
-static bool
-read_bool(struct cursor *c)
-{
-	uint8_t v = cursor_u8(c);
-
-	if (v > 1)
-		c->bad = true;
-	return v == 1;
-}
-
 /* --- jobs --- */
 
 static void
@@ -80,7 +70,7 @@ read_recipient(struct cursor *c, struct job_recipient *r)
 	r->notify = cursor_u8(c);
 	r->path = read_optional(c);
 	r->method = cursor_u8(c);
-	r->forward = read_bool(c);
+	r->forward = cursor_bool(c);
 	if (r->method >= MAILBOX_METHODS)
 		c->bad = true;
 }
@@ -174,8 +164,8 @@ delivery_read_job(struct message *m, struct job *job)
 	job->envid = read_optional(c);
 	job->body = cursor_u8(c);
 	job->ret = cursor_u8(c);
-	job->utf8 = read_bool(c);
-	job->requiretls = read_bool(c);
+	job->utf8 = cursor_bool(c);
+	job->requiretls = cursor_bool(c);
 	job->by = cursor_u8(c);
 	job->deliver_by = (int64_t)cursor_u64(c);
 	job->size = cursor_u64(c);
@@ -227,7 +217,7 @@ delivery_read_result(struct message *m, struct delivery_result *result)
 	result->host = cursor_str(c);
 	result->text = cursor_str(c);
 	result->detail = cursor_str(c);
-	result->dsn = read_bool(c);
+	result->dsn = cursor_bool(c);
 	result->pause = cursor_u32(c);
 	if (result->status > DELIVERY_TEMP_DOMAIN)
 		c->bad = true;

@@ -34,9 +34,11 @@ encode_optional(struct buf *b, const char *s)
 static const char *
 decode_optional(struct cursor *c)
 {
-	bool there = cursor_u8(c) != 0;
+	bool there = cursor_bool(c);
 	const char *s = cursor_str(c);
 
+	if (!there && *s != '\0')
+		c->bad = true;
 	return there ? s : NULL;
 }
 
@@ -86,7 +88,7 @@ decode_local(struct cursor *c, struct route_answer *answer)
 	answer->root = cursor_str(c);
 	method = cursor_u8(c);
 	answer->path = cursor_str(c);
-	answer->forward = cursor_u8(c) != 0;
+	answer->forward = cursor_bool(c);
 	if (method >= MAILBOX_METHODS)
 		c->bad = true;
 	answer->method = (enum mailbox_method)method;

@@ -62,6 +62,16 @@ cursor_u8(struct cursor *c)
 	return v;
 }
 
+bool
+cursor_bool(struct cursor *c)
+{
+	uint8_t v = cursor_u8(c);
+
+	if (v > 1)
+		c->bad = true;
+	return v == 1;
+}
+
 uint16_t
 cursor_u16(struct cursor *c)
 {

@@ -21,6 +21,8 @@ uint8_t cursor_u8(struct cursor *);
 uint16_t cursor_u16(struct cursor *);
 uint32_t cursor_u32(struct cursor *);
 uint64_t cursor_u64(struct cursor *);
+/* An octet; what is neither 0 nor 1 makes the cursor bad. */
+bool cursor_bool(struct cursor *);
 /* Seconds since 1970, of a time that may have been written: above 2^40, where sums might overflow, the cursor is bad. */
 int64_t cursor_time(struct cursor *);
 /* NUL-terminated in place; a NUL inside the counted bytes makes the cursor bad. */

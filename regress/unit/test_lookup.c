@@ -638,6 +638,13 @@ test_answer_bytes(void **state)
 	/* a count of targets without targets */
 	c = cursor_init("\x02\xff\xff\xff\xff", 5);
 	assert_false(lookup_answer_decode(&c, &out));
+	/* a sender that is there twice over, or is said not to be there */
+	c = cursor_init("\x01\0\0\0\0\0\x02\0\0\0\0\0", 12);
+	assert_false(lookup_answer_decode(&c, &out));
+	c = cursor_init("\x01\0\0\0\0\0\0\x01\0\0\0x\0", 13);
+	assert_false(lookup_answer_decode(&c, &out));
+	c = cursor_init("\x01\0\0\0\0\0\x01\x01\0\0\0x\0", 13);
+	assert_true(lookup_answer_decode(&c, &out));
 }
 
 int
