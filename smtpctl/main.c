@@ -5,7 +5,6 @@
  *
  * By the names sendmail, mailq and newaliases it is the mail submission program that scripts expect (sendmail.c).
  */
-#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +233,15 @@ run(int n, char **words)
 	return called->handle(n, words);
 }
 
+/* The program's name without its folder. */
+static char *
+name_of(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
 static bool
 is_mailer(const char *name)
 {
@@ -244,13 +252,12 @@ int
 main(int argc, char **argv)
 {
 	static const struct log_conf log = { .to_stderr = true };
-	char *copy = xstrdup(argc > 0 ? argv[0] : "smtpctl"), *name = basename(copy);
 	int c, r;
 
 	clock_init();
 	log_init(&log, "smtpctl");
-	if (is_mailer(name)) {
-		argv[0] = name;
+	if (argc > 0 && is_mailer(name_of(argv[0]))) {
+		argv[0] = name_of(argv[0]);
 		return sendmail_main(argc, argv);
 	}
 	while ((c = getopt(argc, argv, "+f:hj")) != -1) {
@@ -273,7 +280,6 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	r = run(argc - optind, argv + optind);
-	free(copy);
 	if (fflush(stdout) != 0 && r == EXIT_DONE)
 		r = smtpctl_failed("standard output: cannot be written to");
 	return r;
