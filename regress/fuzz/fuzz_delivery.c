@@ -1,5 +1,5 @@
 /*
- * Fuzz target: jobs and results as a broken peer could send them.  Whatever decodes must have all its strings inside
+ * Fuzz target: jobs, results and expansions as a broken peer could send them.  Whatever decodes must have all its strings inside
  * the message and all its enums in range.
  */
 #include <stddef.h>
@@ -46,7 +46,7 @@ check_job(struct message *m)
 		check_string(job.recipients[i].address);
 		check_string(job.recipients[i].original);
 		check_string(job.recipients[i].path);
-		require(job.recipients[i].method <= MAILBOX_PIPE);
+		require(job.recipients[i].method < MAILBOX_METHODS);
 	}
 	require((job.content == NULL) == (m->fd >= 0));
 	require(job.content_len <= (size_t)(last - first));
@@ -66,7 +66,23 @@ check_result(struct message *m)
 	check_string(result.detail);
 }
 
-/* The first octet: 1, a result instead of a job; 2, a descriptor came with it. */
+static void
+check_expansion(struct message *m)
+{
+	struct delivery_expansion expansion;
+	unsigned i;
+
+	if (!delivery_read_expansion(m, &expansion)) {
+		require(expansion.targets == NULL);
+		return;
+	}
+	require(expansion.targets_n > 0);
+	for (i = 0; i < expansion.targets_n; i++)
+		check_string(expansion.targets[i]);
+	free(expansion.targets);
+}
+
+/* The first octet: 1, a result instead of a job; 2, a descriptor came with it; 4, an expansion instead of either. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -76,11 +92,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	first = (const char *)data + 1;
 	last = (const char *)data + size;
-	m.type = (data[0] & 1) ? DELIVERY_RESULT : DELIVERY_JOB;
+	m.type = (data[0] & 4) ? DELIVERY_EXPANSION : (data[0] & 1) ? DELIVERY_RESULT : DELIVERY_JOB;
 	m.fd = (data[0] & 2) ? 0 : -1;
 	m.body = cursor_init(first, size - 1);
 	if (m.type == DELIVERY_JOB)
 		check_job(&m);
+	else if (m.type == DELIVERY_EXPANSION)
+		check_expansion(&m);
 	else
 		check_result(&m);
 	return 0;

@@ -110,6 +110,8 @@ messages(const uint8_t *data, size_t size)
 	struct grey_question question;
 	struct grey_answer answer;
 	struct ledger_caller caller;
+	struct ledger_policy policy;
+	struct login_answer login;
 	struct buf b = { 0 };
 
 	c = cursor_init(data, size);
@@ -133,6 +135,20 @@ messages(const uint8_t *data, size_t size)
 	require(answer.state <= GREY_DENIED);
 	c = cursor_init(data, size);
 	ledger_decode_caller(&c, &caller);
+	buf_clear(&b);
+	c = cursor_init(data, size);
+	ledger_decode_policy(&c, &policy);
+	if (cursor_done(&c)) {
+		ledger_encode_policy(&b, &policy);
+		require(b.len == size && memcmp(b.data, data, size) == 0);
+	}
+	buf_clear(&b);
+	c = cursor_init(data, size);
+	ledger_decode_login(&c, &login);
+	if (cursor_done(&c)) {
+		ledger_encode_login(&b, &login);
+		require(b.len == size && memcmp(b.data, data, size) == 0);
+	}
 	buf_free(&b);
 }
 
