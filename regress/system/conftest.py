@@ -8,6 +8,7 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "crash"))
 
+import watched
 from dnsserver import DnsServer
 from genkan import own
 
@@ -28,6 +29,22 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     if outcome.get_result().failed:
         item.failed = True
+
+
+@pytest.fixture(autouse=True)
+def nothing_found():
+    """The first to begin and so the last to end: after the server of a test has."""
+    yield
+    reports = watched.found()
+    assert not reports, reports
+
+
+def pytest_sessionfinish(session):
+    """What servers of a whole file had to say when they ended."""
+    reports = watched.found()
+    if reports:
+        print(f"\nfound when all was over:\n{reports}")
+        session.exitstatus = 1
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,12 @@ import struct
 import subprocess
 import time
 
+import watched
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 USER = "nobody"
-PATIENCE = 30
+PATIENCE = int(os.environ.get("PATIENCE", 30))
 
 CONF = """\
 host "$host"
@@ -84,7 +86,7 @@ class Genkan:
         self.mail.mkdir(exist_ok=True)
         self.port = port or free_port()
         self.host = host
-        self.verbose = verbose
+        self.verbose = verbose or watched.BY == "valgrind"
         self.binary = binary
         self.wrapper = list(wrapper)
         self.ids = {} if as_root else as_user()
@@ -93,7 +95,7 @@ class Genkan:
         self.conf_path = self.dir / "smtpd.conf"
         self.clock_path = self.dir / "clock"
         self.clock_path.write_bytes(struct.pack("<q", 0))
-        self.env = dict(os.environ, GENKAN_CLOCK=str(self.clock_path), **(env or {}))
+        self.env = watched.environment(dict(os.environ, GENKAN_CLOCK=str(self.clock_path), **(env or {})), as_root)
         resolver = f"resolver 127.0.0.1 port {dns.port if dns else 9}"
         resolver += f' anchor "{dns.anchor}"\n' if dns and getattr(dns, "signed", False) else "\n"
         self.write_conf(resolver + conf, listen)
@@ -150,6 +152,7 @@ class Genkan:
             self.process.kill()
             raise AssertionError("smtpd does not end: " + self.log_text()[-4000:])
         self.process = None
+        watched.look_through(self.log_text())
 
     def kill(self):
         """Power cut for the processes: master and all roles at once."""
@@ -176,12 +179,14 @@ class Genkan:
     def children(self):
         """[(role, pid)], or None while one was forked and is not yet what it will be."""
         found = []
+        # under valgrind the title that a process gives itself is not what ps sees
+        started = {e["pid"]: e["role"] for e in self.log("role.started")} if watched.BY == "valgrind" else {}
         for line in subprocess.run(["ps", "-o", "pid=,stat=,args=", "--ppid", str(self.process.pid)],
                                    capture_output=True, text=True).stdout.splitlines():
             pid, state, name = line.split(None, 2)
             match = re.match(r"smtpd: (?!master)(\w+)", name)
-            if match:
-                found.append((match.group(1), int(pid)))
+            if match or int(pid) in started:
+                found.append((match.group(1) if match else started[int(pid)], int(pid)))
             elif "Z" not in state and not self.wrapper:
                 return None
         return found
@@ -233,7 +238,8 @@ class Genkan:
 
     def run_ctl(self, *words, stdin=None, json_lines=False):
         command = [*self.smtpctl(), *(["-j"] if json_lines else []), *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, input=stdin, env=self.env, timeout=60, **self.ids)
+        return subprocess.run(command, capture_output=True, text=True, input=stdin, env=self.env,
+                              timeout=2 * PATIENCE, **self.ids)
 
     def ctl(self, *words, stdin=None):
         done = self.run_ctl(*words, stdin=stdin, json_lines=True)

@@ -1,4 +1,5 @@
 """50 MB go in, wait, and go out to a mailbox and to another server, and no role ever holds them in memory."""
+import watched
 from genkan import Client, Genkan, wait_for
 
 SIZE = 50_000_000
@@ -38,6 +39,7 @@ def peaks(mx):
     return {name: peak(pid) for name, pid in mx.pids().items()}
 
 
+@watched.by_any
 def test_fifty_megabytes(place):
     line = b"0123456789" * 7 + b"12345678\r\n"
     with Genkan(place / "behind", BEHIND, host="mx.behind.example") as behind, \

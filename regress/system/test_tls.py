@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+import watched
 from genkan import BUILD, Client, Genkan, as_user, certificate, free_port, own, trusting, wait_for
 
 CONF = """
@@ -558,6 +559,7 @@ def test_roots_key(place):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads the memory of other processes")
+@watched.by_any
 def test_keys_are_where_they_are_used_only(place):
     """In no process but the master and the session workers is there any of a key, as text or as octets."""
     with tls_server(place) as mx:
