@@ -1,5 +1,5 @@
 /*
- * Fuzz target: jobs, results and expansions as a broken peer could send them.  Whatever decodes must have all its strings inside
+ * Fuzz target: jobs, results, expansions and sites as a broken peer could send them.  Whatever decodes must have all its strings inside
  * the message and all its enums in range.
  */
 #include <stddef.h>
@@ -60,7 +60,7 @@ check_result(struct message *m)
 
 	if (!delivery_read_result(m, &result))
 		return;
-	require(result.status <= DELIVERY_TEMP_HOST);
+	require(result.status <= DELIVERY_TEMP_DOMAIN);
 	check_string(result.host);
 	check_string(result.text);
 	check_string(result.detail);
@@ -82,24 +82,39 @@ check_expansion(struct message *m)
 	free(expansion.targets);
 }
 
-/* The first octet: 1, a result instead of a job; 2, a descriptor came with it; 4, an expansion instead of either. */
+static void
+check_site(struct message *m)
+{
+	struct delivery_site site;
+
+	if (!delivery_read_site(m, &site))
+		return;
+	check_string(site.destination);
+	check_string(site.site);
+}
+
+/* The first octet: which of the four; 4, a descriptor came with it. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct {
+		unsigned type;
+		void (*check)(struct message *);
+	} messages[] = {
+		{ DELIVERY_JOB, check_job },
+		{ DELIVERY_RESULT, check_result },
+		{ DELIVERY_EXPANSION, check_expansion },
+		{ DELIVERY_SITE, check_site },
+	};
 	struct message m = { .fd = -1 };
 
 	if (size == 0)
 		return 0;
 	first = (const char *)data + 1;
 	last = (const char *)data + size;
-	m.type = (data[0] & 4) ? DELIVERY_EXPANSION : (data[0] & 1) ? DELIVERY_RESULT : DELIVERY_JOB;
-	m.fd = (data[0] & 2) ? 0 : -1;
+	m.type = messages[data[0] & 3].type;
+	m.fd = (data[0] & 4) ? 0 : -1;
 	m.body = cursor_init(first, size - 1);
-	if (m.type == DELIVERY_JOB)
-		check_job(&m);
-	else if (m.type == DELIVERY_EXPANSION)
-		check_expansion(&m);
-	else
-		check_result(&m);
+	messages[data[0] & 3].check(&m);
 	return 0;
 }
