@@ -104,7 +104,7 @@ read_verdict(struct entry *e, const char *value)
 	int code;
 
 	if (is(value, "OK") || is(value, "RELAY")) {
-		e->action = xstrdup(e->tag == TAG_CONNECT ? "trust" : "trust at rcpt");
+		e->action = xstrdup(e->tag == TAG_CONNECT ? "trust" : "pass"); /* this mail, not the session */
 		return true;
 	}
 	if (is(value, "REJECT")) {
@@ -208,7 +208,7 @@ not_said(struct map *m, unsigned number, const char *line)
 	buf_addf(m->out, "# line %u: %s: cannot be said here\n", number, line);
 }
 
-static void
+static bool
 add(struct map *m, enum tag tag, unsigned number, const char *key, const char *value, const char *line)
 {
 	struct entry e = { .tag = tag, .line = number, .within = NONE, .key = read_key(key) };
@@ -217,7 +217,7 @@ add(struct map *m, enum tag tag, unsigned number, const char *key, const char *v
 	if (e.key == NULL || !read_value(&e, value)) {
 		free(e.key);
 		not_said(m, number, line);
-		return;
+		return false;
 	}
 	if (tag == TAG_CONNECT && is(value, "RELAY") && ipnet_parse(e.key, &net))
 		import_list_add(&m->relay, e.key);
@@ -225,6 +225,17 @@ add(struct map *m, enum tag tag, unsigned number, const char *key, const char *v
 		buf_addf(m->out, "# line %u: %s: only addresses and networks may relay\n", number, line);
 	m->entries = xreallocarray(m->entries, m->n + 1, sizeof(e));
 	m->entries[m->n++] = e;
+	return true;
+}
+
+/* "ClientRate:" and nothing behind it: of everybody of whom the map says nothing else. */
+static void
+add_tagged(struct map *m, enum tag tag, unsigned number, const char *key, const char *value, const char *line)
+{
+	bool everybody = *key == '\0' && (tag == TAG_RATE || tag == TAG_CONNECTIONS);
+
+	if (add(m, tag, number, everybody ? "0.0.0.0/0" : key, value, line) && everybody)
+		(void)add(m, tag, number, "::/0", value, line);
 }
 
 /* A key without a tag is looked up for clients and for senders. */
@@ -232,16 +243,17 @@ static void
 add_untagged(struct map *m, unsigned number, const char *key, const char *value, const char *line)
 {
 	char *network = import_network_of_prefix(key);
+	bool said = true;
 
 	if (strchr(key, ':') != NULL && strncasecmp(key, "IPv6:", 5) != 0)
 		not_said(m, number, line);
 	else if (strchr(key, '@') != NULL)
-		add(m, TAG_FROM, number, key, value, line);
+		(void)add(m, TAG_FROM, number, key, value, line);
 	else
-		add(m, TAG_CONNECT, number, key, value, line);
-	if (network == NULL && strchr(key, '@') == NULL && strchr(key, ':') == NULL &&
+		said = add(m, TAG_CONNECT, number, key, value, line);
+	if (said && network == NULL && strchr(key, '@') == NULL && strchr(key, ':') == NULL &&
 	    !is(value, "RELAY") && !is(value, "OK"))
-		add(m, TAG_FROM, number, key, value, line);
+		(void)add(m, TAG_FROM, number, key, value, line);
 	free(network);
 }
 
@@ -257,7 +269,7 @@ read_line(struct map *m, unsigned number, char *line)
 	for (i = 0; i < TAG_COUNT; i++) {
 		len = strlen(tags[i].word);
 		if (strncasecmp(copy, tags[i].word, len) == 0) {
-			add(m, (enum tag)i, number, copy + len, value, line);
+			add_tagged(m, (enum tag)i, number, copy + len, value, line);
 			break;
 		}
 	}

@@ -6,10 +6,12 @@
  *	/^unknown$/			450 reverse lookup failure, be patient
  *	/^[^.]*[0-9]{5}/		450 S25R check, be patient
  *	/\.dip\.t-dialin\.net$/		REJECT
+ *	/^user.+\.mindspring\.com$/	450 domain check, be patient
  *
  * Pure.  The first line that matches decides in Postfix, the first rule in the gate, so the order is
  * kept; neighbours that do the same become one rule.  The published expressions of S25R in all their
- * revisions are known and become `s25r N`.
+ * revisions are known and become `s25r N`; those that are more than a name stay what they are, in a
+ * table of patterns behind the gate.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 #include "filters/s25r.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
+#include "lib/table.h"
 #include "smtpctl/import.h"
 
 /* Besides s25r_expression(): older and simpler ones, and those without a place of their own. */
@@ -43,8 +46,10 @@ struct group {
 	enum verdict verdict;
 	char *text;
 	struct import_list names;
+	struct table *patterns; /* or NULL */
 	bool rules[S25R_RULES + 1];
 	bool any;
+	struct buf *tables; /* for all groups: what stands behind the gate */
 };
 
 static int
@@ -74,6 +79,10 @@ print_condition(struct buf *out, const struct group *g)
 		import_list_print(out, &g->names);
 		before = " or ";
 	}
+	if (g->patterns != NULL) {
+		buf_addf(out, "%sclient in <%s>", before, table_name(g->patterns));
+		before = " or ";
+	}
 	for (rule = 0; rule <= S25R_RULES; rule++) {
 		if (!g->rules[rule])
 			continue;
@@ -98,9 +107,25 @@ flush(struct buf *out, struct group *g)
 		print_condition(out, g);
 		buf_addc(out, '\n');
 	}
+	if (g->patterns != NULL) {
+		buf_addf(g->tables, "table %s ", table_name(g->patterns));
+		table_print_content(g->tables, g->patterns);
+		buf_addc(g->tables, '\n');
+		table_free(g->patterns);
+	}
 	free(g->text);
 	import_list_clear(&g->names);
-	*g = (struct group){ .verdict = VERDICT_NONE };
+	*g = (struct group){ .verdict = VERDICT_NONE, .tables = g->tables };
+}
+
+/* The group of neighbours that a line with this VERDICT belongs to. */
+static void
+join(struct buf *out, struct group *g, enum verdict verdict, const char *text)
+{
+	if (g->any && (g->verdict != verdict || strcmp(g->text, text) != 0))
+		flush(out, g);
+	if (!g->any)
+		*g = (struct group){ .verdict = verdict, .text = xstrdup(text), .any = true, .tables = g->tables };
 }
 
 static bool
@@ -160,39 +185,72 @@ expression_end(const char *line)
 	return *p == '/' ? p : NULL;
 }
 
+/* NULL, or why the expression cannot stand in a table (caller frees). */
+static char *
+keep_pattern(struct group *g, unsigned number, const char *regex)
+{
+	char *name;
+
+	if (g->patterns == NULL) {
+		name = xasprintf("expressions-%u", number);
+		g->patterns = table_new(name);
+		table_set_kind(g->patterns, TABLE_REGEX);
+		free(name);
+	}
+	return table_add_element(g->patterns, regex, NULL);
+}
+
+/* An expression that Perl's engine would not take, or text that only Postfix could fill in. */
+static char *
+cannot_stay(const char *regex, const char *flags, size_t flags_n, const char *text)
+{
+	struct group trial = { .verdict = VERDICT_NONE };
+	const char *p;
+	char *why = NULL;
+
+	for (p = text; *p != '\0' && why == NULL; p++)
+		if (p[0] == '$' && p[1] != '\0')
+			why = xstrdup("its text is filled in from the expression");
+	if (why == NULL && flags_n > 0)
+		why = xasprintf("the flags \"%.*s\" are Postfix's", (int)flags_n, flags);
+	if (why == NULL)
+		why = keep_pattern(&trial, 0, regex);
+	table_free(trial.patterns);
+	return why;
+}
+
 /* A line of its own: the expression between slashes, flags, and the action behind. */
 static void
 import_line(struct buf *out, struct group *g, unsigned number, const char *line)
 {
-	const char *end = line[0] == '/' ? expression_end(line) : NULL, *action, *text;
+	const char *end = line[0] == '/' ? expression_end(line) : NULL, *flags_end, *action, *text;
 	enum verdict verdict;
-	char *regex, *name;
+	char *regex, *name, *why;
 	int rule;
 
-	action = end != NULL ? end + 1 + strspn(end + 1, "imxAEDSUX") : "";
-	if (!isspace((unsigned char)*action)) {
+	flags_end = end != NULL ? end + 1 + strspn(end + 1, "imxAEDSUX") : "";
+	if (!isspace((unsigned char)*flags_end)) {
 		not_said(out, g, number, line, "only /expression/ and an action can be taken over");
 		return;
 	}
-	action += strspn(action, " \t");
+	action = flags_end + strspn(flags_end, " \t");
 	verdict = read_action(action, &text);
 	regex = xstrndup(line + 1, (size_t)(end - line - 1));
 	name = import_name_of_regex(regex, strlen(regex));
 	rule = s25r_rule_of(regex);
-	if (verdict == VERDICT_NONE || (name == NULL && rule < 0)) {
-		not_said(out, g, number, line,
-		    verdict == VERDICT_NONE ? "no such action here"
-					    : "neither a name nor one of S25R's expressions");
+	why = name == NULL && rule < 0 ? cannot_stay(regex, end + 1, (size_t)(flags_end - end - 1), text) : NULL;
+	if (verdict == VERDICT_NONE || why != NULL) {
+		not_said(out, g, number, line, verdict == VERDICT_NONE ? "no such action here" : why);
 	} else {
-		if (g->any && (g->verdict != verdict || strcmp(g->text, text) != 0))
-			flush(out, g);
-		if (!g->any)
-			*g = (struct group){ .verdict = verdict, .text = xstrdup(text), .any = true };
+		join(out, g, verdict, text);
 		if (rule >= 0)
 			g->rules[rule] = true;
-		else
+		else if (name != NULL)
 			import_list_add(&g->names, name);
+		else
+			free(keep_pattern(g, number, regex));
 	}
+	free(why);
 	free(name);
 	free(regex);
 }
@@ -201,7 +259,8 @@ void
 import_regexp(struct buf *out, const char *text, size_t len)
 {
 	struct import_lines lines = { text, text + len, 0 };
-	struct group g = { .verdict = VERDICT_NONE };
+	struct buf tables = { 0 };
+	struct group g = { .verdict = VERDICT_NONE, .tables = &tables };
 	const char *line;
 	char *copy;
 	size_t n;
@@ -216,4 +275,6 @@ import_regexp(struct buf *out, const char *text, size_t len)
 	}
 	flush(out, &g);
 	buf_adds(out, "}\n");
+	buf_adds(out, buf_str(&tables));
+	buf_free(&tables);
 }

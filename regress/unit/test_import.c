@@ -140,16 +140,26 @@ test_regexp(void **state)
 	    "if /x/\n"
 	    "/\\.example\\.net$/ FILTER smtp:x\n"
 	    "/nonsense\n"
-	    "/x/\n",
+	    "/x/\n"
+	    "/^cpe[0-9]+\\.catv/ 450 no\n"
+	    "/(\\w+)\\.bad/ 550 blocked $1\n"
+	    "/^case/i REJECT\n"
+	    "/(/ REJECT\n",
 	    "gate {\n"
 	    "\tgreylist when s25r 1 or s25r 6\n"
 	    "\treject \"see https://example.org/why \\\"this\\\"\" when client in { \"example.com\" }\n"
-	    "\t# line 4: /^user.+\\.mindspring\\.com$/ 450 no: neither a name nor one of S25R's expressions\n"
+	    "\ttempfail \"no\" when client in <expressions-4>\n"
 	    "\t# line 5: if /x/: only /expression/ and an action can be taken over\n"
 	    "\t# line 6: /\\.example\\.net$/ FILTER smtp:x: no such action here\n"
 	    "\t# line 7: /nonsense: only /expression/ and an action can be taken over\n"
 	    "\t# line 8: /x/: only /expression/ and an action can be taken over\n"
-	    "}\n");
+	    "\ttempfail \"no\" when client in <expressions-9>\n"
+	    "\t# line 10: /(\\w+)\\.bad/ 550 blocked $1: its text is filled in from the expression\n"
+	    "\t# line 11: /^case/i REJECT: the flags \"i\" are Postfix's\n"
+	    "\t# line 12: /(/ REJECT: \"(\" is no pattern: missing closing parenthesis at character 2\n"
+	    "}\n"
+	    "table expressions-4 regex { \"^user.+\\\\.mindspring\\\\.com$\" }\n"
+	    "table expressions-9 regex { \"^cpe[0-9]+\\\\.catv\" }\n");
 }
 
 static void
@@ -182,6 +192,25 @@ test_access(void **state)
 	    "}\n"
 	    "relay {\n"
 	    "\tfrom { 127.0.0.1 }\n"
+	    "}\n");
+}
+
+/* A friend's mail is let pass and not all of his session; a limit without a key is everybody's; what cannot be read is told once. */
+static void
+test_access_of_everybody(void **state)
+{
+	(void)state;
+	assert_import(import_access,
+	    "To:friend@example.org\tOK\n"
+	    "ClientRate:192.0.2.7\t0\n"
+	    "ClientRate:\t60\n"
+	    "garbage\n",
+	    "# line 4: garbage: cannot be said here\n"
+	    "gate {\n"
+	    "\tpass when recipient in { \"friend@example.org\" }\n"
+	    "\ttempfail \"too many connections; try again later\" when client in { 0.0.0.0/0, ::/0 } "
+	    "and not client in { 192.0.2.7 } and rate > 60 per 1m\n"
+	    "\treject at greeting when early-talker\n"
 	    "}\n");
 }
 
@@ -247,6 +276,7 @@ main(void)
 		cmocka_unit_test(test_postgrey),
 		cmocka_unit_test(test_regexp),
 		cmocka_unit_test(test_access),
+		cmocka_unit_test(test_access_of_everybody),
 		cmocka_unit_test(test_greet_pause),
 		cmocka_unit_test(test_odd_texts),
 	};
