@@ -80,6 +80,17 @@ pool_of(const char *name, size_t len)
 	return pool;
 }
 
+/*
+ * Somebody's line, whose neighbours are strangers: its name holds the address, or has a form that lines
+ * have and no large sender's hosts.  Rules 1, 2 and 5 match those as well.
+ */
+static bool
+is_line(const char *name, const struct ip *client)
+{
+	return s25r_own_address(name, client) || s25r_matches_rule(name, 3) || s25r_matches_rule(name, 4) ||
+	    s25r_matches_rule(name, 6);
+}
+
 char *
 identity_of(const struct ip *client, const char *name, const char *spf)
 {
@@ -90,7 +101,7 @@ identity_of(const struct ip *client, const char *name, const char *spf)
 
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	if (len > 0 && !s25r_own_address(name, client))
+	if (len > 0 && !is_line(name, client))
 		pool = pool_of(name, len);
 	if (spf != NULL && spf[0] != '\0') {
 		buf_adds(&key, "spf:");

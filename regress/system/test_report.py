@@ -197,7 +197,7 @@ def test_a_session_is_explained(past):
     found = past.ctl("gate", "explain", f"session={past.session}")
     events = [o for o in found if "part" not in o]
     assert [(e["verdict"], e.get("observe", False)) for e in events] == [("reject", False)]
-    assert events[0]["identity"] == "name:home.example" and events[0]["from"] == "a@home.example"
+    assert events[0]["identity"] == "net:192.0.2.0/24" and events[0]["from"] == "a@home.example"
     outcomes = {o["rule"]: (o["line"], o["outcome"]) for o in found if o.get("part") == "rule"}
     assert len({line for line, _ in outcomes.values()}) == 3
     assert outcomes[1][1] == "no" and outcomes[2][1] == "decides" and outcomes[3][1] == "not reached"

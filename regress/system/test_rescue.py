@@ -100,7 +100,7 @@ def test_a_proposal_is_denied_for_good(start):
         assert send(mx, HOSTS["ppp7.access.example"]).code == 450
         mx.advance(600)
     [proposal] = mx.ctl("grey", "list", "state=proposed")
-    assert proposal["allow"] == "identity=name:access.example"
+    assert proposal["allow"] == "client=127.0.40.7/32"     # a line: its neighbours are strangers
     mx.ctl("grey", "deny", proposal["allow"])
     assert mx.ctl("grey", "list", "state=proposed") == []
     reply = send(mx, HOSTS["ppp7.access.example"])

@@ -44,7 +44,12 @@ test_identity(void **state)
 		{ "192.0.2.1", "mx.example.co.jp", NULL, "name:example.co.jp" },
 		/* a home line */
 		{ "132.255.37.205", "132-255-37-205.starman.net.br", NULL, "net:132.255.37.0/24" },
-		{ "132.255.37.205", "132-255-37-206.starman.net.br", NULL, "name:starman.net.br" },
+		{ "132.255.37.205", "host-37-206.starman.net.br", NULL, "name:starman.net.br" },
+		/* without its address, by S25R's rules 3, 4 and 6 */
+		{ "132.255.37.205", "132-255-37-206.starman.net.br", NULL, "net:132.255.37.0/24" },
+		{ "192.0.2.1", "wbar9.chi1-4-11-085-222.dsl-verizon.example", NULL, "net:192.0.2.0/24" },
+		{ "192.0.2.1", "ADSL-44.access.example", NULL, "net:192.0.2.0/24" },
+		{ "192.0.2.1", "ppp7.access.example", "sender.example", "spf:sender.example" },
 		{ "2001:db8:1:2:3:4:5:6", "2001-db8-1-2-3-4-5-6.example.net", NULL,
 		    "net:2001:db8:1:2::/64" },
 		/* names of strangers: too short, or only a registry is left */
