@@ -350,7 +350,7 @@ gate_default_text(void)
 	    "trap 1d when unknown-recipients > 5\n"
 	    "greylist delay 1h window 12h when trapped or unknown-recipients > 5\n"
 	    "# A name of his own, and a sender who can be: the small server with its provider's PTR.\n"
-	    "pass when helo resolves-to-client and not (sender-domain none or spf fail)\n"
+	    "pass when helo resolves-to-client and not (sender-domain none or spf fail or spf softfail)\n"
 	    "\n"
 	    "# Nobody vouches for the rest.  Servers have five minutes at RCPT (RFC 5321 4.5.3.2); who\n"
 	    "# does not wait is greylisted.  For a name of his own or a good one that is all.\n"
