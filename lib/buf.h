@@ -19,6 +19,9 @@ void buf_add(struct buf *, const void *, size_t);
 void buf_adds(struct buf *, const char *);
 void buf_addc(struct buf *, char);
 void buf_addf(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_addv(struct buf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
+/* In decimal. */
+void buf_addu(struct buf *, uint64_t);
 /* Room for N more bytes; returns where they begin; the caller then adds what it used to LEN. */
 char *buf_reserve(struct buf *, size_t n);
 /* Forgets the content, keeps the memory. */

@@ -101,6 +101,17 @@ is_plain(const char *s, const char *special)
 	return true;
 }
 
+/* How many octets from S on are ASCII that stands for itself in text and in JSON, as nearly all do. */
+static size_t
+plain_length(const char *s)
+{
+	size_t n;
+
+	for (n = 0; s[n] >= ' ' && s[n] <= '~' && s[n] != '"' && s[n] != '\\'; n++)
+		;
+	return n;
+}
+
 /* The letter behind the backslash for characters that have one in text and in JSON, else 0. */
 static char
 escape_letter(uint32_t c)
@@ -127,6 +138,11 @@ text_quoted(struct buf *b, const char *s)
 
 	buf_addc(b, '"');
 	for (; *s != '\0'; s += n) {
+		n = plain_length(s);
+		if (n > 0) {
+			buf_add(b, s, n);
+			continue;
+		}
 		n = utf8_next(s, &c);
 		if (escape_letter(c) != 0)
 			buf_addf(b, "\\%c", escape_letter(c));
@@ -153,7 +169,7 @@ static void
 add_scalar(struct buf *b, const struct field *f)
 {
 	if (f->type == FIELD_U64)
-		buf_addf(b, "%" PRIu64, f->u64);
+		buf_addu(b, f->u64);
 	else if (f->type == FIELD_I64)
 		buf_addf(b, "%" PRId64, f->i64);
 	else
@@ -214,6 +230,11 @@ field_json_str(struct buf *b, const char *s)
 
 	buf_addc(b, '"');
 	for (; *s != '\0'; s += n) {
+		n = plain_length(s);
+		if (n > 0) {
+			buf_add(b, s, n);
+			continue;
+		}
 		n = utf8_next(s, &c);
 		if (c == NO_CHARACTER)
 			buf_adds(b, "\xef\xbf\xbd"); /* U+FFFD */

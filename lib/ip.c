@@ -191,6 +191,22 @@ format_v6(const uint8_t *bytes, char *out, size_t size)
 	}
 }
 
+/* "192.0.2.1"; not by snprintf(3), because every line of the log has one. */
+static void
+format_v4(const uint8_t *b, char *out)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		if (b[i] >= 100)
+			*out++ = (char)('0' + b[i] / 100);
+		if (b[i] >= 10)
+			*out++ = (char)('0' + b[i] / 10 % 10);
+		*out++ = (char)('0' + b[i] % 10);
+		*out++ = i < 3 ? '.' : '\0';
+	}
+}
+
 struct ip_text
 ip_text(const struct ip *ip)
 {
@@ -198,7 +214,7 @@ ip_text(const struct ip *ip)
 	const uint8_t *b = ip->bytes;
 
 	if (ip->family == AF_INET)
-		snprintf(text.s, sizeof(text.s), "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+		format_v4(b, text.s);
 	else if (ip->family == AF_INET6)
 		format_v6(b, text.s, sizeof(text.s));
 	return text;

@@ -32,7 +32,7 @@
 
 #define BODY_MAX 8192
 #define HEAD_MAX 192
-#define STAMP_SIZE 96
+#define STAMP_SIZE sizeof("2026-11-22T04:15:38.123Z")
 /* At the least so much of a string and so many fields are left of a line that is too long:
  * together, escaped, they are well below BODY_MAX. */
 #define STRING_MIN 16
@@ -137,17 +137,30 @@ stderr_write(const char *line, size_t len)
 	return n == (ssize_t)len;
 }
 
-/* "2026-11-22T04:15:38.123Z" */
+/* "2026-11-22T04:15:38.123Z"; of the lines of one second only the first is put together by strftime(3). */
 static void
-stamp(char *s, size_t size)
+stamp(char *s)
 {
+	static _Thread_local time_t second;
+	static _Thread_local char text[] = "9999-12-31T23:59:59.";
 	struct timespec ts;
 	struct tm tm;
+	unsigned ms;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	snprintf(s, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
-	    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000);
+	if (ts.tv_sec != second) {
+		second = ts.tv_sec;
+		gmtime_r(&second, &tm);
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.", &tm);
+	}
+	ms = (unsigned)(ts.tv_nsec / 1000000);
+	memcpy(s, text, sizeof(text) - 1);
+	s += sizeof(text) - 1;
+	*s++ = (char)('0' + ms / 100);
+	*s++ = (char)('0' + ms / 10 % 10);
+	*s++ = (char)('0' + ms % 10);
+	*s++ = 'Z';
+	*s = '\0';
 }
 
 /* "2026-11-22T04:15:38.123Z session[123] "; a JSON object says all this itself. */
@@ -156,7 +169,7 @@ stderr_head(char *s, size_t size)
 {
 	char time_text[STAMP_SIZE];
 
-	stamp(time_text, sizeof(time_text));
+	stamp(time_text);
 	snprintf(s, size, "%s %s[%d] ", time_text, out.who, (int)out.pid);
 }
 
@@ -180,7 +193,7 @@ syslog_head(char *s, size_t size, int level)
 static bool
 deliver(int level, const char *body, size_t len)
 {
-	char line[HEAD_MAX + BODY_MAX + 1] = "";
+	char line[HEAD_MAX + BODY_MAX + 1];
 	size_t head;
 
 	if (len > BODY_MAX)
@@ -266,7 +279,7 @@ render_json(struct buf *b, int level, const char *event, const struct record *r)
 	};
 	char time_text[STAMP_SIZE];
 
-	stamp(time_text, sizeof(time_text));
+	stamp(time_text);
 	all[0].str = time_text;
 	memcpy(all + 5, r->fields, (r->used + 1) * sizeof(all[0]));
 	field_json(b, all);

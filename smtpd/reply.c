@@ -31,23 +31,45 @@ line_length(const char *s)
 	return LINE_MAX_TEXT;
 }
 
+static void
+add(struct buf *out, int code, const char *status, char *text)
+{
+	char digits[4] = { (char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10), (char)('0' + code % 10) };
+	const char *p;
+	size_t n;
+
+	clean(text);
+	for (p = text;; p += n + (p[n] == ' ')) {
+		n = line_length(p);
+		buf_adds(out, digits);
+		buf_addc(out, p[n] == '\0' ? ' ' : '-');
+		if (status != NULL) {
+			buf_adds(out, status);
+			buf_addc(out, ' ');
+		}
+		buf_add(out, p, n);
+		buf_adds(out, "\r\n");
+		if (p[n] == '\0')
+			break;
+	}
+}
+
 void
 reply_format(struct buf *out, int code, const char *status, const char *fmt, ...)
 {
 	va_list ap;
-	char *text, *p;
-	size_t n;
 
 	va_start(ap, fmt);
-	text = xvasprintf(fmt, ap);
+	reply_formatv(out, code, status, fmt, ap);
 	va_end(ap);
-	clean(text);
-	for (p = text;; p += n + (p[n] == ' ')) {
-		n = line_length(p);
-		buf_addf(out, "%03d%c%s%s%.*s\r\n", code, p[n] == '\0' ? ' ' : '-', status != NULL ? status : "",
-		    status != NULL ? " " : "", (int)n, p);
-		if (p[n] == '\0')
-			break;
-	}
-	free(text);
+}
+
+void
+reply_formatv(struct buf *out, int code, const char *status, const char *fmt, va_list ap)
+{
+	struct buf text = { 0 };
+
+	buf_addv(&text, fmt, ap);
+	add(out, code, status, text.data);
+	buf_free(&text);
 }

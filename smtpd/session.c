@@ -303,13 +303,10 @@ void
 session_reply(struct session *s, int code, const char *status, const char *fmt, ...)
 {
 	va_list ap;
-	char *text;
 
 	va_start(ap, fmt);
-	text = xvasprintf(fmt, ap);
+	reply_formatv(&s->out, code, status, fmt, ap);
 	va_end(ap);
-	reply_format(&s->out, code, status, "%s", text);
-	free(text);
 }
 
 void

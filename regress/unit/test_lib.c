@@ -57,6 +57,15 @@ test_buf_text(void **state)
 	buf_add(&b, "xyz", 1);
 	assert_string_equal(b.data, "mx.example 25x");
 	assert_int_equal(b.len, 14);
+	buf_addf(&b, "%0*d", 5000, 7); /* far more than there is room for */
+	assert_int_equal(b.len, 5014);
+	assert_string_equal(b.data + 5010, "0007");
+	b.len = 14;
+	buf_addu(&b, 0);
+	buf_addc(&b, ' ');
+	buf_addu(&b, UINT64_MAX);
+	assert_string_equal(b.data, "mx.example 25x0 18446744073709551615");
+	b.data[b.len = 14] = '\0';
 
 	s = buf_take(&b);
 	assert_string_equal(s, "mx.example 25x");
