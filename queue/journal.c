@@ -107,8 +107,9 @@ hand_over(struct journal *j)
 	pthread_mutex_lock(&j->lock);
 	STAILQ_CONCAT(&j->pending, &j->incoming);
 	j->pending_bytes += j->incoming_bytes;
-	pthread_cond_signal(&j->work);
 	pthread_mutex_unlock(&j->lock);
+	/* not under the lock, which is the first thing that the thread wants */
+	pthread_cond_signal(&j->work);
 	j->incoming_bytes = 0;
 }
 
