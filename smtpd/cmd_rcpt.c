@@ -8,15 +8,14 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "conf/conf.h"
 #include "lib/id.h"
 #include "lib/log.h"
-#include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "smtpd/command.h"
 #include "smtpd/mail_params.h"
+#include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/submission.h"
 #include "smtpd/transaction.h"
@@ -103,15 +102,6 @@ on_lookup(enum recipient_verdict verdict, const char *why, void *arg)
 	finished(s);
 }
 
-/* <postmaster> without a domain is ours (RFC 5321 4.5.1). */
-static char *
-normal_form(const struct mailaddr *a)
-{
-	if (*a->domain == '\0')
-		return xasprintf("%s@%s", a->local, session_conf()->host);
-	return mailaddr_format(a);
-}
-
 /* RFC 6531 3.5: refused with a status of its own, when they were not announced. */
 static bool
 foreign_letters(const struct session *s, const char *arg, size_t len)
@@ -127,9 +117,9 @@ foreign_letters(const struct session *s, const char *arg, size_t len)
 void
 cmd_rcpt(struct session *s, const char *arg, size_t len)
 {
-	struct mailaddr to;
-	const char *why = "TO:<address> expected";
-	size_t skip = 3, used = 0;
+	char *address;
+	const char *why;
+	size_t used;
 
 	if (s->tx->env->recipients_n >= session_conf()->limits[LIMIT_RECIPIENTS]) {
 		session_reply(s, 452, "4.5.3", "too many recipients for one message; send it again to the others");
@@ -137,12 +127,7 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 	}
 	if (submission_spent(s))
 		return;
-	if (len >= 3 && strncasecmp(arg, "TO:", 3) == 0) {
-		while (skip < len && arg[skip] == ' ')
-			skip++;
-		used = mailaddr_parse_path(
-		    arg + skip, len - skip, MAILADDR_POSTMASTER | (s->tx->env->utf8 ? MAILADDR_UTF8 : 0), &to, &why);
-	}
+	used = recipient_read(s, arg, len, &address, &why);
 	if (used == 0) {
 		if (foreign_letters(s, arg, len))
 			session_reply(s, 553, "5.6.7", "an address that is not ASCII needs SMTPUTF8 in MAIL");
@@ -151,16 +136,15 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 		session_error(s);
 		return;
 	}
-	if (!rcpt_params_take(s, arg + skip + used, len - skip - used)) {
-		mailaddr_free(&to);
+	if (!rcpt_params_take(s, arg + used, len - used)) {
+		free(address);
 		session_error(s);
 		return;
 	}
-	s->tx->recipient = normal_form(&to);
-	mailaddr_free(&to);
+	s->tx->recipient = address;
 	session_wait(s);
 	if (door_refuses(s, s->tx->recipient))
 		door_pass(s, PHASE_RCPT, on_judged);
 	else
-		s->tx->lookup = lookup_recipient(s->tx->recipient, on_lookup, s);
+		recipient_lookup(s, arg + len, on_lookup);
 }

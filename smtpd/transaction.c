@@ -11,6 +11,7 @@
 #include "lib/id.h"
 #include "lib/mem.h"
 #include "smtpd/fixup.h"
+#include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -36,6 +37,7 @@ transaction_free(struct transaction *tx)
 		return;
 	if (tx->lookup != NULL)
 		lookup_cancel(tx->lookup);
+	recipients_ahead_free(tx->ahead);
 	if (tx->submission != NULL)
 		submit_abort(tx->submission);
 	if (tx->text != NULL)

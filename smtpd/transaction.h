@@ -17,6 +17,7 @@
 
 struct evbuffer;
 struct fixup;
+struct recipients_ahead;
 struct session;
 
 struct transaction {
@@ -27,6 +28,7 @@ struct transaction {
 	uint8_t notify;            /* of that RCPT: enum notify, */
 	char *original;            /* and ORCPT, or NULL */
 	struct lookup_request *lookup;
+	struct recipients_ahead *ahead; /* recipients that are asked about already, or NULL */
 	unsigned refused;          /* recipients */
 	struct data_reader reader; /* DATA's, */
 	struct content content;    /* or BDAT's */

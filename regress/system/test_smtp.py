@@ -310,3 +310,44 @@ def test_idle_timeout(place):  # 4.5.3.2.7
     with Genkan(place, "limit idle 1s\ngate { }\n") as mx, Client(mx.port) as c:
         assert c.reply().code == 421
         assert c.closed()
+
+
+def test_recipients_at_once_and_one_by_one(tmp_path):
+    """RFC 2920 3.1: a group of RCPTs gets the replies, and the message the recipients, that it would have one after the other."""
+    with Genkan(tmp_path / "mx", """
+        gate { }
+        limit recipients 230
+        limit errors off
+        relay {
+            from { 127.0.0.1 }
+            route "*" to "[127.0.0.1]:9"
+        }
+        domain "example.org" {
+            users { "alice" }
+            deliver maildir "$mail/%{user}"
+        }
+    """) as mx:
+        mx.ctl("pause", "out")
+        some = ["RCPT TO:<u1@far.example>", "RCPT TO:<alice@example.org>", "RCPT TO:<nobody@example.org>", "rcpt to: <postmaster>",
+                "RCPT TO:<u2@far.example> NOTIFY=NEVER", "RCPT TO:bad", "RCPT TO:<u3@far.example> X=1", "NOOP", "RCPT TO:<u4@far.example>",
+                "RCPT TO:<\u00e9@far.example>", "RCPT TO:<u5@far.example>  ", "MAIL FROM:<a@b.example>", "RCPT", "RCPT TO:<u6@far.example>",
+                "RCPT TO:<u8@far.example> X=1", "RCPT TO:<nobody@example.org>", "RCPT TO:<alice@example.org>"]
+        commands = ["MAIL FROM:<s@x.example>", *some, "RSET", "RCPT TO:<u7@far.example>", "MAIL FROM:<s@x.example>", *some,
+                    *(f"RCPT TO:<many{i}@far.example>" for i in range(240)), "RCPT TO:<alice@example.org>", "DATA"]
+        heard, named = [], []
+        for source in ("127.0.0.1", "127.0.1.5"):
+            for at_once in (False, True):
+                with Client(mx.port, source=source) as c:
+                    c.say("EHLO client.example")
+                    if at_once:
+                        c.send("".join(command + "\r\n" for command in commands))
+                        heard.append([str(c.reply()) for _ in commands])
+                    else:
+                        heard.append([str(c.say(command)) for command in commands])
+                    assert heard[-1][-1].startswith("354")
+                    c.send("Subject: x\r\n\r\n.\r\n")
+                    id = c.reply().text.split()[-1]
+                named.append(sorted(mx.ctl("queue", "show", id), key=str) if source == "127.0.0.1" else None)
+        assert heard[0] == heard[1] and heard[2] == heard[3]
+        assert [r["recipient"] for r in named[0] if "recipient" in r] == [r["recipient"] for r in named[1] if "recipient" in r]
+        assert sum(reply.startswith("452") for reply in heard[0]) > 5
