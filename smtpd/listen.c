@@ -40,8 +40,14 @@ struct socket {
 
 static struct socket *sockets;
 static unsigned sockets_n;
-static atomic_bool *paused; /* shared with all workers, also those to come */
+static unsigned generation; /* of this worker; in the master, of those to come */
 static struct event *breath;
+
+/* with all workers, also those to come */
+static struct {
+	atomic_bool paused;
+	atomic_uint first; /* generation that accepts */
+} *shared;
 
 static uint16_t
 ip_port(const struct sockaddr *sa)
@@ -147,7 +153,14 @@ listen_rebind(const struct conf *conf, char **why)
 	close_but(sockets, sockets_n, list, conf->listeners_n);
 	sockets = list;
 	sockets_n = conf->listeners_n;
+	generation++;
 	return 0;
+}
+
+void
+listen_supersede(void)
+{
+	shared->first = generation;
 }
 
 void
@@ -202,8 +215,8 @@ adopt_all(void)
 int
 listen_bind(const struct conf *conf, char **why)
 {
-	paused = mmap(NULL, sizeof(*paused), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (paused == MAP_FAILED)
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
 		fatal("listen: no shared memory");
 	adopt_all();
 	return listen_rebind(conf, why);
@@ -244,7 +257,7 @@ on_breath(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (!*paused)
+	if (!shared->paused)
 		set_accepting(true);
 }
 
@@ -266,6 +279,10 @@ on_connection(evutil_socket_t fd, short what, void *arg)
 	int c, n;
 
 	(void)what;
+	if (generation < shared->first) {
+		listen_close(); /* it will hear that it retires; who rings now is for its successor */
+		return;
+	}
 	for (n = 0; n < ACCEPT_AT_ONCE; n++) {
 		len = sizeof(ss);
 		c = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -294,18 +311,18 @@ listen_start(const struct conf *conf)
 		if (sockets[i].fd >= 0)
 			sockets[i].event = event_new(peer_base(), sockets[i].fd, EV_READ | EV_PERSIST, on_connection,
 			    (void *)(uintptr_t)sockets[i].listener);
-	set_accepting(!*paused);
+	set_accepting(!shared->paused);
 }
 
 void
 listen_pause(bool on)
 {
-	*paused = on;
+	shared->paused = on;
 	set_accepting(!on);
 }
 
 bool
 listen_paused(void)
 {
-	return *paused;
+	return shared->paused;
 }

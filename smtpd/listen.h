@@ -17,6 +17,9 @@ void listen_hand_on(void);
 /* The same for a new configuration: what is bound already is kept, without a moment in which a caller is refused; what
  * is not in it any more is closed.  -1: nothing has changed. */
 int listen_rebind(const struct conf *, char **why);
+/* The workers forked since the last listen_rebind are there: those before them accept nobody from now on, whether they have
+ * heard of it or not. */
+void listen_supersede(void);
 /* In a child that may not hold them, or is to accept no more. */
 void listen_close(void);
 /* In a session worker: begins to accept. */

@@ -22,6 +22,7 @@
 #include "lib/mem.h"
 #include "lib/role_master.h"
 #include "smtpd/keys.h"
+#include "smtpd/listen.h"
 #include "smtpd/reload.h"
 #include "smtpd/roles.h"
 
@@ -60,6 +61,7 @@ put_in_force(struct conf *new, struct keys *keys, char **why)
 	here.master->conf = new;
 	here.master->spool = new->spool;
 	if (role_master_renew(UINT32_MAX, why) == 0) {
+		listen_supersede();
 		keys_free(keys);
 		conf_free(old);
 		return 0;

@@ -80,6 +80,15 @@ def test_signal(mx):
         assert c.mail("a@client.example", "alice@example.org").code == 550
 
 
+def test_who_rings_after_it_meets_the_new_one(mx):
+    users = ["alice", *(f"user{n}" for n in range(30))]
+    for old, new in zip(users, users[1:]):
+        change(mx, f'{{ "{old}" }}', f'{{ "{new}" }}')
+        wait_for(lambda: mx.run_ctl("reload").returncode == 0, "room for the processes of one more")
+        with Client(mx.port) as c:
+            assert c.mail("a@client.example", f"{new}@example.org").code == 250
+
+
 @pytest.mark.parametrize("old, new, says", [
     ("gate { }", "gaet { }", "gaet"),
     ('users { "alice" }', "users <nobody>", "nobody"),
