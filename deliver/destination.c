@@ -235,3 +235,19 @@ destination_free(struct hop *hops, unsigned n, char *domain)
 	free(hops);
 	free(domain);
 }
+
+char *
+destination_named(const char *text)
+{
+	char *domain, *named = NULL, *with_port = xasprintf("%s:%d", text, SMTP_PORT);
+	struct hop *hops;
+	unsigned n;
+
+	if (destination_parse(text, &hops, &n, &domain) == 0 ||
+	    destination_parse(with_port, &hops, &n, &domain) == 0) {
+		named = destination_text(hops, n, domain != NULL ? domain : "");
+		destination_free(hops, n, domain);
+	}
+	free(with_port);
+	return named;
+}

@@ -14,6 +14,9 @@
 /* "mx example.net", "[192.0.2.1]:25 mail.example.net:587 tls verify login /etc/account"; DOMAIN is
  * the recipient's.  The caller frees. */
 char *destination_text(const struct hop *hops, unsigned n, const char *domain);
+/* What a person names: "mail.example.net:25", "[192.0.2.9]" (port 25), "mx example.net".  NULL: that
+ * is none.  The caller frees. */
+char *destination_named(const char *text);
 /* "off", "required", "verify"; "may" is no word of the configuration. */
 const char *hop_tls_name(enum hop_tls);
 /* Frees what destination_parse made. */

@@ -22,6 +22,7 @@
 #include "queue/accept.h"
 #include "queue/lane.h"
 #include "queue/outcome.h"
+#include "queue/pause.h"
 #include "queue/queue.h"
 #include "queue/submit_wire.h"
 
@@ -213,6 +214,7 @@ queue_role_start(const struct queue_conf *conf)
 	peer_register(SUBJECT_SUBMIT, &submit_ops);
 	peer_register(SUBJECT_DELIVERY, &delivery_ops);
 	queue_ctl_init(q);
+	pause_init(q);
 	set_tick(q, 0, 0);
 }
 

@@ -11,6 +11,7 @@
  *   carrier.c    tasks handed to a deliverer, and its word back
  *   outcome.c    what becomes of a recipient; notices to senders
  *   queue_ctl.c  smtpctl's requests
+ *   pause.c      what the operator has paused
  *
  * A message exists in the store from its acceptance to its end.  While something is done about some
  * of its recipients it also has a struct work, which marks these recipients as busy: a recipient is

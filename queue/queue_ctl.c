@@ -1,12 +1,11 @@
 /*
- * smtpctl's requests about the queue: `queue VERB SELECTOR...`, `stats`, `pause` and `resume`.
+ * smtpctl's requests about the queue: `queue VERB SELECTOR...` and `stats`.
  *
  * One table of verbs.  A request goes through the messages in the order of their ids, up to the
  * youngest there was when it came, resting whenever the caller reads slower than we write and after
  * every few hundred, so that mail goes on meanwhile; it keeps nothing but its place.  A verb that changes something wants to be told what, if only by "all", and shows with
  * "dry-run" what it would have done it to.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,6 @@
 #include <event2/buffer.h>
 
 #include "deliver/destination.h"
-#include "deliver/lookup.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/ctl.h"
@@ -350,23 +348,6 @@ take_time(struct request *rq)
 	return why;
 }
 
-/* "[192.0.2.9]:25" as it stands; a port that was left out is 25. */
-static char *
-read_route(const char *text)
-{
-	struct hop *hops;
-	char *domain, *route = NULL, *with_port = xasprintf("%s:%d", text, SMTP_PORT);
-	unsigned n;
-
-	if (destination_parse(text, &hops, &n, &domain) == 0 ||
-	    destination_parse(with_port, &hops, &n, &domain) == 0) {
-		route = destination_text(hops, n, domain != NULL ? domain : "");
-		destination_free(hops, n, domain);
-	}
-	free(with_port);
-	return route;
-}
-
 /* "... to DESTINATION" */
 static char *
 take_route(struct request *rq)
@@ -376,7 +357,7 @@ take_route(struct request *rq)
 	if (rq->words_n < 2 || strcmp(rq->words[rq->words_n - 2], "to") != 0)
 		return xstrdup("queue reroute: end with to \"HOST:PORT\", or to default");
 	text = rq->words[rq->words_n - 1];
-	if (strcmp(text, "default") != 0 && (rq->route = read_route(text)) == NULL)
+	if (strcmp(text, "default") != 0 && (rq->route = destination_named(text)) == NULL)
 		return xasprintf("%s: this is no server; write \"mail.example.net:25\", "
 				 "\"[192.0.2.9]:25\", \"mx example.net\" or default", text);
 	rq->order.route = rq->route;
@@ -464,83 +445,10 @@ on_stats(struct ctl *ctl, unsigned n, const char *const *words)
 	ctl_end(ctl, 0, "");
 }
 
-/* "example.net" is where its MX lead, "[192.0.2.9]:25" and "mail.example.net:25" a server. */
-static char *
-read_destination(const char *text)
-{
-	struct buf b = { 0 };
-
-	if (strpbrk(text, "[: ") != NULL)
-		return read_route(text);
-	buf_adds(&b, "mx ");
-	for (; *text != '\0'; text++)
-		buf_addc(&b, (char)tolower((unsigned char)*text));
-	return buf_take(&b);
-}
-
-static void
-show_paused(struct ctl *ctl)
-{
-	const struct queue *q = the_queue;
-	size_t i;
-
-	ctl_record(ctl, FIELDS(F_BOOL("relay_paused", q->paused[LANE_RELAY]),
-	    F_BOOL("local_paused", q->paused[LANE_LOCAL])));
-	for (i = 0; i < q->lanes->paused_n; i++)
-		ctl_record(ctl, FIELDS(F_STR("destination_paused", q->lanes->paused[i])));
-	ctl_end(ctl, 0, "");
-}
-
-/* `pause` and `resume`, of both ways or of one: out to other servers, or to one destination, local
- * into mailboxes.  Until it is resumed or this process ends. */
-static void
-set_paused(struct ctl *ctl, unsigned n, const char *const *words, bool paused)
-{
-	struct queue *q = the_queue;
-	const char *way = n > 1 ? words[1] : NULL;
-	bool relay = way == NULL || strcmp(way, "out") == 0,
-	     local = way == NULL || strcmp(way, "local") == 0;
-	char *destination = relay && n > 2 ? read_destination(words[2]) : NULL;
-
-	if ((!relay && !local) || n > 3 || (n > 2 && destination == NULL)) {
-		ctl_end(ctl, 2, "out, out DESTINATION or local, or nothing for both");
-		free(destination);
-		return;
-	}
-	log_notice("queue.operator", F_STR("verb", words[0]), F_STR("way", way),
-	    F_STR("destination", destination), F_U64("uid", ctl_uid(ctl)));
-	if (destination != NULL) {
-		lanes_pause(q->lanes, destination, paused);
-	} else {
-		if (relay)
-			q->paused[LANE_RELAY] = paused;
-		if (local)
-			q->paused[LANE_LOCAL] = paused;
-		lanes_pump_all(q->lanes);
-	}
-	free(destination);
-	show_paused(ctl);
-	queue_wake(q, clock_now());
-}
-
-static void
-on_pause(struct ctl *ctl, unsigned n, const char *const *words)
-{
-	set_paused(ctl, n, words, true);
-}
-
-static void
-on_resume(struct ctl *ctl, unsigned n, const char *const *words)
-{
-	set_paused(ctl, n, words, false);
-}
-
 void
 queue_ctl_init(struct queue *q)
 {
 	the_queue = q;
 	ctl_register("queue", on_queue);
 	ctl_register("stats", on_stats);
-	ctl_register("pause", on_pause);
-	ctl_register("resume", on_resume);
 }

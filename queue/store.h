@@ -9,7 +9,7 @@
  *
  * On disk, below DIR (0700): segments "journal/NNNNNNNNNN" (journal_keeper.c lists the other
  * names), contents above STORE_INLINE_MAX as files "content/ID", "content/tmp.ID" before they are
- * committed.
+ * committed; small files (store_file.c).
  */
 #ifndef QUEUE_STORE_H
 #define QUEUE_STORE_H
@@ -20,6 +20,7 @@
 
 #include "queue/envelope.h"
 
+struct buf;
 struct event_base;
 struct evbuffer;
 struct store;
@@ -108,6 +109,13 @@ struct history {
 };
 void store_history(struct store *, uint64_t id, void (*event)(const struct history *, void *arg),
     void (*done)(void *arg), void *arg);
+
+/* A small file beside the journal, written anew in one step.  DONE comes from the loop when it is
+ * durable, or with a negated errno: then the old one stays.  Names are ours, and not the journal's. */
+void store_write_file(struct store *, const char *name, const struct buf *content,
+    void (*done)(int error, void *arg), void *arg);
+/* 0, or a negated errno: -ENOENT when it was never written, -EBADMSG when it is damaged. */
+int store_read_file(struct store *, const char *name, struct buf *content);
 
 struct store_stats {
 	uint64_t messages, recipients; /* unfinished */

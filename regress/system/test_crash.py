@@ -9,6 +9,7 @@ import pytest
 import load
 from genkan import Client, Genkan, wait_for
 from load import USERS, check, found, load_on, settle
+from smtppeer import SmtpPeer
 
 BEHIND = """
 gate { }
@@ -131,7 +132,41 @@ def test_a_damaged_journal(place):
         data[data.index(b"Subject: message 7") + 300] ^= 4
         journal[0].write_bytes(data)
         mx.start()
+        mx.ctl("resume", "local")
         told = mx.await_log("queue.message_damaged")
         assert (told["from"], told["to"]) == ("a@b.example", f"{USERS[0]}@example.org")
         texts = mx.deliveries(USERS[0], 29)
         assert not any(b"Subject: message 7\n" in text for text in texts)
+
+
+def test_what_is_paused_stays_paused(place):
+    """Until it is resumed: over kill -9 of the queue role, and of all at once."""
+    with SmtpPeer() as one, SmtpPeer() as other, Genkan(place, f"""
+        relay {{
+            route "one.example" to "[127.0.0.1]:{one.port}"
+            route "*" to "[127.0.0.1]:{other.port}"
+        }}
+    """) as mx:
+        def send(subject):
+            with Client(mx.port) as c:
+                assert c.mail("alice@example.org", ["a@one.example", "a@other.example"],
+                              f"Subject: {subject}\r\n\r\nhello\r\n").code == 250
+            wait_for(lambda: any(f"Subject: {subject}" in m.text for m in other.messages), f"{subject} elsewhere")
+            assert not one.messages
+
+        mx.ctl("pause", "out", f"[127.0.0.1]:{one.port}")
+        send("before")
+        before = mx.pids("queue")
+        os.kill(before[0], signal.SIGKILL)
+        mx.await_log("queue.paused", destination=f"[127.0.0.1]:{one.port}")
+        wait_for(lambda: mx.pids("queue") not in ([], before), "another queue process")
+        send("after kill -9 of the queue role")
+        mx.kill()
+        mx.start()
+        send("after kill -9 of all")
+        mx.ctl("resume", "out", f"[127.0.0.1]:{one.port}")
+        one.await_messages(3)
+        mx.await_empty_queue()
+        mx.kill()
+        mx.start()
+        assert not any("destination_paused" in row for row in mx.ctl("resume", "local"))

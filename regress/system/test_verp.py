@@ -105,6 +105,7 @@ def test_kept(tmp_path):
         mx.ctl("queue", "import", folder)
         assert {mx.ctl("queue", "show", entry["message"])[0]["verp"] for entry in mx.queue()} == {"+="}
         mx.ctl("queue", "release", "all")
+        mx.ctl("resume", "out")
         peer.await_messages(300)
         assert seen(peer) == {n: f"owner+{n.replace('@', '=')}@example.org" for n in names}
         mx.await_empty_queue()

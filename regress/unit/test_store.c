@@ -1425,6 +1425,88 @@ test_failed_update_all(void **state)
 	world_end(&w);
 }
 
+/* --- small files --- */
+
+struct writing {
+	bool over;
+	int error;
+};
+
+static void
+on_written(int error, void *arg)
+{
+	*(struct writing *)arg = (struct writing){ true, error };
+}
+
+static int
+write_small(struct world *w, const char *text)
+{
+	struct writing writing = { 0 };
+	struct buf bytes = { 0 };
+
+	buf_adds(&bytes, text);
+	store_write_file(w->store, "small", &bytes, on_written, &writing);
+	buf_free(&bytes);
+	while (!writing.over)
+		event_base_loop(w->base, EVLOOP_ONCE);
+	return writing.error;
+}
+
+static void
+assert_small(struct world *w, const char *text)
+{
+	struct buf bytes = { 0 };
+
+	assert_int_equal(store_read_file(w->store, "small", &bytes), 0);
+	assert_string_equal(buf_str(&bytes), text);
+	buf_free(&bytes);
+}
+
+/* The one or the other, whichever call fails. */
+static void
+test_small_file(void **state)
+{
+	static const enum seam_op ops[] = { SEAM_OPEN, SEAM_WRITE, SEAM_SYNC, SEAM_RENAME, SEAM_SYNC_NAMES };
+	struct buf bytes = { 0 };
+	struct world w;
+	size_t i, len;
+	char *path, *data;
+
+	(void)state;
+	world_new(&w);
+	assert_non_null(add(&w, 1, 100));
+	await_keeper(); /* that the faults are ours */
+	assert_int_equal(store_read_file(w.store, "small", &bytes), -ENOENT);
+	assert_int_equal(write_small(&w, "one"), 0);
+	assert_small(&w, "one");
+	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		seam_fail(ops[i], ENOSPC, 0, 1);
+		assert_int_equal(write_small(&w, "two"), -ENOSPC);
+		if (ops[i] != SEAM_SYNC_NAMES) /* it has its name by then */
+			assert_small(&w, "one");
+	}
+	assert_int_equal(write_small(&w, ""), 0);
+	assert_small(&w, "");
+	assert_int_equal(write_small(&w, "three"), 0);
+	world_restart(&w);
+	assert_small(&w, "three");
+	/* one that the disk has damaged is none */
+	path = xasprintf("%s/small", w.dir);
+	data = read_file(path, &len);
+	for (i = 0; i < len; i++) {
+		data[i] ^= 4;
+		write_file(path, data, len);
+		assert_int_equal(store_read_file(w.store, "small", &bytes), -EBADMSG);
+		data[i] ^= 4;
+		write_file(path, data, i);
+		assert_int_equal(store_read_file(w.store, "small", &bytes), -EBADMSG);
+	}
+	free(data);
+	free(path);
+	buf_free(&bytes);
+	world_end(&w);
+}
+
 static void
 test_check_room(void **state)
 {
@@ -1494,6 +1576,7 @@ main(void)
 		cmocka_unit_test(test_dead_disk),
 		cmocka_unit_test(test_dead_disk_comes_back),
 		cmocka_unit_test(test_failed_update_all),
+		cmocka_unit_test(test_small_file),
 		cmocka_unit_test(test_check_room),
 	};
 
