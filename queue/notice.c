@@ -20,6 +20,7 @@
 #include "lib/buf.h"
 #include "lib/id.h"
 #include "lib/mem.h"
+#include "lib/utf8.h"
 #include "queue/notice.h"
 
 #define LINE 76          /* columns that text is wrapped at (RFC 5322 2.1.1, RFC 2045 6.7) */
@@ -178,17 +179,26 @@ add_date_header(struct buf *b, const char *name, int64_t t)
 	buf_free(&value);
 }
 
-/* For places that take ASCII only: the other octets, which need not be UTF-8, as \x{E9}. */
+/* For places that take ASCII only: other characters by their number, \x{FC} (RFC 6533 3); what is
+ * no UTF-8 octet by octet. */
 static char *
 ascii_of(const char *s)
 {
+	const char *end = s + strlen(s);
 	struct buf b = { 0 };
+	uint32_t c;
+	size_t n;
 
-	for (; *s != '\0'; s++) {
-		if ((*s & 0x80) != 0)
-			buf_addf(&b, "\\x{%02X}", (unsigned char)*s);
+	for (; s < end; s += n) {
+		n = utf8_next(s, end, &c);
+		if (n == 0) {
+			c = (unsigned char)*s;
+			n = 1;
+		}
+		if (c > 127)
+			buf_addf(&b, "\\x{%02" PRIX32 "}", c);
 		else
-			buf_addc(&b, *s);
+			buf_addc(&b, (char)c);
 	}
 	return buf_take(&b);
 }

@@ -463,7 +463,7 @@ hostile_reasons(void **state)
 	add(&w, "a@example.com", NULL, "evil\r\nX-Injected: yes[192.0.2.1]",
 	    "550 5.1.1 one\r\n\r\n--=_6AMZH00000001--\r\nX-Injected: yes\x01\x7f");
 	add(&w, "b@example.com", NULL, "mx.example.com[192.0.2.1]",
-	    "550 gesch\xc3\xbctzt = \xff\xfe zu");
+	    "550 gesch\xc3\xbctzt = \xff\xfe \xe7\x8e\x84 zu");
 	add(&w, "c@example.com", NULL, NULL, buf_str(&word));
 	compose(&w);
 	check_lines(buf_str(&w.text), 901, false);
@@ -471,9 +471,9 @@ hostile_reasons(void **state)
 	assert_in_part(
 	    &w, 1, "Diagnostic-Code: smtp; 550 5.1.1 one --=_6AMZH00000001-- X-Injected: yes\r\n");
 	assert_in_part(
-	    &w, 1, "Diagnostic-Code: smtp; 550 gesch\\x{C3}\\x{BC}tzt = \\x{FF}\\x{FE} zu\r\n");
+	    &w, 1, "Diagnostic-Code: smtp; 550 gesch\\x{FC}tzt = \\x{FF}\\x{FE} \\x{7384} zu\r\n");
 	assert_in_part(&w, 0, "Content-Transfer-Encoding: quoted-printable\r\n");
-	assert_in_part(&w, 0, "550 gesch=C3=BCtzt =3D =FF=FE zu\r\n");
+	assert_in_part(&w, 0, "550 gesch=C3=BCtzt =3D =FF=FE =E7=8E=84=\r\n zu\r\n");
 	buf_free(&word);
 	finish(&w);
 }
