@@ -285,13 +285,35 @@ on_added(struct envelope *env, int error, void *arg)
 	dispatch_message(q, env);
 }
 
+/* Nothing of it stays. */
+static void
+refuse(struct submitter *s, const struct submit_message *message, const char *text)
+{
+	struct envelope *env = message->envelope;
+
+	answer(s->peer, env->id, SUBMIT_TEMP, text);
+	if (message->in_file)
+		store_content_discard(accepting.queue->store, env->id);
+	envelope_free(env);
+}
+
+/* Submitters are told every few seconds how much is taken; by then a fast one may have filled what is
+ * kept for outcomes and notices, without which nothing leaves the queue any more. */
 static void
 store_message(struct submitter *s, const struct submit_message *message)
 {
 	struct envelope *env = message->envelope;
-	struct waiter *w = xcalloc(1, sizeof(*w));
+	int error = store_check_room(accepting.queue->store, 0);
 	bool in_file = message->in_file;
+	struct waiter *w;
 
+	if (error != 0) {
+		accepting.queue->counters.refused++;
+		refuse(s, message, reply_for(error));
+		accept_check_room();
+		return;
+	}
+	w = xcalloc(1, sizeof(*w));
 	*w = (struct waiter){ .role = s->peer->role, .instance = s->peer->instance,
 		.generation = s->peer->generation, .id = env->id };
 	evbuffer_drain(accepting.content, evbuffer_get_length(accepting.content));
@@ -302,10 +324,7 @@ store_message(struct submitter *s, const struct submit_message *message)
 		return;
 	log_error("queue.refused", F_STR("message", id_text(env->id).s),
 	    F_STR("what", "its id is taken, or its envelope cannot be stored"));
-	answer(s->peer, env->id, SUBMIT_TEMP, TEXT_FAULT);
-	if (in_file)
-		store_content_discard(accepting.queue->store, env->id);
-	envelope_free(env);
+	refuse(s, message, TEXT_FAULT);
 	free(w);
 }
 

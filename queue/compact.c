@@ -30,8 +30,9 @@
  * with their present state as MOVE records, a megabyte at a time. First from segments less than a
  * quarter of which lives (cheap), else from the oldest that others need (that unties them).  Each
  * octet moved is paid for by a dead one, so the disk never holds much more than twice what lives
- * plus 64 MiB, and never writes for this more than it has written for messages.  Segments that
- * are poisoned or damaged are emptied at once.
+ * plus 64 MiB, and never writes for this more than it has written for messages.  When the disk is
+ * so full that no mail is taken, a megabyte of dead octets is reason enough.  Segments that are
+ * poisoned or damaged are emptied at once.
  *
  * A message that cannot be read stays where it is, with its segment; store_content will say so to
  * whoever asks.
@@ -262,6 +263,9 @@ too_much_is_dead(const struct store *st)
 			used += s->end;
 			live += s->live_bytes;
 		}
+	/* a full disk takes no mail until it is given back what is dead */
+	if (st->room_checked != 0 && st->room == 0)
+		return used - live > journal_sizes.first;
 	return used - live > (live > journal_sizes.slack ? live : journal_sizes.slack);
 }
 

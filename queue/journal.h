@@ -92,7 +92,8 @@ TAILQ_HEAD(segment_list, segment);
 /* Figures that tests make smaller. */
 struct journal_sizes {
 	uint64_t segment;   /* a segment */
-	uint64_t first;     /* the first one after a start without spare files: there at once */
+	uint64_t first;     /* the first one after a start without spare files: there at once;
+			     * and all where room is scarce */
 	unsigned spares;    /* removed segments that are kept to be used again */
 	uint64_t fresh;     /* contents kept in memory */
 	uint64_t slack;     /* dead octets that are never worth compaction */

@@ -45,6 +45,7 @@
 #include "queue/disk.h"
 #include "queue/journal_threads.h"
 
+#define ROOMY 4 /* segments that must fit, before one is made */
 #define ZEROS (256 * 1024) /* written at a time */
 /* ... and until a flush: the disk never has more of them to write when a "250" comes along */
 #define ZEROS_FLUSHED (1 << 20)
@@ -93,6 +94,19 @@ make_ready(struct journal *j, int fd, const char *from, uint64_t number)
 	return disk_sync_names(j->dir);
 }
 
+/* A disk that is small, or nearly full, gets small segments: outcomes must find room yet, and what is
+ * finished is given back sooner. */
+static uint64_t
+choose_size(struct journal *j)
+{
+	struct statvfs vfs;
+
+	if (!j->made_one || (disk->fstatvfs(j->dir, &vfs) == 0 &&
+				(uint64_t)vfs.f_bavail * vfs.f_frsize < ROOMY * journal_sizes.segment))
+		return journal_sizes.first;
+	return journal_sizes.segment;
+}
+
 /* Opens a file of SIZE octets to be made ready: a spare one, or a new one full of zeros.  NAME is
  * what it is called. */
 static int
@@ -106,7 +120,7 @@ open_blank(struct journal *j, char name[JOURNAL_NAME_MAX], uint64_t *size, int *
 		if ((*fd = disk->openat(j->dir, name, O_RDWR | O_CLOEXEC, 0)) != -1)
 			return 0;
 	}
-	*size = j->made_one ? journal_sizes.segment : journal_sizes.first;
+	*size = choose_size(j);
 	strlcpy(name, JOURNAL_NEW, JOURNAL_NAME_MAX);
 	*fd = disk->openat(j->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (*fd == -1)

@@ -36,8 +36,9 @@
 #include "queue/disk.h"
 #include "queue/index.h"
 
-/* octets that stay free for outcomes and notices: two segments */
+/* octets that stay free for outcomes and notices: two segments, or what a small disk can spare */
 #define ROOM_RESERVE (32u << 20)
+#define RESERVED_PART 8
 #define INODES_RESERVE 64
 #define ROOM_AGE_MS 1000
 #define BACKLOG_MAX (64u << 20) /* octets that may wait for a slow disk */
@@ -171,6 +172,12 @@ store_content_discard(struct store *st, uint64_t id)
 
 /* --- adding --- */
 
+static uint64_t
+less(uint64_t have, uint64_t reserve)
+{
+	return have > reserve ? have - reserve : 0;
+}
+
 /* The message is refused: nothing of it stays. */
 static void
 add_failed(struct record *r)
@@ -268,6 +275,8 @@ store_add(struct store *st, struct envelope *env, struct evbuffer *content,
 	r = message_with_content(st, m, content, len);
 	r->told = done;
 	r->arg = arg;
+	/* much can come until the disk is asked again */
+	st->room = less(st->room, r->bytes.len);
 	if (m->external) {
 		r->task.run = run_content;
 		journal_run(st->journal, &r->task);
@@ -497,17 +506,11 @@ store_stats(const struct store *st, struct store_stats *out)
 	}
 }
 
-static uint64_t
-less(uint64_t have, uint64_t reserve)
-{
-	return have > reserve ? have - reserve : 0;
-}
-
 /* How much is free, at most a second ago. */
 static int
 look_at_room(struct store *st)
 {
-	uint64_t now = clock_ms();
+	uint64_t now = clock_ms(), reserve;
 	struct statvfs vfs;
 
 	if (st->room_checked != 0 && now - st->room_checked < ROOM_AGE_MS)
@@ -515,7 +518,9 @@ look_at_room(struct store *st)
 	if (disk->fstatvfs(st->dir, &vfs) == -1)
 		return errno;
 	st->room_checked = now;
-	st->room = less((uint64_t)vfs.f_bavail * vfs.f_frsize, ROOM_RESERVE);
+	reserve = (uint64_t)vfs.f_blocks * vfs.f_frsize / RESERVED_PART;
+	st->room = less((uint64_t)vfs.f_bavail * vfs.f_frsize,
+	    reserve < ROOM_RESERVE ? reserve : ROOM_RESERVE);
 	/* file systems that make inodes as they go say that they have none */
 	st->inodes = vfs.f_files == 0 ? UINT64_MAX : less(vfs.f_favail, INODES_RESERVE);
 	return 0;
@@ -528,7 +533,7 @@ store_check_room(struct store *st, uint64_t size)
 
 	if (error == 0)
 		error = look_at_room(st);
-	if (error == 0 && (st->room < size || st->inodes == 0))
+	if (error == 0 && (st->room == 0 || st->room < size || st->inodes == 0))
 		error = ENOSPC;
 	if (error == 0 && journal_backlog(st->journal) > BACKLOG_MAX)
 		error = EBUSY;

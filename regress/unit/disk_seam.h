@@ -315,7 +315,7 @@ seam_reset(void)
 	memset(seam.fault, 0, sizeof(seam.fault));
 	memset(seam.hold, 0, sizeof(seam.hold));
 	seam.vfs = (struct statvfs){
-		.f_frsize = 4096, .f_bavail = 1 << 20, .f_files = 1 << 20, .f_favail = 1 << 20
+		.f_frsize = 4096, .f_blocks = 1 << 21, .f_bavail = 1 << 20, .f_files = 1 << 20, .f_favail = 1 << 20
 	};
 	seam.recording = false;
 	pthread_mutex_unlock(&seam.lock);

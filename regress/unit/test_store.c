@@ -1529,9 +1529,45 @@ test_check_room(void **state)
 	world_start(&w);
 	assert_int_equal(store_check_room(w.store, 1), 0);
 	world_stop(&w);
-	seam.vfs.f_bavail = 1000;
+	seam.vfs.f_bavail = 2000;
 	world_start(&w);
-	assert_int_equal(store_check_room(w.store, 1), ENOSPC);
+	assert_int_equal(store_check_room(w.store, 0), ENOSPC);
+	world_stop(&w);
+	seam.vfs.f_blocks = 10000; /* a small disk */
+	world_start(&w);
+	assert_int_equal(store_check_room(w.store, 100000), 0);
+	world_stop(&w);
+	seam.vfs.f_bavail = 1200;
+	world_start(&w);
+	assert_int_equal(store_check_room(w.store, 0), ENOSPC);
+	world_end(&w);
+}
+
+/* Where room is scarce segments are small, so that one more can be had for outcomes. */
+static void
+test_small_segments(void **state)
+{
+	struct world w;
+	struct stat file;
+	char path[256];
+	uint64_t id = 100, number;
+	unsigned i;
+
+	(void)state;
+	world_new(&w);
+	seam.vfs.f_bavail = (journal_sizes.segment * 4 - 1) / 4096;
+	for (i = 0; i < 3; i++) {
+		assert_non_null(add(&w, id, 40));
+		number = segment_of_message(&w, id++);
+		fill_past(&w, number, &id);
+	}
+	assert_non_null(add(&w, id, 40));
+	segment_path(&w, segment_of_message(&w, id), path);
+	assert_int_equal(stat(path, &file), 0);
+	assert_int_equal(file.st_size, journal_sizes.first);
+	assert_true(journal_sizes.first < journal_sizes.segment);
+	world_restart(&w);
+	assert_there(&w, 100);
 	world_end(&w);
 }
 
@@ -1578,6 +1614,7 @@ main(void)
 		cmocka_unit_test(test_failed_update_all),
 		cmocka_unit_test(test_small_file),
 		cmocka_unit_test(test_check_room),
+		cmocka_unit_test(test_small_segments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
