@@ -114,6 +114,8 @@ list_servers(const struct mx_answer *mx, const struct mx_address **servers)
 {
 	unsigned i, n = 0;
 
+	if (mx->addresses_n == 0)
+		return 0;
 	for (i = 0; i < mx->addresses_n; i++)
 		servers[i] = &mx->addresses[i];
 	qsort(servers, mx->addresses_n, sizeof(servers[0]), by_name);
@@ -146,7 +148,7 @@ name_site(const struct mx_address *const *servers, unsigned n)
 static void
 look_at_site(struct way *way)
 {
-	const struct mx_address *servers[MX_ADDRESSES_MAX];
+	const struct mx_address *servers[MX_ADDRESSES_MAX] = { NULL };
 	const char *names[MX_ADDRESSES_MAX];
 	unsigned n = list_servers(way->mx, servers), i;
 
