@@ -26,6 +26,7 @@
 #include "lib/verp.h"
 #include "smtpctl/client.h"
 #include "smtpctl/handin.h"
+#include "smtpctl/newaliases.h"
 #include "smtpctl/output.h"
 #include "smtpctl/sendmail_speak.h"
 #include "smtpctl/smtpctl.h"
@@ -445,9 +446,7 @@ run_mode(struct mail *m)
 	case MODE_FLUSH:
 		return ask_queue("flush");
 	case MODE_ALIASES:
-		if (m->verbose)
-			puts("aliases are read from their files; there is nothing to build");
-		return EX_OK;
+		return newaliases(m->verbose);
 	case MODE_SPEAK:
 		return sendmail_speak();
 	case MODE_SEND:

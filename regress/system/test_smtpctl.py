@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -616,6 +617,44 @@ def test_sendmail_by_its_names(mx):
         done = subprocess.run([link], capture_output=True, text=True, input="x\n", env=env, timeout=30, **as_user())
         if code is not None:
             assert done.returncode == code, (name, done.stderr)
+
+
+def test_newaliases(place):
+    """What is wrong with a file is said where it was changed, and a table of many rows is made anew."""
+    text, rows = place / "aliases", place / "rows"
+    text.write_text("root: bob\n")
+    rows.write_text("info: bob\n")
+    build = subprocess.run([BUILD / "smtpctl", "table", "build", rows], capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    mx = Genkan(place / "mx", f"""
+table aliases file "{text}"
+table rows db "{rows}.db"
+domain "example.org" {{
+	aliases <aliases>
+	users {{ "bob" }}
+}}
+domain "example.net" {{
+	aliases <rows>
+	users {{ "bob" }}
+	deliver maildir "{place}/%{{user}}"
+}}
+""")
+    call = lambda: subprocess.run([*mx.smtpctl(), "sendmail", "-bi"], capture_output=True, text=True, env=mx.env)
+    assert (call().returncode, call().stdout) == (os.EX_OK, "")
+    text.write_text("root: bob\ninfo: |/bin/cat >/dev/null\n")
+    done = call()
+    assert done.returncode == os.EX_CONFIG and f"{text}:2: " in done.stderr
+    text.write_text("root: bob\n")
+    rows.write_text("info: bob\nnews: bob\n")
+    os.utime(rows, ns=(time.time_ns(), time.time_ns() + 10**9))
+    done = call()
+    assert (done.returncode, done.stdout) == (os.EX_OK, f"{rows}.db: 2 rows\n"), done.stderr
+    assert mx.run_ctl("address", "news@example.net").returncode == 0
+    rows.write_text('"open\n')
+    os.utime(rows, ns=(time.time_ns(), time.time_ns() + 10**10))
+    done = call()
+    assert done.returncode == os.EX_DATAERR and f"{rows}:1: " in done.stderr
+    assert mx.run_ctl("address", "news@example.net").returncode == 0
 
 
 def test_bp_lists_the_queue(paused):
