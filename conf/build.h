@@ -173,6 +173,9 @@ void build_hops_as(struct build *, struct place, struct hops *, char *name);
 
 /* --- the gate (build_gate.c) --- */
 void build_rule(struct build *, struct rule);
+/* The word that begins a gate, and that no rules follow it. */
+void build_gate(struct build *, struct place, bool observe);
+void build_gate_alone(struct build *);
 /* When a rule could not be read to its end. */
 void build_rule_skipped(struct build *);
 struct condition *build_test(struct build *, struct test);

@@ -17,6 +17,23 @@
 #define QUESTIONS_MAX 500
 
 void
+build_gate(struct build *build, struct place place, bool observe)
+{
+	build_once(build, &build->gate_at, place, "gate");
+	build->gate.observe = observe;
+}
+
+/* The built-in rules, watched: without `observe` there would be nothing to say about them. */
+void
+build_gate_alone(struct build *build)
+{
+	if (!build->gate.observe)
+		complain(&build->errors, build->gate_at,
+		    "a gate needs its rules in { }; only \"gate observe\" stands alone, for the built-in ones");
+	build->gate.built_in = true;
+}
+
+void
 build_rule_skipped(struct build *build)
 {
 	build->questions = 0;
@@ -34,6 +51,9 @@ build_rule(struct build *build, struct rule rule)
 		    QUESTIONS_MAX);
 	build->questions = 0;
 	rule.number = gate->n + 1;
+	if (gate->observe && rule.observe)
+		complain(&build->errors, rule.place, "all of this gate only observes; \"observe\" is not said again");
+	rule.observe = rule.observe || (gate->observe && rule.action != ACTION_TRUST && rule.action != ACTION_PASS);
 	why = rule_check(&rule);
 	if (why != NULL)
 		complain_placed(&build->errors, why);

@@ -49,8 +49,9 @@ complain_of_default(struct place place, const char *text, void *arg)
 static void
 parse_default_gate(struct build *build)
 {
-	char *text = xasprintf("gate {\n%s}\n", gate_default_text());
+	char *text = xasprintf("gate %s{\n%s}\n", build->gate.observe ? "observe " : "", gate_default_text());
 
+	build->gate_at = (struct place){ 0 };
 	parse_text(build, text, strlen(text));
 	gate_number(&build->gate, complain_of_default, build);
 	build->gate.built_in = true;
@@ -277,7 +278,7 @@ fill_in(struct build *build)
 		complain(&build->warnings, build->host_at,
 		    "other servers will not believe a host without a domain, such as \"%s\"",
 		    build->host);
-	if (!IS_GIVEN(build->gate_at))
+	if (!IS_GIVEN(build->gate_at) || build->gate.built_in)
 		parse_default_gate(build);
 }
 

@@ -126,6 +126,7 @@ statement:
 |	LOG SYSLOG json				{ build_log(build, @1, false, $3); }
 |	LOG STDERR json				{ build_log(build, @1, true, $3); }
 |	gate OPEN rules last_rule CLOSE
+|	gate					{ build_gate_alone(build); }
 |	domain OPEN domain_lines last_domain_line CLOSE
 |	relay OPEN relay_lines last_relay_line CLOSE
 ;
@@ -141,7 +142,7 @@ listener:
 ;
 
 gate:
-	GATE			{ build_once(build, &build->gate_at, @1, "gate"); }
+	GATE observe		{ build_gate(build, @1, $2); }
 ;
 
 domain:

@@ -181,10 +181,13 @@ print_indented(struct buf *out, const char *text)
 static void
 print_rules(struct buf *out, const struct gate *gate)
 {
+	struct rule rule;
 	unsigned i;
 
 	for (i = 0; i < gate->n; i++) {
-		rule_print(out, &gate->rules[i]);
+		rule = gate->rules[i];
+		rule.observe = rule.observe && !gate->observe; /* said once, of the gate */
+		rule_print(out, &rule);
 		buf_addc(out, '\n');
 	}
 }
@@ -221,7 +224,7 @@ print_gate(struct buf *out, const struct gate *gate)
 {
 	struct buf rules = { 0 };
 
-	buf_adds(out, "gate {\n");
+	buf_addf(out, "gate %s{\n", gate->observe ? "observe " : "");
 	if (is_default_gate(gate)) {
 		print_indented(out, gate_default_text());
 	} else {

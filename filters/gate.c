@@ -272,10 +272,10 @@ note(const struct rule *r, unsigned i, struct gate_result *out)
 		out->wait = longer(out->wait, r);
 }
 
-static bool
-decisive(const struct rule *r)
+bool
+rule_ends_phase(const struct gate *gate, const struct rule *r)
 {
-	return !r->observe && !waits(r) && r->action != ACTION_MARK && r->action != ACTION_TRAP;
+	return (gate->observe || !r->observe) && !waits(r) && r->action != ACTION_MARK && r->action != ACTION_TRAP;
 }
 
 void
@@ -296,11 +296,13 @@ gate_run(const struct gate *gate, enum phase phase, const struct facts *f, struc
 			open = true;
 		if (r != 1)
 			continue;
-		if (!decisive(rule)) {
+		if (!rule_ends_phase(gate, rule)) {
 			note(rule, i, out);
 			continue;
 		}
-		if (!open)
+		if (!open && rule->observe)
+			note(rule, i, out);
+		else if (!open)
 			out->verdict = rule;
 		return;
 	}

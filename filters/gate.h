@@ -146,6 +146,7 @@ struct gate {
 	struct rule *rules;
 	unsigned n;
 	bool built_in; /* the default, because the file has no gate block */
+	bool observe;  /* of all that its rules would do only trust and pass are done; the rest is told as `observe` rules are */
 	/* by gate_number(): */
 	struct dnsbl_set *lists; /* all that dnsbl and dnswl ask for, or NULL */
 	struct gate_meter meters[GATE_METERS];
@@ -212,6 +213,8 @@ struct gate_result {
 	uint64_t marks, traps;      /* likewise, of mark and trap rules that apply */
 };
 
+/* Where the rule matches it ends its phase: it is decisive, or would be if its gate did more than observe. */
+bool rule_ends_phase(const struct gate *, const struct rule *);
 /* Evaluates the rules that act at PHASE. */
 void gate_run(const struct gate *, enum phase, const struct facts *, struct gate_result *);
 /* The rule that refuses a caller for good at one of these phases, whatever of FACTS is still to be learned; NULL: it depends, or

@@ -171,6 +171,7 @@ judge(struct walk *w, const struct rule *r)
 		tell_rule(w, r, "no");
 	} else {
 		tell_rule(w, r, r->observe ? "observes" : apply(w, r));
+		w->decided = w->decided || rule_ends_phase(w->gate, r);
 	}
 }
 

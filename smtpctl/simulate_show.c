@@ -144,7 +144,8 @@ show_rules(struct output *o, struct trial *t, const struct trial_step *step)
 		if (gate->rules[i].at != step->phase)
 			continue;
 		what = outcome(t, step, &gate->rules[i], &f, decided);
-		decided = decided || strcmp(what, "decides") == 0 || strcmp(what, "excused") == 0;
+		decided = decided || strcmp(what, "decides") == 0 || strcmp(what, "excused") == 0 ||
+		    (strcmp(what, "observes") == 0 && rule_ends_phase(gate, &gate->rules[i]));
 		show_rule(o, &gate->rules[i], what);
 	}
 }

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from genkan import BUILD, ROOT, Genkan
+from genkan import BUILD, ROOT, Client, Genkan
 
 CONF = """
 domain "example.org" {
@@ -138,6 +138,27 @@ def test_guessing_addresses_costs_an_hour(play):
     assert play(f"call {GOOD} from=a@good.example unknown-recipients=6", "wait 5m", "again", "wait 1h",
                 "again unknown-recipients=0") == [("greylisted", PAUSE), ("greylisted", 0), ("let in", 0)]
     assert play(f"call {SERVER} unknown-recipients=60") == [("let in", PAUSE)]
+
+
+def test_the_whole_gate_observes(tmp_path, dns):
+    """Nobody is kept or refused, and the report tells what would have become of them."""
+    conf = """gate observe
+relay { from { 192.0.2.250 } }
+domain "example.org" {
+	users { "alice" }
+	deliver maildir "$mail/%{user}"
+}
+"""
+    with Genkan(tmp_path / "mx", conf, dns=dns) as mx:
+        with Client(mx.port, source="127.0.66.1") as c:     # no name, our name in HELO
+            assert c.mail("a@nowhere.example", "alice@example.org", helo="mx.example.org").code == 250
+            assert c.mail("a@nowhere.example", "alice@example.org", helo="desk").code == 250
+        mx.deliveries("alice", 2)
+        assert {e["rule"].split("#")[0] for e in mx.log("gate.verdict") if e["observe"]} == \
+            {"pause", "reject", "tarpit", "greylist"}
+        rules = {r["action"]: r for r in mx.ctl("gate", "report") if r["part"] == "rule"}
+        assert all(r["observe"] for r in rules.values()) and rules["reject"]["stopped"] == 1
+        assert mx.ctl("grey", "list") == []
 
 
 def rules_of(conf):
