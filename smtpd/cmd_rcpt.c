@@ -79,6 +79,17 @@ on_unknown_judged(struct session *s, const struct door_answer *a)
 	finished(s);
 }
 
+/* What is wrong with an alias or a home is for us to know: strangers hear that it is not their fault. */
+static void
+put_off(struct session *s, const char *why)
+{
+	if (why == NULL || *why == '\0')
+		why = "the lookup role gives no answer";
+	log_warning("session.lookup", F_STR("session", id_text(s->id).s), F_STR("to", s->tx->recipient),
+	    F_STR("why", why));
+	refuse(s, 451, "4.3.0", may_relay(s) ? why : "cannot tell now; please try again later");
+}
+
 static void
 on_lookup(enum recipient_verdict verdict, const char *why, void *arg)
 {
@@ -97,7 +108,7 @@ on_lookup(enum recipient_verdict verdict, const char *why, void *arg)
 	if (verdict == RECIPIENT_FOREIGN) {
 		refuse(s, 550, "5.7.1", "we do not relay to this domain for you");
 	} else {
-		refuse(s, 451, "4.3.0", why != NULL && *why != '\0' ? why : "cannot tell now; please try again later");
+		put_off(s, why);
 	}
 	finished(s);
 }

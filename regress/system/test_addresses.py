@@ -148,6 +148,16 @@ def test_loop(place):
         assert mx.run_ctl("address", "a@example.org").returncode == 1
 
 
+def test_strangers_hear_no_reasons(place):
+    """What is wrong with an alias is told to our own clients and in the log, not to everybody."""
+    with pair(place, "a: b\nb: a\n", CONF.replace("127.0.0.0/8", "127.0.0.1")) as (mx, _):
+        for source, told in (("127.0.0.1", True), ("127.0.3.1", False)):
+            with Client(mx.port, source=source) as c:
+                reply = c.mail("s@x.example", "a@example.org")
+            assert reply.code == 451 and ("alias loop" in reply.text) == told, reply
+        assert "alias loop" in mx.await_log("session.lookup", to="a@example.org")["why"]
+
+
 TABLES = """
 gate {{ }}
 table members db "$dir/members.db"
