@@ -306,16 +306,11 @@ door_ask_now(struct session *s)
 static bool
 is_own_name(const struct session *s, const char *helo)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct ip claimed, here;
+	struct ip claimed;
 
 	if (conf_is_ours(session_conf(), helo))
 		return true;
-	if (!ip_parse_literal(helo, strlen(helo), &claimed) && !ip_parse(helo, &claimed))
-		return false;
-	return getsockname(s->fd, (struct sockaddr *)&ss, &len) == 0 &&
-	    ip_from_sockaddr((struct sockaddr *)&ss, &here) && ip_equal(&claimed, &here);
+	return (ip_parse_literal(helo, strlen(helo), &claimed) || ip_parse(helo, &claimed)) && session_reached(s, &claimed);
 }
 
 static void

@@ -40,13 +40,22 @@ struct recipients_ahead {
 	struct event turn; /* all answers that came together are here */
 };
 
-/* <postmaster> without a domain is ours (RFC 5321 4.5.1). */
-static char *
-normal_form(const struct mailaddr *a)
+/* Our own address in a domain's place is for those who cannot name us: DNS does not know us, or fails (RFC 1123 5.2.17). */
+static bool
+is_ours(const struct session *s, const char *domain)
 {
-	if (*a->domain == '\0')
-		return xasprintf("%s@%s", a->local, session_conf()->host);
-	return mailaddr_format(a);
+	struct ip ip;
+
+	return *domain == '\0' || (ip_parse_literal(domain, strlen(domain), &ip) && session_reached(s, &ip));
+}
+
+/* <postmaster> without a domain is ours, too (RFC 5321 4.5.1). */
+static char *
+normal_form(const struct session *s, const struct mailaddr *a)
+{
+	struct mailaddr here = { .local = a->local, .domain = session_conf()->host };
+
+	return mailaddr_format(is_ours(s, a->domain) ? &here : a);
 }
 
 size_t
@@ -65,7 +74,7 @@ recipient_read(
 	used = mailaddr_parse_path(arg + skip, len - skip, flags, &to, why);
 	if (used == 0)
 		return 0;
-	*address = normal_form(&to);
+	*address = normal_form(s, &to);
 	mailaddr_free(&to);
 	return skip + used;
 }

@@ -327,6 +327,17 @@ session_error(struct session *s)
 	return false;
 }
 
+bool
+session_reached(const struct session *s, const struct ip *ip)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct ip here;
+
+	return getsockname(s->fd, (struct sockaddr *)&ss, &len) == 0 && ip_from_sockaddr((struct sockaddr *)&ss, &here) &&
+	    ip_equal(ip, &here);
+}
+
 char *
 session_client_text(const struct session *s)
 {

@@ -120,6 +120,8 @@ void session_admit(struct session *);
 void session_restart(struct session *, const struct ip *, int rdns, const char *name);
 /* "mail.example.org[192.0.2.1]" or "unknown[192.0.2.1]"; the caller frees. */
 char *session_client_text(const struct session *);
+/* The address is the one that the client reached us at. */
+bool session_reached(const struct session *, const struct ip *);
 /* Counts a client's mistake; false when it was one too many and the session is closing. */
 bool session_error(struct session *);
 /* Closes with 421 and TEXT; WHY as above. */

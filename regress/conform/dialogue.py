@@ -32,8 +32,9 @@
     may end                                      it need not go on
     hang up
 
-Escapes: \\r \\n \\t \\0 \\\\ \\xHH, {x*1000} for a thousand of x, and $NAME: $host the server's name, $domain its domain,
-$rcpt a mailbox of it, $unknown one that it has not, $foreign one elsewhere, $id a word of 24 octets that is in no other message.
+Escapes: \\r \\n \\t \\0 \\\\ \\xHH, {x*1000} for a thousand of x, and $NAME: $host the server's name, $address its
+address, $domain its domain, $rcpt a mailbox of it, $unknown one that it has not, $foreign one elsewhere, $id a word of 24
+octets that is in no other message.
 """
 import pathlib
 import re

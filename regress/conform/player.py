@@ -29,7 +29,7 @@ class Server:
         self.address, self.port, self.host, self.domain = address, port, host, domain
         self.member, self.stranger, self.mailbox, self.next_port = member, stranger, mailbox, next_port
         self.names = {"host": host, "domain": domain, "rcpt": f"{user}@{domain}", "unknown": f"{unknown}@{domain}",
-                      "user": user, "foreign": f"somebody@{foreign}"}
+                      "user": user, "foreign": f"somebody@{foreign}", "address": address}
         self.submission, self.listener = submission, None
         if next_port:
             self.listener = socket.create_server(("127.0.0.1", next_port))
