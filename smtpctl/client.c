@@ -36,7 +36,7 @@ on_end(struct exchange *x, struct message *m)
 
 	if (!ctl_end_read(&m->body, &x->status, &why))
 		return false;
-	x->why = xstrdup(why);
+	x->why = x->status != 0 ? xstrdup(why) : NULL;
 	x->ended = true;
 	event_base_loopbreak(x->base);
 	return true;

@@ -25,7 +25,7 @@ struct request {
 #define CLIENT_NO_SERVER (-1)
 
 /* Asks, and waits for the end.  The server's status (0, 1, 2), 1 when the connection broke, or
- * CLIENT_NO_SERVER; unless 0 *WHY (caller frees) says what is wrong.  QUIET: no warning about a
+ * CLIENT_NO_SERVER.  *WHY (caller frees) says what is wrong; NULL when it is 0.  QUIET: no warning about a
  * configuration that cannot be used. */
 int client_request(const struct request *, bool quiet, char **why);
 

@@ -70,10 +70,8 @@ flush(struct import *in)
 		.record = on_record,
 		.arg = in };
 
-	if (in->n > 2 && in->status == 0 && !in->dry_run) {
-		free(in->why); /* of the request before */
+	if (in->n > 2 && in->status == 0 && !in->dry_run)
 		in->status = client_request(&r, false, &in->why);
-	}
 	while (in->n > 2)
 		free(in->words[--in->n]);
 	in->size = 0;

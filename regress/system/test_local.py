@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+import watched
 from genkan import Client, Genkan, own, wait_for
 
 MBOX = """
@@ -121,6 +122,7 @@ domain "example.org" {{
 """
 
 
+@watched.by_valgrind  # the connection is kept for as long as a client usually takes
 @pytest.mark.parametrize("family", ["unix", "tcp"])
 def test_lmtp(place, as_root, family):
     listener = socket.socket(socket.AF_UNIX if family == "unix" else socket.AF_INET)
@@ -165,6 +167,7 @@ esac
 """
 
 
+@watched.by_valgrind
 def test_pipe(place, as_root):
     place.mkdir(exist_ok=True)
     program = place / "take"

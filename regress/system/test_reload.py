@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+import watched
 from genkan import BUILD, Client, Genkan, free_port, own, wait_for
 
 DOMAIN = """
@@ -190,6 +191,7 @@ def test_nobody_is_turned_away_while_it_reloads(mx):
     mx.deliveries("alice", sent)
 
 
+@watched.by_valgrind
 def test_upgrade(tmp_path, dns):
     """The file is another one; the process stays the same, and nobody is refused."""
     binary = tmp_path / "smtpd"
@@ -212,6 +214,7 @@ def test_upgrade(tmp_path, dns):
         g.deliveries("alice", sent)
 
 
+@watched.by_valgrind
 def test_an_upgrade_that_cannot_run_is_none(tmp_path, dns):
     binary = tmp_path / "smtpd"
     shutil.copy(BUILD / "smtpd", binary)

@@ -11,7 +11,8 @@ import pytest
 BY = os.environ.get("WATCHED")  # "sanitize", "valgrind", or None: not watched
 REPORTS = pathlib.Path(os.environ["REPORTS"]) if BY else None
 
-by_valgrind = pytest.mark.skipif(BY == "valgrind", reason="valgrind runs a program in a process of its own make")
+by_valgrind = pytest.mark.skipif(BY == "valgrind", reason="valgrind is slow, runs programs in processes of its own make, and "
+                                 "knows no pidfd_open(2)")
 by_any = pytest.mark.skipif(BY is not None, reason="programs that are watched are not what is installed")
 
 
