@@ -2,7 +2,11 @@
 through crashes and exports, seen by the next server and in mailboxes, and told of failures."""
 import email
 import email.policy
+import itertools
+import os
+import signal
 import subprocess
+import threading
 
 from genkan import BUILD, Client, Genkan, as_user, wait_for
 from smtppeer import SmtpPeer
@@ -118,3 +122,26 @@ def test_sendmail(tmp_path):
             subprocess.run([BUILD / "smtpctl", "-f", mx.conf_path, "sendmail", option, "-f", "owner@example.org",
                             "bob@partner.example"], input="Subject: x\n\n.hello\n", text=True, check=True, env=mx.env, **as_user())
             wait_for(lambda: seen(peer).get("bob@partner.example") == sender, f"mail from {sender}")
+
+
+def test_a_queue_that_dies(tmp_path):
+    """Who has no result when the queue goes away is sent to again by the next one, and by nobody else meanwhile: with a hundred
+    transactions in a job only those under way can arrive twice."""
+    go_on, dots = threading.Event(), itertools.count()
+
+    def dot(_):
+        if next(dots) >= 10:
+            go_on.wait(30)
+
+    with SmtpPeer(replies={".": dot}) as peer, start(tmp_path, peer) as mx:
+        names = [f"u{i}@partner.example" for i in range(250)]
+        post(mx, names)
+        peer.await_messages(10)
+        [pid] = mx.pids("queue")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: mx.pids("queue") not in ([], [pid]), "another queue")
+        under_way = len(peer.sessions)
+        go_on.set()
+        mx.await_empty_queue()
+        assert seen(peer) == {n: f"owner+{n.replace('@', '=')}@example.org" for n in names}
+        assert len(peer.messages) - len(names) <= 2 * under_way
