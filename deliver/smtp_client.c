@@ -209,6 +209,7 @@ on_readable(struct bufferevent *bev, void *arg)
 			smtp_reply_clear(&c->reply);
 		}
 	}
+	smtp_write_now(c);
 }
 
 static void
@@ -295,6 +296,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	} else if (c->finished) {
 		c->finished = false;
 		c->ops->ready(c, c->arg);
+		smtp_write_now(c);
 	}
 }
 
@@ -392,4 +394,5 @@ smtp_client_quit(struct smtp_client *c)
 	}
 	c->finished = false;
 	smtp_command(c, STEP_QUIT, 0, "QUIT");
+	smtp_write_now(c);
 }

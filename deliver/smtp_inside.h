@@ -169,8 +169,12 @@ void smtp_on_rset(struct smtp_client *, const struct smtp_reply *, unsigned);
 void smtp_advance(struct smtp_client *);
 /* With the recipients that are to be sent; without any the message is finished. */
 void smtp_begin_transaction(struct smtp_client *);
-/* As much as the socket takes now. */
+/* A piece of it, as much as may stand in the output. */
 void smtp_send_content(struct smtp_client *);
+/* What stands in the output goes at once, as far as the socket takes it; only the rest waits for the
+ * loop, which asks the kernel three times for each write.  Whoever has written calls it, once for all.
+ * Under TLS the bufferevent writes. */
+void smtp_write_now(struct smtp_client *);
 /* Somebody is not reported yet who has no part in the present transaction. */
 bool smtp_has_others(const struct smtp_client *);
 /* All recipients of the message that are at STEP. */

@@ -394,6 +394,28 @@ smtp_send_content(struct smtp_client *c)
 }
 
 void
+smtp_write_now(struct smtp_client *c)
+{
+	struct evbuffer *out;
+	int n;
+
+	if (c->over || c->ssl != NULL || smtp_present_step(c) == STEP_CONNECT)
+		return;
+	out = bufferevent_get_output(c->bev);
+	do {
+		evbuffer_unfreeze(out, 1); /* a bufferevent keeps its front to itself */
+		n = evbuffer_write(out, bufferevent_getfd(c->bev));
+		evbuffer_freeze(out, 1);
+		if (n > 0 && c->streaming && evbuffer_get_length(out) < OUTPUT_HIGH / 4)
+			smtp_send_content(c);
+	} while (n > 0 && !c->over && evbuffer_get_length(out) > 0);
+	if (!c->over && evbuffer_get_length(out) > 0)
+		bufferevent_enable(c->bev, EV_WRITE);
+	else
+		bufferevent_disable(c->bev, EV_WRITE);
+}
+
+void
 smtp_on_data(struct smtp_client *c, const struct smtp_reply *reply, unsigned recipient)
 {
 	(void)recipient;
@@ -434,6 +456,8 @@ smtp_on_dot(struct smtp_client *c, const struct smtp_reply *reply, unsigned reci
 	char *text;
 
 	(void)recipient;
+	/* before the results, so that READY, if it comes to that, stands in one turn with them */
+	event_active(&c->turn, 0, 0);
 	c->committed = c->streaming = c->now.opened = false;
 	if (reply->code < 300 && whole) {
 		text = smtp_reply_text(reply);
@@ -565,4 +589,5 @@ smtp_client_send(struct smtp_client *c, const struct smtp_client_message *messag
 		smtp_begin_transaction(c);
 	else
 		event_active(&c->turn, 0, 0);
+	smtp_write_now(c);
 }
