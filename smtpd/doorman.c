@@ -65,7 +65,7 @@ tell_action(struct session *s, const struct rule *r, enum action action, const c
 	log_info("gate.verdict", F_STR("session", id_text(s->id).s), F_STR("rule", tag), F_U64("line", r->place.line),
 	    F_STR("phase", phase_name(s->door.phase)), F_STR("client", ip_text(&s->ip).s), F_STR("helo", s->helo),
 	    F_STR("from", f->sender), F_STR("to", f->recipient), F_STR("what", what), F_U64("waited", waited),
-	    F_STR("evidence", evidence), F_BOOL("observe", r->observe));
+	    F_U64("ms", clock_ms() - s->door.since_ms), F_STR("evidence", evidence), F_BOOL("observe", r->observe));
 	ledger_record(&e);
 	free(evidence);
 	free(who);
@@ -457,7 +457,7 @@ judge(struct session *s)
 			return;
 		run(s, &r);
 	}
-	keep = (r.wait != NULL || r.wait_else != NULL) && !has_said_enough(s);
+	keep = (r.wait != NULL || r.wait_else != NULL) && !d->served && !has_said_enough(s);
 	if (keep || puts_off(r.verdict)) {
 		door_ask(s, DOOR_CALLER); /* must he wait again, or at all? */
 		if (d->asked & DOOR_CALLER)
@@ -576,18 +576,22 @@ door_timer(struct session *s)
 void
 door_early(struct session *s)
 {
+	uint64_t ms;
+
 	if (s->door.facts.early_talker)
 		return;
 	s->door.facts.early_talker = true;
 	s->door.facts.known |= FACT_BIT(FACT_EARLY_TALKER);
-	log_info("gate.early_talker", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-	    F_U64("ms", clock_ms() - s->door.since_ms));
+	ms = clock_ms() - s->door.since_ms;
 	if (s->door.later != 0) {
 		door_ask_now(s);
-	} else if (s->door.waiting && has_said_enough(s)) {
+	} else if (has_said_enough(s)) {
 		s->door.waiting = false;
 		judge(s);
 	}
+	if (s->fd >= 0 && s->state == STATE_DOOR) /* else the verdict says it */
+		log_info("gate.early_talker", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+		    F_U64("ms", ms));
 }
 
 /* Who leaves before a tarpit that has a greylist behind it has begun left it as well: it takes its judgement to know. */

@@ -2,6 +2,8 @@
 real name server, and clients of any address and name by XCLIENT."""
 import datetime
 import ipaddress
+import os
+import signal
 
 import pytest
 
@@ -591,3 +593,45 @@ def test_a_clock_that_jumps_is_noticed_and_refuses_nobody(server):
     with Caller(mx, "192.0.2.97") as c:
         assert c.try_mail().code == 250
     assert {r["clock_jumps"] for r in mx.ctl("stats") if "clock_jumps" in r} != {0}
+
+
+@pytest.fixture
+def deaf(server):
+    """A server that has nobody to ask: the roles that remember and look up say nothing."""
+    stopped = []
+
+    def start(rules, **options):
+        mx = server(rules, **options)
+        stopped.extend(mx.pids("ledger") + mx.pids("lookup") + mx.pids("resolver"))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        return mx
+    yield start
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_nobody_is_asked_about_who_is_refused_anyway(deaf):
+    mx = deaf("reject when client in 192.0.2.96\n greylist when s25r or trapped")
+    with Caller(mx, "192.0.2.96") as c:
+        reply = c.try_mail("a@sender.example", "nobody@example.org")
+        assert reply.code == 550 and "reject#1" in reply.text
+    assert not mx.log("ledger.silent")
+
+
+def test_nobody_is_asked_about_who_is_refused_for_talking_early(deaf):
+    mx = deaf("pause 20s\n reject at greeting when early-talker", listen="gate")
+    with Client(mx.port, source="127.0.96.2", greet=False) as c:
+        c.send("EHLO spam.example\r\n")
+        assert c.reply().code == 554
+    verdict = mx.await_log("gate.verdict", client="127.0.96.2")
+    assert "early-talker" in verdict["evidence"] and verdict["ms"] < 20000
+    assert not mx.log("ledger.silent") and not mx.log("gate.early_talker")
+
+
+def test_unknown_recipients_are_counted_although_the_gate_refuses(server):
+    mx = server("trap 1d when unknown-recipients > 1\n reject when client in 192.0.2.98")
+    with Caller(mx, "192.0.2.98") as c:
+        for to in ("no-one@example.org", "nobody@example.org", "alice@example.org"):
+            c.try_mail(recipient=to)
+    mx.await_log("gate.verdict", what="trapped")
