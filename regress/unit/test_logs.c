@@ -205,6 +205,20 @@ static const struct {
 	{ "opensmtpd", AT "smtpd[1]: 1a2b3c4d5e6f7a8b smtp event=message address=192.0.2.1 host=h msgid=7 "
 			  "from=<a@x.example> to=<b@o.example> size=1 ndest=1 proto=ESMTP",
 	    "recipient key=1a2b3c4d5e6f7a8b from=a@x.example to=b@o.example" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: New session 1a2b3c4d5e6f7a8b from host h.x.example [192.0.2.1]",
+	    "client 192.0.2.1 unverified h.x.example key=1a2b3c4d5e6f7a8b" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: New session 1a2b3c4d5e6f7a8b from host <unknown> [2001:db8::1]",
+	    "client 2001:db8::1 none <unknown> key=1a2b3c4d5e6f7a8b" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: New session 1a2b3c4d5e6f7a8b from host mx.o.example [local]", "-" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: Accepted message 1234abcd on session 1a2b3c4d5e6f7a8b: from=<a@x.example>, "
+			  "to=<b@o.example>, size=1, ndest=1, proto=ESMTP",
+	    "recipient key=1a2b3c4d5e6f7a8b from=a@x.example to=b@o.example" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: Failed command on session 1a2b3c4d5e6f7a8b: \"RCPT TO:<b@o.example>  \" => 550 no",
+	    "refused 550 key=1a2b3c4d5e6f7a8b to=b@o.example" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: Failed command on session 1a2b3c4d5e6f7a8b: \"MAIL FROM:<>\" => 421 later",
+	    "refused 421 key=1a2b3c4d5e6f7a8b from=" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: Closing session 1a2b3c4d5e6f7a8b", "end key=1a2b3c4d5e6f7a8b" },
+	{ "opensmtpd", AT "smtpd[1]: smtp-in: session 1a", "-" },
 	/* postgrey */
 	{ "postgrey", AT "postgrey[1]: action=greylist, reason=new, client_name=unknown, client_address=192.0.2.1, "
 			 "sender=a@x.example, recipient=b@o.example",
