@@ -72,13 +72,6 @@ settle(struct mx_query *q, enum mx_status status, const char *fmt, ...)
 	va_end(ap);
 }
 
-void
-mx_note_ttl(struct mx_query *q, const struct dns_answer *answer)
-{
-	if (answer->ttl < q->ttl)
-		q->ttl = answer->ttl;
-}
-
 static void
 finish(struct mx_query *q)
 {
@@ -166,6 +159,14 @@ first_configured(const struct mx_query *q)
 	return NULL;
 }
 
+/* A question for a TLSA record has its answer. */
+static void
+dane_answered(struct mx_query *q)
+{
+	if (--q->open == 0)
+		finish(q);
+}
+
 /* All answers are in. */
 static void
 decide(struct mx_query *q)
@@ -174,7 +175,7 @@ decide(struct mx_query *q)
 
 	drop_self(q);
 	if (mx_count_addresses(q) > 0) {
-		mx_dane_ask(q);
+		mx_dane_ask(q, dane_answered);
 		return;
 	}
 	if ((host = first_unknown(q)) != NULL)
@@ -210,13 +211,6 @@ answered(struct mx_host *host, enum family family, const struct dns_answer *answ
 		return;
 	decide(q);
 	if (q->open == 0)
-		finish(q);
-}
-
-void
-mx_dane_answered(struct mx_query *q)
-{
-	if (--q->open == 0)
 		finish(q);
 }
 

@@ -32,6 +32,13 @@ mx_count_addresses(const struct mx_query *q)
 	return n < MX_ADDRESSES_MAX ? n : MX_ADDRESSES_MAX;
 }
 
+void
+mx_note_ttl(struct mx_query *q, const struct dns_answer *answer)
+{
+	if (answer->ttl < q->ttl)
+		q->ttl = answer->ttl;
+}
+
 /* --- filling --- */
 
 static char *

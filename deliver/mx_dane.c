@@ -79,7 +79,7 @@ on_tlsa(const struct dns_answer *answer, void *arg)
 		ask_next(host);
 		return;
 	}
-	mx_dane_answered(host->query);
+	host->query->dane_answered(host->query);
 }
 
 static void
@@ -106,7 +106,7 @@ on_cname(const struct dns_answer *answer, void *arg)
 	}
 	if (answer->status == DNS_TEMP)
 		host->dane = DANE_FAILED;
-	mx_dane_answered(host->query);
+	host->query->dane_answered(host->query);
 }
 
 /* DANE rests on a chain: the MX is signed (or the configuration names the host), the host is. */
@@ -119,10 +119,11 @@ may_have_dane(const struct mx_query *q, const struct mx_host *host)
 }
 
 void
-mx_dane_ask(struct mx_query *q)
+mx_dane_ask(struct mx_query *q, void (*answered)(struct mx_query *))
 {
 	unsigned i;
 
+	q->dane_answered = answered;
 	for (i = 0; i < q->hosts_n; i++) {
 		struct mx_host *host = &q->hosts[i];
 

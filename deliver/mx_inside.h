@@ -58,26 +58,24 @@ struct mx_query {
 	struct mx_host *hosts;
 	unsigned hosts_n;
 	unsigned open; /* questions */
+	void (*dane_answered)(struct mx_query *);
 	bool secure;   /* the MX, or that there is none */
 	uint32_t ttl;  /* the least so far */
 	enum mx_status status;
 	char *why;
 };
 
-/* Every answer that the way rests on. */
-void mx_note_ttl(struct mx_query *, const struct dns_answer *);
-
 /* --- mx_dane.c --- */
 /* Notes who a host really is, and whether DNSSEC vouches for it, from an answer with addresses. */
 void mx_dane_note(struct mx_host *, const struct dns_answer *);
 /* Asks for the TLSA records of all hosts that may have some; each question counts in OPEN, and
- * mx_answered is called for each. */
-void mx_dane_ask(struct mx_query *);
+ * ANSWERED is called for each, later. */
+void mx_dane_ask(struct mx_query *, void (*answered)(struct mx_query *));
 void mx_dane_release(struct mx_host *);
-/* A question of mx_dane.c is answered. */
-void mx_dane_answered(struct mx_query *);
 
 /* --- mx_answer.c --- */
+/* Every answer that the way rests on. */
+void mx_note_ttl(struct mx_query *, const struct dns_answer *);
 unsigned mx_count_addresses(const struct mx_query *);
 /* With one reference. */
 struct mx_answer *mx_answer_new(const struct mx_query *);
