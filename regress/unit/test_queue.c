@@ -428,6 +428,18 @@ waiting_now(void)
 	return world.relays[0].waiting_n + world.relays[1].waiting_n;
 }
 
+static bool
+is_waiting(const char *address)
+{
+	unsigned i, k;
+
+	for (i = 0; i < 2; i++)
+		for (k = 0; k < world.relays[i].waiting_n; k++)
+			if (strcmp(world.relays[i].waiting[k].address, address) == 0)
+				return true;
+	return false;
+}
+
 /* The window is that of the servers; a domain with much to say takes turns with the others. */
 static void
 shares_the_window(void **state)
@@ -443,11 +455,12 @@ shares_the_window(void **state)
 	/* two at once, whatever the number of domains */
 	assert_int_equal(waiting_now(), 2);
 	assert_int_equal(world.jobs - before, 3);
-	/* three have room when one of the two is done, and the second domain is among them */
+	/* four have room when the two are done, and the second domain is among them */
+	assert_false(is_waiting("wait@shared2.slow2.test"));
 	finish_waiting(&world.relays[0]);
 	finish_waiting(&world.relays[1]);
-	until(is_told("queue show to=wait@shared2.slow2.test", "state=active"));
 	until(waiting_now() == 4);
+	assert_true(is_waiting("wait@shared2.slow2.test"));
 	world.healed = true;
 	while (!is_empty()) {
 		finish_waiting(&world.relays[0]);
@@ -529,6 +542,75 @@ survives_a_death(void **state)
 	until(reached("crash@eight.test") == 1);
 	until(is_empty());
 	reconnect_relays();
+}
+
+/* They die before they say where a destination leads: the next ones are asked. */
+static void
+asks_the_next(void **state)
+{
+	unsigned asked = world.asked, i;
+	char address[60];
+
+	(void)state;
+	world.speechless = true;
+	for (i = 0; i < 10; i++) {
+		snprintf(address, sizeof(address), "ok@unsaid%u.test", i);
+		submit(SENDER, address, 0);
+	}
+	until(world.asked - asked == 10);
+	assert_true(is_told("queue summary", "active=10"));
+	/* what waits for the answer can be held at once */
+	ctl("queue hold to=ok@unsaid3.test");
+	assert_true(is_told("queue list to=ok@unsaid3.test", "state=held"));
+	ctl("queue release to=ok@unsaid3.test");
+	drop_actor(&world.relays[0]);
+	drop_actor(&world.relays[1]);
+	world.speechless = false;
+	reconnect_relays();
+	until(is_empty());
+	for (i = 0; i < 10; i++) {
+		snprintf(address, sizeof(address), "ok@unsaid%u.test", i);
+		assert_int_equal(reached(address), 1);
+	}
+}
+
+/* More destinations than one process is asked about at once. */
+static void
+asks_about_many(void **state)
+{
+	enum { MANY = 2500 };
+	struct buf recipients = { 0 };
+	unsigned asked = world.asked, before = world.delivered_n, i;
+
+	(void)state;
+	world.speechless = true;
+	for (i = 0; i < MANY; i++)
+		buf_addf(&recipients, "%sok@many%u.test", i > 0 ? " " : "", i);
+	submit("", buf_str(&recipients), 0);
+	buf_free(&recipients);
+	until(world.asked - asked == 2000);
+	for (i = 0; i < 20; i++)
+		event_base_loop(world.base, EVLOOP_NONBLOCK);
+	assert_int_equal(world.asked - asked, 2000);
+	drop_actor(&world.relays[0]);
+	drop_actor(&world.relays[1]);
+	world.speechless = false;
+	reconnect_relays();
+	until(is_empty());
+	assert_int_equal(world.delivered_n - before, MANY);
+}
+
+/* A relay role that talks of what it was not asked is none. */
+static void
+unasked_answers_cost_the_connection(void **state)
+{
+	struct delivery_site site = { .destination = "mx unasked.test", .site = "x", .holds = 300 };
+
+	(void)state;
+	delivery_send_site(world.relays[0].channel, &site);
+	until(world.relays[0].channel == NULL);
+	reconnect_relays();
+	settle();
 }
 
 static void
@@ -1091,6 +1173,9 @@ main(void)
 		cmocka_unit_test(keeps_to_the_providers_limit),
 		cmocka_unit_test(rests_when_asked),
 		cmocka_unit_test(survives_a_death),
+		cmocka_unit_test(asks_the_next),
+		cmocka_unit_test(asks_about_many),
+		cmocka_unit_test(unasked_answers_cost_the_connection),
 		cmocka_unit_test(defers_what_kills),
 		cmocka_unit_test(silence_is_no_success),
 		cmocka_unit_test(expands),
