@@ -394,29 +394,40 @@ find_local(const struct lookup_conf *conf, const struct book_name *name, bool al
 		find_reserved(conf, name, entry);
 }
 
-/* <postmaster>, and the reserved names at the host's own name, also when that is no domain of ours.
- */
+/* The host's own name, and those by which programs and old aliases mean the host they are on. */
 static bool
-is_for_host(const struct lookup_conf *conf, const struct book_name *name)
+names_host(const struct lookup_conf *conf, const char *domain)
 {
-	if (name->domain[0] == '\0')
-		return true;
-	return name->ours == NULL && is_reserved(name->local) &&
-	       strcasecmp(name->domain, conf->host) == 0;
+	return strcasecmp(domain, conf->host) == 0 || strcasecmp(domain, "localhost") == 0 ||
+	       strcasecmp(domain, "localhost.localdomain") == 0;
+}
+
+/* The domain that has <postmaster>, and what is at the host itself where that is no domain of ours: the
+ * mail of cron, and the answers to it.  Whoever only stands in front of others' servers keeps them from
+ * all but the reserved names.  NULL: none. */
+static const struct domain *
+stands_for_host(const struct lookup_conf *conf, const struct book_name *name)
+{
+	const struct domain *home;
+
+	if (name->domain[0] != '\0' && (name->ours != NULL || !names_host(conf, name->domain)))
+		return NULL;
+	home = book_home(conf);
+	return home != NULL && (has_mailboxes(home) || is_reserved(name->local)) ? home : NULL;
 }
 
 void
 book_find(const struct lookup_conf *conf, const struct book_name *name, bool aliases_only,
     struct book_entry *entry)
 {
-	const struct domain *home;
+	const struct domain *home = stands_for_host(conf, name);
 
 	*entry = (struct book_entry){ .kind = BOOK_NOBODY };
-	if (is_for_host(conf, name)) {
-		home = book_home(conf);
-		if (home != NULL)
-			move(entry, xasprintf("%s@%s", name->local, home->name),
-			    "the domain that stands for this host");
+	if (home != NULL) {
+		move(entry, xasprintf("%s@%s", name->local, home->name),
+		    "the domain that stands for this host");
+	} else if (name->domain[0] == '\0') {
+		return;
 	} else if (name->ours == NULL) {
 		entry->kind = BOOK_FOREIGN;
 	} else if (name->ours->kind != DOMAIN_LOCAL) {
@@ -442,6 +453,6 @@ book_is_ours(const struct lookup_conf *conf, const char *address)
 {
 	const char *domain = strrchr(address, '@');
 
-	return domain != NULL && (find_domain(conf, domain + 1) != NULL ||
-				     strcasecmp(domain + 1, conf->host) == 0);
+	return domain != NULL &&
+	       (find_domain(conf, domain + 1) != NULL || names_host(conf, domain + 1));
 }

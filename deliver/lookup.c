@@ -378,6 +378,15 @@ answer_foreign(struct finding *f, const struct book_name *name)
 	answer_hops(f, &by_mx, 1, name->domain);
 }
 
+/* "bob@elsewhere.example" for bob. */
+static bool
+is_same_name(const struct book_name *name, const char *address)
+{
+	size_t len = strlen(name->local);
+
+	return strncasecmp(address, name->local, len) == 0 && address[len] == '@';
+}
+
 static void
 answer_entry(struct finding *f, const struct book_name *name, const struct book_entry *entry)
 {
@@ -394,6 +403,7 @@ answer_entry(struct finding *f, const struct book_name *name, const struct book_
 		answer_user(f, name, &entry->user);
 		break;
 	case BOOK_MOVED:
+		f->is_domain = is_same_name(name, entry->moved);
 		alias_add(&f->targets, entry->moved);
 		answer_targets(f);
 		break;

@@ -148,6 +148,19 @@ def test_loop(place):
         assert mx.run_ctl("address", "a@example.org").returncode == 1
 
 
+def test_mail_for_the_host(place):
+    """What cron sends to root, and what old aliases send to localhost, stays in the house."""
+    with pair(place, "root: alice\nold: bob@localhost\n") as (mx, _):
+        done = mx.run_ctl("sendmail", "-i", "root", stdin="Subject: from cron\n\nx\n")
+        assert done.returncode == 0, done.stderr
+        assert b"Delivered-To: alice@example.org" in mx.deliveries("alice", 1)[0]
+        send(mx, "s@x.example", "old@example.org")
+        send(mx, "s@x.example", "bob@mx.example.org")
+        mx.deliveries("bob", 2)
+        with Client(mx.port) as c:
+            assert c.mail("s@x.example", "nobody@mx.example.org").code == 550
+
+
 def test_strangers_hear_no_reasons(place):
     """What is wrong with an alias is told to our own clients and in the log, not to everybody."""
     with pair(place, "a: b\nb: a\n", CONF.replace("127.0.0.0/8", "127.0.0.1")) as (mx, _):
