@@ -62,6 +62,7 @@ struct relay_link {
 	struct relay_job *job; /* NULL: waits for work */
 	unsigned messages;     /* begun on it */
 	bool waited;	       /* it was idle before this job */
+	bool served;	       /* a recipient of this job was taken on it */
 };
 
 TAILQ_HEAD(relay_jobs, relay_job);

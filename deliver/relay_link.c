@@ -67,6 +67,7 @@ send_job(struct relay_link *link, struct relay_job *job)
 	}
 	job->outgoing.recipients_n = n;
 	link->messages++;
+	link->served = false;
 	smtp_client_send(link->client, &job->outgoing);
 }
 
@@ -136,8 +137,7 @@ link_rest(struct relay_link *link)
 
 	link->job = NULL;
 	relay.idle++;
-	if ((relay.conf->per_connection > 0 && link->messages >= relay.conf->per_connection) ||
-	    smtp_client_is_used_up(link->client)) {
+	if (smtp_client_is_used_up(link->client)) {
 		smtp_client_quit(link->client);
 		link_free(link);
 	} else if (relay.idle > IDLE_MAX && (old = oldest_idle()) != NULL) {
@@ -248,6 +248,7 @@ on_result(struct smtp_client *client, unsigned i, enum delivery_status status, c
 		relay_job_free(job);
 		return;
 	}
+	link->served |= status == DELIVERY_OK;
 	if (job != NULL && !turn_to_ipv4(link, status, text))
 		relay_report(link->job, link->job->sent_index[i], status, link->name, link->detail,
 		    text);
@@ -285,6 +286,9 @@ on_ended(struct smtp_client *client, const struct smtp_client_end *end, void *ar
 	struct relay_link *link = arg;
 	struct relay_job *job = link->job;
 	bool stale = link->waited && !end->answered && end->status == DELIVERY_TEMP_HOST;
+	/* it took some of the job, and has had enough of this connection: many servers say so by 421 */
+	bool anew = end->anew ||
+	    (link->served && end->try_elsewhere && end->status == DELIVERY_TEMP_HOST);
 
 	(void)client;
 	if (job == NULL) {
@@ -293,10 +297,10 @@ on_ended(struct smtp_client *client, const struct smtp_client_end *end, void *ar
 	}
 	if (!stale)
 		note_end(link, end);
-	if (stale || end->no_tls || end->anew)
+	if (stale || end->no_tls || anew)
 		job->next--; /* the address again, by a new connection */
 	link_free(link);
-	if (relay_count_open(job) > 0 && (stale || end->try_elsewhere || end->anew))
+	if (relay_count_open(job) > 0 && (stale || end->try_elsewhere || anew))
 		relay_try_next(job);
 	else
 		relay_give_up(job);
@@ -336,11 +340,21 @@ security_of(const struct relay_job *job, const struct relay_try *try)
 		.login = relay_find_login(server) };
 }
 
+/* What the operator's rules for the provider say, and what holds for all. */
+static void
+limit(struct relay_link *link, const struct provider *provider)
+{
+	unsigned mails = relay.conf->per_connection;
+
+	if (provider != NULL && provider->messages > 0 && (mails == 0 || provider->messages < mails))
+		mails = provider->messages;
+	smtp_client_limit(link->client, mails, provider != NULL ? provider->recipients : 0);
+}
+
 static void
 open_link(struct relay_job *job, const struct relay_try *try)
 {
 	struct smtp_client_security security = security_of(job, try);
-	const struct provider *provider = job->way->provider;
 	struct relay_link *link = xcalloc(1, sizeof(*link));
 
 	link->ip = try->address->ip;
@@ -355,8 +369,7 @@ open_link(struct relay_job *job, const struct relay_try *try)
 	link->client = smtp_client_new(peer_base(),
 	    link->server->by_mx ? &relay.client_by_mx : &relay.client, &client_ops, link);
 	smtp_client_secure(link->client, &security);
-	if (provider != NULL)
-		smtp_client_limit(link->client, provider->messages, provider->recipients);
+	limit(link, job->way->provider);
 	smtp_client_call_from(link->client,
 	    link->ip.family == AF_INET ? &link->server->source4 : &link->server->source6,
 	    link->server->helo);

@@ -124,6 +124,27 @@ def test_sendmail(tmp_path):
             wait_for(lambda: seen(peer).get("bob@partner.example") == sender, f"mail from {sender}")
 
 
+def test_servers_that_have_enough(tmp_path):
+    """A server that takes some of the recipients and says 421 is called again at once for the others; and no connection has more
+    than a hundred transactions."""
+    mails = itertools.count(1)
+    with SmtpPeer(replies={"MAIL": lambda _: "421 4.7.0 enough for now" if next(mails) % 7 == 0 else None}) as peer, \
+            start(tmp_path, peer) as mx:
+        names = [f"u{i}@partner.example" for i in range(40)]
+        post(mx, names)
+        peer.await_messages(40)
+        mx.await_empty_queue()
+        assert sorted(seen(peer)) == sorted(names) and len(peer.messages) == 40
+        assert not mx.log("queue.deferred")
+        peer.replies.clear()
+        names = [f"many{i}@partner.example" for i in range(450)]
+        post(mx, names)
+        peer.await_messages(490)
+        assert max(sum(c.startswith("MAIL") for c in session.commands) for session in peer.sessions) <= 100
+        mx.await_empty_queue()
+        assert not mx.log("queue.deferred")
+
+
 def test_a_queue_that_dies(tmp_path):
     """Who has no result when the queue goes away is sent to again by the next one, and by nobody else meanwhile: with a hundred
     transactions in a job only those under way can arrive twice."""
