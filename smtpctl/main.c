@@ -75,7 +75,7 @@ static const struct command {
 	    "another server's table in the words of smtpd.conf" },
 	{ "stats", NULL, stats_show, 0, 0, "", "counters of every part of the server" },
 	{ "reload", NULL, reload_ask, 0, 0, "", "the configuration anew; the old one stays if it has mistakes" },
-	{ "upgrade", NULL, reload_ask, 0, 0, "", "go on as the binary that is installed now" },
+	{ "upgrade", NULL, upgrade_ask, 0, 0, "", "go on as the binary that is installed now" },
 	{ "pause", NULL, pause_ask, 0, 2, "[in | out [DESTINATION] | local]",
 	    "take no new mail, send none, deliver none here" },
 	{ "resume", NULL, pause_ask, 0, 2, "[in | out [DESTINATION] | local]", "go on" },

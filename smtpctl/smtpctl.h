@@ -60,6 +60,7 @@ int config_import(int, char **);
 int stats_show(int, char **);
 int pause_ask(int, char **);
 int reload_ask(int, char **);
+int upgrade_ask(int, char **);
 int version_show(int, char **);
 /* As sendmail is called: WORDS[0] is the name; returns a code of sysexits.h. */
 int sendmail_main(int, char **);

@@ -209,7 +209,7 @@ do_version(struct client *c, unsigned n, const char *const *words)
 	(void)n;
 	(void)words;
 	client_record(c, FIELDS(F_STR("version", GENKAN_VERSION), F_STR("host", here.conf->host),
-	    F_U64("size", size)));
+	    F_U64("size", size), F_U64("pid", (uint64_t)getpid())));
 	client_end(c, 0, "");
 }
 

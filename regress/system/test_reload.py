@@ -206,6 +206,7 @@ def test_upgrade(tmp_path, dns):
             own(new)
             os.rename(new, binary)
             assert g.run_ctl("upgrade").returncode == 0
+            assert g.run_ctl("queue", "list").returncode == 0  # who asks next, asks the new one
             wait_for(lambda: g.process.poll() is None and len(g.log("master.started")) == 2, "the new binary")
         sent = under_load(g, act)
         assert g.process.pid == pid and not set(g.pids().values()) & roles
