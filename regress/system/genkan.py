@@ -51,6 +51,14 @@ def free_port(address="127.0.0.1"):
         return s.getsockname()[1]
 
 
+def lives(pid):
+    """There is such a process, and it is no zombie."""
+    try:
+        return "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def wait_for(condition, what, seconds=PATIENCE):
     """Polls until CONDITION() is true; its value."""
     end = time.monotonic() + seconds
@@ -162,9 +170,7 @@ class Genkan:
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
-        wait_for(lambda: not any(os.path.exists(f"/proc/{p}") and
-                                 "Z" not in open(f"/proc/{p}/stat").read().split(")")[1].split()[0]
-                                 for p in victims), "the processes to go")
+        wait_for(lambda: not any(map(lives, victims)), "the processes to go")
         self.process = None
 
     def pids(self, role=None):

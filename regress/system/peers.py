@@ -315,7 +315,8 @@ class Dovecot(Peer):
     """An LMTP server: every user has a Maildir; one called "full" has a quota of a thousand octets, which is exceeded for good,
     or for now when TEMPFAIL."""
     name, packages, accounts = "dovecot", ("dovecot-core", "dovecot-lmtpd", "libexttextcat-data", "libexttextcat-2.0-0",
-                                           "liblua5.4-0"), ("dovecot", "dovenull")
+                                           "libapparmor1", "liblua5.4-0", "libsodium23", "libstemmer0d",
+                                           "libwrap0"), ("dovecot", "dovenull")
     daemon = ("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/test.conf")
 
     def __init__(self, directory, port, *, domain, users, tempfail=False):
