@@ -84,13 +84,16 @@ static char *
 list_add(struct table_content *content, const char *key, const char *value, unsigned line)
 {
 	struct list *list = (struct list *)content;
+	const struct entry *first;
 	struct entry *entry;
 	struct ipnet net;
 	char *normal = table_normal_key(key, &net);
 
-	if (find_entry(list, normal) != NULL) {
+	first = find_entry(list, normal);
+	if (first != NULL) {
 		free(normal);
-		return xasprintf("\"%s\" is there already", key);
+		return first->line == 0 ? xasprintf("\"%s\" is there already", key)
+					: xasprintf("\"%s\" is there already, in line %u", key, first->line);
 	}
 	make_room(list);
 	entry = xcalloc(1, sizeof(*entry));

@@ -441,7 +441,7 @@ test_files(void **state)
 	write_file(anchor, "nonsense\n");
 	run(&outcome, text, strlen(text));
 	free(text);
-	text = xasprintf(NAME ":2:7: %s:2: \"root\" is there already\n" NAME
+	text = xasprintf(NAME ":2:7: %s:2: \"root\" is there already, in line 1\n" NAME
 	    ":3:10: %s: line 1 is no DS or DNSKEY record\n", table, anchor);
 	assert_string_equal(buf_str(&outcome.errors), text);
 	end(&outcome);

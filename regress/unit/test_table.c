@@ -324,9 +324,9 @@ test_file_errors(void **state)
 		size_t len;
 		const char *error;
 	} cases[] = {
-		CASE("a\n\nb\n  c\nA\n", "%s:5: \"A\" is there already"),
-		CASE("a b\na: c\n", "%s:2: \"a\" is there already"),
-		CASE("192.0.2.1\n192.0.2.1/32\n", "%s:2: \"192.0.2.1/32\" is there already"),
+		CASE("a\n\nb\n  c\nA\n", "%s:5: \"A\" is there already, in line 1"),
+		CASE("a b\na: c\n", "%s:2: \"a\" is there already, in line 1"),
+		CASE("192.0.2.1\n192.0.2.1/32\n", "%s:2: \"192.0.2.1/32\" is there already, in line 1"),
 		CASE(": x\n", "%s:1: there is no key before the \":\""),
 		CASE("a\nb\0c\n", "%s:2: there is a NUL in this line"),
 		CASE("\n\"open: x\n", "%s:2: the string is not closed on its line"),
