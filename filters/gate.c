@@ -308,6 +308,13 @@ gate_run(const struct gate *gate, enum phase phase, const struct facts *f, struc
 	}
 }
 
+bool
+gate_owed_first(const struct gate_result *r, const struct rule *owes)
+{
+	return owes != NULL &&
+	    (r->verdict == NULL || (r->verdict->action == ACTION_PASS && r->wait_else == owes));
+}
+
 const struct rule *
 gate_foresee(const struct gate *gate, enum phase first, enum phase last, const struct facts *f)
 {

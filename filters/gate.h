@@ -217,6 +217,9 @@ struct gate_result {
 bool rule_ends_phase(const struct gate *, const struct rule *);
 /* Evaluates the rules that act at PHASE. */
 void gate_run(const struct gate *, enum phase, const struct facts *, struct gate_result *);
+/* Whether the greylist comes before the verdict that a caller owes to the tarpit OWES, which he left, or NULL: when there is no
+ * verdict, or only a pass that stands below the tarpit. */
+bool gate_owed_first(const struct gate_result *, const struct rule *owes);
 /* The rule that refuses a caller for good at one of these phases, whatever of FACTS is still to be learned; NULL: it depends, or
  * there is none. */
 const struct rule *gate_foresee(const struct gate *, enum phase first, enum phase last, const struct facts *);

@@ -35,6 +35,7 @@ struct walk {
 	const struct rule *refusal; /* tempfail, reject, drop: ended it, too */
 	const struct rule *grey;   /* asks the ledger */
 	const struct rule *owes;   /* a tarpit ... else greylist that he left */
+	bool only_passed;          /* a pass has decided this phase */
 	bool excused;              /* nothing is refused to the postmaster */
 	bool uncertain;            /* a rule above the verdict was open */
 	const struct rule *wait;   /* the longest of this phase */
@@ -148,6 +149,7 @@ apply(struct walk *w, const struct rule *r)
 		w->grey = w->grey == NULL ? r : w->grey;
 	else if (r->action != ACTION_PASS)
 		w->refusal = r;
+	w->only_passed = r->action == ACTION_PASS;
 	return "decides";
 }
 
@@ -187,8 +189,9 @@ ask_what_is_owed(struct walk *w)
 {
 	struct rule greylist = { .action = ACTION_GREYLIST, .at = w->phase };
 
-	if (w->owes == NULL || w->phase != owed_at(w->owes) || w->decided || w->refusal != NULL ||
-	    w->trust != NULL)
+	/* a pass that was reached stands below the tarpit of its phase */
+	if (w->owes == NULL || w->phase != owed_at(w->owes) || w->refusal != NULL || w->trust != NULL ||
+	    (w->decided && !(w->only_passed && w->owes->at == w->phase)))
 		return;
 	if (is_excused(w, &greylist))
 		w->excused = true;
@@ -202,7 +205,7 @@ walk_phase(struct walk *w, enum phase phase)
 	unsigned i;
 
 	w->phase = phase;
-	w->decided = false;
+	w->decided = w->only_passed = false;
 	w->open = NULL;
 	w->wait = NULL;
 	for (i = 0; i < w->gate->n; i++)

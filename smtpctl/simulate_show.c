@@ -112,6 +112,8 @@ outcome(const struct trial *t, const struct trial_step *step, const struct rule 
 		return outcome_of_wait(t, step, r);
 	if (r->action == ACTION_MARK || r->action == ACTION_TRAP)
 		return "applies";
+	if (r->action == ACTION_PASS && step->verdict != r)
+		return "not reached"; /* the greylist that he owes comes first */
 	return step->hung_up ? "not reached" : step->verdict == r ? "decides" : "excused";
 }
 
@@ -145,6 +147,7 @@ show_rules(struct output *o, struct trial *t, const struct trial_step *step)
 			continue;
 		what = outcome(t, step, &gate->rules[i], &f, decided);
 		decided = decided || strcmp(what, "decides") == 0 || strcmp(what, "excused") == 0 ||
+		    strcmp(what, "not reached") == 0 ||
 		    (strcmp(what, "observes") == 0 && rule_ends_phase(gate, &gate->rules[i]));
 		show_rule(o, &gate->rules[i], what);
 	}

@@ -104,7 +104,7 @@ sit_through(struct trial *t, struct trial_step *step)
 	t->waited += step->seconds;
 	if (step->hung_up && wait->else_greylist)
 		t->caller->left = t->now + GREYLIST_WINDOW;
-	if (step->hung_up && wait->else_greylist && step->result.verdict == NULL && step->phase == PHASE_RCPT)
+	if (step->hung_up && gate_owed_first(&step->result, wait->else_greylist ? wait : NULL) && step->phase == PHASE_RCPT)
 		note_first_try(t, wait);
 	if (step->hung_up)
 		return false;
@@ -224,12 +224,10 @@ trial_pass(struct trial *t, enum phase phase, struct trial_step *step)
 	if (phase == PHASE_GREETING)
 		run(t, &f, step);
 	spring_traps(t, &step->result);
-	if (is_excused(t, step->result.verdict, phase))
-		return;
-	if (step->result.verdict != NULL)
-		act(t, step->result.verdict, step);
-	else if (owed(t, phase) != NULL)
+	if (gate_owed_first(&step->result, owed(t, phase)) && !is_excused(t, NULL, phase))
 		ask_greylist(t, owed(t, phase), step);
+	else if (step->result.verdict != NULL && !is_excused(t, step->result.verdict, phase))
+		act(t, step->result.verdict, step);
 }
 
 void

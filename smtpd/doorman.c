@@ -465,7 +465,7 @@ judge(struct session *s)
 	}
 	if (must_hear(s))
 		return;
-	d->undecided = r.verdict == NULL;
+	d->undecided = r.verdict == NULL || gate_owed_first(&r, r.wait_else);
 	if (keep && begin_wait(s, choose_wait(s, &r)))
 		return;
 	if (d->phase == PHASE_GREETING && !d->served) {
@@ -482,12 +482,12 @@ judge(struct session *s)
 	note_others(s, &r);
 	if (d->phase == PHASE_RCPT && denied(d) && !is_excused(s, NULL))
 		refuse_denied(s);
-	else if ((r.verdict == NULL && owed(s) == NULL) || is_excused(s, r.verdict) || is_allowed(d, r.verdict))
-		go_on(s);
-	else if (r.verdict != NULL)
-		act(s, r.verdict);
-	else
+	else if (gate_owed_first(&r, owed(s)) && !is_excused(s, NULL))
 		ask_greylist(s, owed(s));
+	else if (r.verdict == NULL || is_excused(s, r.verdict) || is_allowed(d, r.verdict))
+		go_on(s);
+	else
+		act(s, r.verdict);
 }
 
 void

@@ -94,6 +94,12 @@ def test_who_has_no_patience_for_the_tarpit_comes_back_once(play):
         ("hung up", PAUSE + 15), ("greylisted", 0), ("let in", 0)]
 
 
+def test_a_name_of_his_own_does_not_spare_the_greylist(play):
+    """To whom hung up in the tarpit above that rule, and comes again at once."""
+    assert play(f"call {SMALL} from=a@soft.example patience=30s", "again", "wait 5m", "again") == [
+        ("hung up", LINE_PAUSE + 30), ("greylisted", 0), ("let in", 0)]
+
+
 @pytest.mark.parametrize("who", [LINE, NAMELESS, NO_DNS])
 def test_a_line_comes_back(play, who):
     assert play(f"call {who} from=a@small.example", "wait 5m", "again", "wait 2d", f"call {who} from=a@small.example") == [

@@ -415,6 +415,20 @@ def test_hanging_up_at_rcpt_was_the_first_try(server):
         assert c.say("RCPT TO:<bob@example.org>").code == 450 # he had not asked for that one
 
 
+def test_a_pass_below_the_tarpit_is_no_way_round_its_greylist(server):
+    """And one above it is."""
+    mx = server('pass when recipient in { "bob@example.org" }\n' + TARPIT + "\npass when client in 192.0.2.0/24", verbose=True)
+    hang_up(mx, "192.0.2.101")
+    assert explained(mx, "192.0.2.101")[1] == "owed" and "greylist at rcpt" in explained(mx, "192.0.2.101")[-1]
+    with Caller(mx, "192.0.2.101") as c:
+        assert "tarpit#2" in c.try_mail().text
+        assert c.say("RCPT TO:<bob@example.org>").code == 250
+        assert c.say("RCPT TO:<postmaster@example.org>").code == 250
+    mx.advance(150)
+    with Caller(mx, "192.0.2.101") as c:        # hanging up was the first try
+        assert c.try_mail().code == 250
+
+
 def test_another_greylist_has_not_seen_who_hung_up(server):
     mx = server(TARPIT + "\ngreylist delay 2m when client in 192.0.2.0/24", verbose=True)
     hang_up(mx, "192.0.2.99")
