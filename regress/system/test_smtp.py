@@ -105,7 +105,7 @@ def test_parameters_need_ehlo(c):  # 4.1.1.11
     ("<carol@example.org>", 550), ("<alice@elsewhere.example>", 550), ("<alice%elsewhere.example@example.org>", 550),
     ("<elsewhere.example!alice@example.org>", 550), ("<\"alice@elsewhere.example\"@example.org>", 550),
     ("<@example.org:alice@elsewhere.example>", 550), ("<alice@elsewhere.example@example.org>", 501),
-    ("<alice@[127.0.0.1]>", 550), ("<alice@example.org.>", 501), ("<>", 501), ("alice@example.org", 501), ("<alice>", 501),
+    ("<alice@[127.0.0.1]>", 250), ("<alice@[192.0.2.1]>", 550), ("<alice@example.org.>", 501), ("<>", 501), ("alice@example.org", 501), ("<alice>", 501),
     ("<alice@example.org> FOO", 555), ("<alice@example.org> NOTIFY=NEVER", 250), ("<alice@example.org> NOTIFY=ALWAYS", 501),
 ])
 def test_rcpt_and_no_open_relay(c, to, code):  # 4.1.1.3, 4.5.1, 3.6; RFC 2505 2.1
