@@ -62,7 +62,8 @@ struct queue_conf {
 };
 /* CONF is copied. */
 void queue_role_start(const struct queue_conf *);
-/* The configuration is another one: all of it but DIR.  What is under way goes on; lanes that exist keep their limits. */
+/* The configuration is another one: all of it but DIR.  What is under way goes on; limits of
+ * destinations follow when the new relay roles are asked where they lead. */
 void queue_role_renew(const struct queue_conf *);
 /* The same, told by the master. */
 void queue_send_conf(struct channel *queue, const struct queue_conf *);
