@@ -71,7 +71,7 @@ class Peer:
         self.process = None
 
     def add_accounts(self):
-        passwd, group = pathlib.Path("/etc/passwd").read_text(), pathlib.Path("/etc/group").read_text()
+        passwd, group = (self.others(path) for path in ("/etc/passwd", "/etc/group"))
         for n, account in enumerate([*self.accounts, *self.users]):
             uid = UID + n
             home = f"/home/{account}"
@@ -85,6 +85,11 @@ class Peer:
         self.write("etc/hosts", f"127.0.0.1 localhost mx.{self.domain}\n")
         self.write("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
         self.write("etc/mailname", f"mx.{self.domain}\n")
+
+    def others(self, path):
+        """The host's accounts but for those that we make: it may have the package itself."""
+        ours = (*self.accounts, *self.users)
+        return "".join(line for line in open(path) if line.split(":")[0] not in ours)
 
     def uid(self, account):
         return UID + [*self.accounts, *self.users].index(account)
