@@ -4,6 +4,9 @@
  * The backlog is as long as the kernel allows, and accept runs until it would block: a short queue costs a burst of
  * clients seconds of retransmission each.  When descriptors run out, accepting stops for a moment instead of spinning; the
  * callers wait in the kernel's queue.
+ *
+ * The kernel wakes all workers for one caller.  Who comes too late steps back for a moment and leaves the door to who was
+ * quicker; when that one is busy, callers wait no longer than the moment.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -29,6 +32,8 @@
 
 #define BACKLOG 4096
 #define ACCEPT_AT_ONCE 256 /* then the loop serves those who are in */
+#define BREATH_MS 200
+#define STEP_BACK_MS 10
 
 struct socket {
 	int fd;
@@ -261,13 +266,19 @@ on_breath(evutil_socket_t fd, short what, void *arg)
 		set_accepting(true);
 }
 
+static void
+rest(unsigned ms)
+{
+	set_accepting(false);
+	event_add(breath, &(struct timeval){ 0, ms * 1000 });
+}
+
 /* Out of descriptors or memory: take breath. */
 static void
 take_breath(int error)
 {
 	log_warning("listen.breath", F_STR("error", strerror(error)), F_U64("sessions", session_count()));
-	set_accepting(false);
-	event_add(breath, &(struct timeval){ 0, 200000 });
+	rest(BREATH_MS);
 }
 
 static void
@@ -290,6 +301,8 @@ on_connection(evutil_socket_t fd, short what, void *arg)
 			take_breath(errno);
 		if (c < 0 && (errno == ECONNABORTED || errno == EINTR))
 			continue;
+		if (c < 0 && n == 0 && errno == EAGAIN)
+			rest(STEP_BACK_MS);
 		if (c < 0)
 			return;
 		if (!ip_from_sockaddr((struct sockaddr *)&ss, &ip)) {
