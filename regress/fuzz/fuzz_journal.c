@@ -82,6 +82,15 @@ read_raw(const uint8_t *data, size_t len, bool check)
 		at += v.length;
 	}
 	require(step != SEGMENT_UNREADABLE && (step == SEGMENT_END) == (at == len));
+	/* to the end over all that is broken: always on, and never past it */
+	while (r.offset < len && segment_skip(&r)) {
+		require(r.offset > at && r.offset <= len);
+		at = r.offset;
+		(void)segment_was_flushed(&r);
+		require(r.offset == at);
+		while (segment_next(&r, &v) == SEGMENT_RECORD)
+			at = r.offset;
+	}
 	buf_free(&r.window);
 }
 
