@@ -92,14 +92,22 @@ build_listener_gate(struct build *build, struct place place)
 	last_listener(build)->listener.gate = true;
 }
 
+/* WHAT is for the clients of FROM, given once. */
+static void
+set_clients(struct build *build, struct place place, const char *what, struct place *first, const struct table **member,
+    struct table *from)
+{
+	build_once(build, first, place, what);
+	table_free_in_place(*member);
+	*member = from;
+}
+
 void
 build_listener_xclient(struct build *build, struct place place, struct table *from)
 {
 	struct listener_draft *draft = last_listener(build);
 
-	build_once(build, &draft->xclient, place, "xclient from");
-	table_free_in_place(draft->listener.xclient_from);
-	draft->listener.xclient_from = from;
+	set_clients(build, place, "xclient from", &draft->xclient, &draft->listener.xclient_from, from);
 }
 
 void
@@ -107,9 +115,7 @@ build_listener_proxy(struct build *build, struct place place, struct table *from
 {
 	struct listener_draft *draft = last_listener(build);
 
-	build_once(build, &draft->proxy, place, "proxy from");
-	table_free_in_place(draft->listener.proxy_from);
-	draft->listener.proxy_from = from;
+	set_clients(build, place, "proxy from", &draft->proxy, &draft->listener.proxy_from, from);
 }
 
 void
@@ -117,9 +123,7 @@ build_listener_normalize(struct build *build, struct place place, struct table *
 {
 	struct listener_draft *draft = last_listener(build);
 
-	build_once(build, &draft->normalize, place, "normalize from");
-	table_free_in_place(draft->listener.normalize_from);
-	draft->listener.normalize_from = from;
+	set_clients(build, place, "normalize from", &draft->normalize, &draft->listener.normalize_from, from);
 }
 
 void

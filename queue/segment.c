@@ -27,12 +27,12 @@
  *               flushed
  *   gone        its segment was removed     not seen
  */
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 #include "lib/log.h"
 #include "queue/checksum.h"
+#include "queue/numbers.h"
 #include "queue/segment.h"
 
 #define RECORD_MAGIC 0x4b4e4547u /* "GENK" */
@@ -53,38 +53,6 @@ enum {
 	AT_CONTENT_SUM = 24,
 	AT_SUM = 28
 };
-
-static void
-put32(uint8_t *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t
-get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static uint64_t
-get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
 
 static uint64_t
 aligned(uint64_t n)

@@ -5,10 +5,10 @@
  * history read them.  What is read may be anything: index_open() looks at all of it before the
  * first record is given out, so that nobody applies half an index and then has to think again.
  */
-#include <endian.h>
 #include <string.h>
 
 #include "queue/checksum.h"
+#include "queue/numbers.h"
 #include "queue/segment_index.h"
 
 #define HEADER 40
@@ -17,22 +17,6 @@
 enum { AT_NUMBER = 8, AT_END = 16, AT_LENGTH = 24, AT_SUM = 32 };
 
 static const char index_magic[8] = "GENKANX1";
-
-static void
-put64(char *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint64_t
-get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
 
 static uint32_t
 sum_of(const void *index, size_t len, uint64_t number)
