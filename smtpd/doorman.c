@@ -88,22 +88,27 @@ must_hear(struct session *s)
 
 /* --- the phases --- */
 
-/* Seconds to wait before the answer of this phase; a pause is waited only once by one who passed lately. */
-static uint64_t
-wait_left(struct session *s, const struct rule *wait)
+/* He is spared this wait: a pause is waited only once by one who passed lately. */
+static bool
+is_spared(const struct doorman *d, const struct rule *wait)
 {
-	uint64_t ms = (uint64_t)wait->seconds * 1000, gone = clock_ms() - s->door.since_ms;
+	return allowed(d) || (wait->action == ACTION_PAUSE && d->caller_passed);
+}
 
-	if (allowed(&s->door))
-		return 0;
+/* Milliseconds of it that he has yet to wait.  While the world was asked about him a pause ran already. */
+static uint64_t
+wait_left(const struct doorman *d, const struct rule *wait)
+{
+	uint64_t ms = (uint64_t)wait->seconds * 1000, gone = clock_ms() - d->since_ms;
+
 	if (wait->action == ACTION_TARPIT)
 		return ms;
-	if (s->door.caller_passed)
-		return 0;
 	return ms > gone ? ms - gone : 0;
 }
 
-/* Begins the wait that the rules of this phase ask for; false when there is none (left). */
+static void has_waited(struct session *);
+
+/* Begins the wait that the rules of this phase ask for; false when there is none, or he is spared it. */
 static bool
 begin_wait(struct session *s, const struct rule *wait)
 {
@@ -112,9 +117,13 @@ begin_wait(struct session *s, const struct rule *wait)
 	if (wait == NULL || s->door.served)
 		return false;
 	s->door.rule = wait;
-	ms = wait_left(s, wait);
-	if (ms == 0)
+	if (wait->seconds == 0 || is_spared(&s->door, wait))
 		return false;
+	ms = wait_left(&s->door, wait);
+	if (ms == 0) {
+		has_waited(s);
+		return true;
+	}
 	s->door.waiting = true;
 	log_debug("gate.wait", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
 	    F_STR("phase", phase_name(s->door.phase)), F_U64("line", wait->place.line), F_U64("ms", ms));

@@ -363,6 +363,19 @@ def explained(mx, ip, to="alice@example.org"):
                                                                   and "let in" not in r["text"]]
 
 
+def test_a_pause_runs_while_the_world_is_asked(server, names):
+    """Who has sat through it when the answer comes that asks for it has passed as everybody else."""
+    names.delay("102.2.0.192.bl.example", 1.5)
+    try:
+        mx = server('pause 1s when not dnsbl "bl.example"')
+        with Caller(mx, "192.0.2.102") as c:
+            assert c.mail("a@mx.example", "alice@example.org").code == 250
+    finally:
+        names.heal()
+    assert b"waited=1s" in mx.deliveries("alice", 1)[0]
+    assert [e["state"] for e in mx.ctl("grey", "list", "client=192.0.2.102")] == ["caller"]
+
+
 @pytest.mark.parametrize("rest", ["", "DATA\r\nx\r\n.\r\n"])
 def test_who_is_gone_before_the_tarpit_begins_has_hung_up(server, rest):
     mx = server(TARPIT)
