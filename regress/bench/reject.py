@@ -1,25 +1,25 @@
 #!/usr/bin/python3
-"""regress/bench/reject.py [N]: CPU of a refused session and of a greylist decision, beside Postfix with postscreen and postgrey.
+"""regress/bench/reject.py [N]: what a refused session and a greylist decision cost, beside Postfix with postscreen and postgrey.
 
-Three ways to say no, N sessions each from as many networks of 127/8, both servers in turn in the same run:
-    refused   a listed network: 5xx at RCPT                       Postfix: smtpd, check_client_access
+Three ways to say no, N sessions each from as many networks of 127/8, the servers in turn in the same run:
+    refused   a listed network: 5xx at RCPT                       Postfix: smtpd, check_client_access; OpenSMTPD: filter
     early     the client talks in a pause of one second           Postfix: postscreen, pregreet drop
     greylist  a new triplet: 450 at RCPT                          Postfix: smtpd, postgrey
-Microseconds are user and system time of all processes of a server, with those that ended.  No DNS on either side.
-Root, for the peer's namespaces; Debian's packages are unpacked once, not installed.
+Microseconds are user and system time of all processes of a server, with those that ended, to a hundredth of a second each:
+take N large.  Sessions a second share the machine with the callers (callers.c).  OpenSMTPD listens with a backlog of 5, so four
+call it at once; its answers wait for acknowledgements all the same, so it is asked less often.  No DNS on any side.
+`BENCH=reject make bench`.  Root, for the peers' namespaces; Debian's packages are unpacked once, not installed.
 """
-import asyncio
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from genkan import Genkan, free_port, remove_tree  # noqa: E402
-from peers import Postfix  # noqa: E402
+from genkan import BUILD, Genkan, free_port, remove_tree  # noqa: E402
+from peers import OpenSMTPD, Postfix  # noqa: E402
 
-AT_ONCE = 50
 GENKAN = """
 limit connections off
 limit connections-per-address off
@@ -38,8 +38,9 @@ RULES = {
 }
 
 
-class Peer(Postfix):
-    """Postfix with one of the three ways."""
+class PostfixDoor(Postfix):
+    """With one of the three ways."""
+    enough = 1_000_000
     name = "postgrey"
     packages = ("postfix", "postgrey", "libberkeleydb-perl", "libnet-server-perl", "libio-multiplex-perl", "libnetaddr-ip-perl")
     accounts = ("postfix", "postdrop", "postgrey")
@@ -77,10 +78,30 @@ postscreen_access_list =
             self.daemon = ("/bin/sh", "-c", start)
 
     def cpu_us(self):
-        return sum(cpu_us(pid) for pid in processes() if session_of(pid) == self.process.pid)
+        return of_session(self.process.pid)
+
+
+class OpenSMTPDDoor(OpenSMTPD):
+    """Refuses by address, where it can ask: at RCPT."""
+    enough = 500
+
+    def __init__(self, directory, _way):
+        super().__init__(directory, free_port(), route="[127.0.0.1]:9", domain="example.org", users=["alice"])
+
+    def configure(self):
+        super().configure()
+        conf = self.work / "etc/smtpd.conf"
+        text = conf.read_text().replace("hostname mx.example.org", 'filter "door" hostname mx.example.org')
+        conf.write_text('table listed { 127.0.0.0/8 }\n'
+                        'filter "door" phase rcpt-to match src <listed> reject "550 not here"\n' + text)
+
+    def cpu_us(self):
+        return of_session(self.process.pid)
 
 
 class Ours(Genkan):
+    enough = 1_000_000
+
     def __init__(self, directory, way):
         super().__init__(pathlib.Path(directory) / "genkan", GENKAN % RULES[way])
 
@@ -99,8 +120,8 @@ def stat(pid):
         return ["0"] * 20
 
 
-def session_of(pid):
-    return int(stat(pid)[3])
+def of_session(leader):
+    return sum(cpu_us(pid) for pid in processes() if int(stat(pid)[3]) == leader)
 
 
 def cpu_us(pid):
@@ -108,71 +129,40 @@ def cpu_us(pid):
     return sum(map(int, stat(pid)[11:15])) * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-async def session(port, i, way, codes):
-    source = f"127.{1 + i // 250 // 250}.{i // 250 % 250 + 1}.{i % 250 + 1}" if way != "greylist" \
-        else f"127.{1 + i // 62500}.{i // 250 % 250 + 1}.{i % 250 + 1}"
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    lines = ("EHLO client.example", f"MAIL FROM:<s{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}@sender.example>",
-             "RCPT TO:<alice@example.org>", "QUIT")
-    last = b""
-    try:
-        if way == "early":
-            writer.write((lines[0] + "\r\n").encode())
-            while line := await reader.readline():
-                last = line
-                if line[:3] != b"220":
-                    break
-        else:
-            await reader.readline()
-            for line in lines:
-                writer.write((line + "\r\n").encode())
-                while True:
-                    reply = await reader.readline()
-                    if reply[3:4] != b"-":
-                        break
-                last = reply if line.startswith("RCPT") else last
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
-    codes[last[:3].decode()] = codes.get(last[:3].decode(), 0) + 1
+def load(port, n, at_once, way):
+    """Seconds, and what was answered how often."""
+    words = subprocess.run([BUILD / "bench/callers", str(port), str(n), str(at_once), "early" if way == "early" else "polite"],
+                           stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return float(words[0]), " ".join(words[1:])
 
 
-async def load(port, n, way):
-    """Seconds, and what was answered."""
-    codes, numbers = {}, iter(range(n))
-
-    async def worker():
-        for i in numbers:
-            await session(port, i, way, codes)
-    began = time.monotonic()
-    await asyncio.gather(*(worker() for _ in range(AT_ONCE * (8 if way == "early" else 1))))
-    return time.monotonic() - began, codes
-
-
-def measure(server, n, way):
+def measure(server, n, at_once, way):
     with server:
-        asyncio.run(load(server.port, 50, way))     # processes are there, files are open
+        load(server.port, 50, min(at_once, 50), way)     # processes are there, files are open
         before = server.cpu_us()
-        seconds, codes = asyncio.run(load(server.port, n, way))
-        return (server.cpu_us() - before) / n, n / seconds, codes
+        seconds, answers = load(server.port, n, at_once, way)
+        return (server.cpu_us() - before) / n, n / seconds, answers
+
+
+ROWS = (("refused", 50, (Ours, PostfixDoor)), ("refused", 4, (Ours, PostfixDoor, OpenSMTPDDoor)),
+        ("early", 1000, (Ours, PostfixDoor)), ("greylist", 50, (Ours, PostfixDoor)))
 
 
 def main():
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
-    print(f"{n} sessions each\n\n| way | Genkan us | Postfix us | ratio | Genkan /s | Postfix /s | answers |\n|---|---|---|---|---|---|---|")
-    for way in RULES:
-        figures = {}
-        for kind in (Ours, Peer):
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
+    print(f"{n} sessions each\n\n| way | at once | server | CPU us | times ours | sessions/s | ours | answers |\n" + "|---" * 8 + "|")
+    for way, at_once, kinds in ROWS:
+        for kind in kinds:
             directory = pathlib.Path(tempfile.mkdtemp(prefix="genkan-reject-"))
             directory.chmod(0o755)
             try:
-                figures[kind] = measure(kind(directory, way), n, way)
+                us, rate, answers = measure(kind(directory, way), min(n, kind.enough), at_once, way)
             finally:
                 remove_tree(directory)
-        (us, rate, codes), (their_us, their_rate, their_codes) = figures[Ours], figures[Peer]
-        print(f"| {way} | {us:.0f} | {their_us:.0f} | {their_us / max(us, 1):.1f} | {rate:.0f} | {their_rate:.0f} | "
-              f"{codes} {their_codes} |", flush=True)
+            if kind is Ours:
+                our_us, our_rate = us, rate
+            print(f"| {way} | {at_once} | {kind.__name__.removesuffix('Door')} | {us:.0f} | {us / our_us:.1f} | {rate:.0f} | "
+                  f"{our_rate / rate:.1f} times | {answers} |", flush=True)
 
 
 if __name__ == "__main__":
