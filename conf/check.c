@@ -55,6 +55,35 @@ check_tables(struct build *build)
 	free(names);
 }
 
+struct warning {
+	struct build *build;
+	const struct table_draft *draft;
+};
+
+static void
+warn_of_line(const char *what, void *arg)
+{
+	const struct table_draft *draft = ((const struct warning *)arg)->draft;
+
+	complain(&((const struct warning *)arg)->build->warnings, draft->defined,
+	    "%s (the other lines count)", what);
+}
+
+/* A slip of the pen in somebody's file of aliases must not keep the house from opening; what the
+ * configuration itself says must make sense. */
+static void
+check_files(struct build *build)
+{
+	struct warning warning = { .build = build };
+	unsigned i;
+
+	for (i = 0; i < build->tables_n; i++) {
+		warning.draft = &build->tables[i];
+		if (table_path(warning.draft->table) != NULL && warning.draft->table != build->providers)
+			table_each_fault(warning.draft->table, warn_of_line, &warning);
+	}
+}
+
 static void
 check_certificates(struct build *build)
 {
@@ -259,11 +288,11 @@ check_homes(struct build *build, const struct domain_draft *draft)
 		    homeless, homeless);
 }
 
-/* What the values of TABLE must be, which a file was read without if it was named first. */
+/* What the values of a list in the configuration must be. */
 static void
 check_values(struct build *build, const struct table *table, struct place place)
 {
-	char *why = table != NULL ? table_check(table) : NULL;
+	char *why = table != NULL && table_path(table) == NULL ? table_first_fault(table) : NULL;
 
 	if (why != NULL)
 		complain(&build->errors, place, "%s", why);
@@ -275,7 +304,6 @@ static void
 check_providers(struct build *build)
 {
 	const struct table *table = build->providers;
-	unsigned before = build->errors.n;
 	char *why;
 
 	if (table == NULL)
@@ -283,8 +311,9 @@ check_providers(struct build *build)
 	if (table_kind(table) != TABLE_LIST)
 		complain(&build->errors, build->providers_at,
 		    "\"providers\" wants a list, or a table with \"file\"");
-	check_values(build, table, build->providers_at);
-	why = build->errors.n == before ? provider_check_all(table) : NULL;
+	why = table_first_fault(table);
+	if (why == NULL)
+		why = provider_check_all(table);
 	if (why != NULL)
 		complain(&build->errors, build->providers_at, "%s", why);
 	free(why);
@@ -467,6 +496,7 @@ build_check(struct build *build)
 	unsigned i;
 
 	check_tables(build);
+	check_files(build);
 	check_certificates(build);
 	for (i = 0; i < build->listeners_n; i++)
 		check_listener(build, i);

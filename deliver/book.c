@@ -119,20 +119,58 @@ book_name_parse(
 
 /* --- rows --- */
 
-/* The row of TABLE for a name at DOMAIN, "name@domain" or "name"; NULL LOCAL: for everybody, "@domain"
- * or "*".  *KEY (caller frees) is what found it. */
-static const char *
-find_row(const struct table *table, const struct domain *domain, const char *local, char **key)
-{
-	const char *value;
+struct row {
+	char *key;	   /* what found it */
+	const char *value; /* NULL: there is none, or FAULT */
+	char *fault;
+};
 
-	*key = xasprintf("%s@%s", local != NULL ? local : "", domain->name);
-	value = table_get(table, *key);
-	if (value != NULL || (local != NULL && local[0] == '\0'))
-		return value;
-	free(*key);
-	*key = xstrdup(local != NULL ? local : "*");
-	return table_get(table, *key);
+static void
+row_free(struct row *row)
+{
+	free(row->key);
+	free(row->fault);
+}
+
+/* True when TABLE has it, right or wrong. */
+static bool
+get_row(const struct table *table, char *key, struct row *row)
+{
+	row->key = key;
+	row->value = table_get(table, key);
+	row->fault = row->value == NULL ? table_fault(table, key) : NULL;
+	return row->value != NULL || row->fault != NULL;
+}
+
+/* The row of TABLE for a name at DOMAIN, "name@domain" or "name"; NULL LOCAL: for everybody, "@domain"
+ * or "*".  The caller frees it in either case. */
+static bool
+find_row(const struct table *table, const struct domain *domain, const char *local, struct row *row)
+{
+	if (get_row(table, xasprintf("%s@%s", local != NULL ? local : "", domain->name), row))
+		return true;
+	if (local != NULL && local[0] == '\0')
+		return false;
+	row_free(row);
+	return get_row(table, xstrdup(local != NULL ? local : "*"), row);
+}
+
+static void
+add_because(struct book_entry *entry, const struct table *table, const struct row *row)
+{
+	char *where = table_where(table, row->key);
+
+	entry->because = xasprintf("\"%s\" in %s", row->key, where);
+	free(where);
+}
+
+/* What the file says of it cannot be told, so mail waits until it can. */
+static void
+take_fault(struct book_entry *entry, const char *fault)
+{
+	entry->kind = BOOK_ERROR;
+	entry->fault = xstrdup(fault);
+	entry->why = entry->fault;
 }
 
 /* The entry becomes an alias when TABLE has that row, and says where it stands. */
@@ -140,19 +178,20 @@ static bool
 take_alias(struct book_entry *entry, const struct table *table, const struct domain *domain,
     const char *local)
 {
-	char *key, *where;
-	const char *value = find_row(table, domain, local, &key);
+	struct row row;
+	bool found = find_row(table, domain, local, &row);
 
-	if (value != NULL) {
+	if (row.fault != NULL) {
+		take_fault(entry, row.fault);
+	} else if (found) {
 		entry->kind = BOOK_ALIAS;
-		entry->value = xstrdup(value);
+		entry->value = xstrdup(row.value);
 		entry->name = local != NULL ? xstrdup(local) : NULL;
-		where = table_where(table, key);
-		entry->because = xasprintf("\"%s\" in %s", key, where);
-		free(where);
 	}
-	free(key);
-	return value != NULL;
+	if (found)
+		add_because(entry, table, &row);
+	row_free(&row);
+	return found;
 }
 
 /* The alias that stands before any user. */
@@ -170,17 +209,18 @@ find_alias(const struct book_name *name, struct book_entry *entry)
 char *
 book_owner(const struct book_name *name, const struct book_entry *entry)
 {
-	char *local, *key, *address = NULL;
+	char *local, *address = NULL;
 	struct mailaddr owner;
+	struct row row;
 
 	if (entry->name == NULL || name->ours->aliases == NULL)
 		return NULL;
 	local = xasprintf("owner-%s", entry->name);
-	if (find_row(name->ours->aliases, name->ours, local, &key) != NULL) {
+	if (find_row(name->ours->aliases, name->ours, local, &row)) {
 		owner = (struct mailaddr){ local, name->ours->name };
 		address = mailaddr_format(&owner);
 	}
-	free(key);
+	row_free(&row);
 	free(local);
 	return address;
 }
@@ -211,22 +251,19 @@ static enum account_status
 find_table_user(const struct book_name *name, const char *local, struct book_entry *entry)
 {
 	const struct domain *domain = name->ours;
-	char *key, *where;
-	const char *value = find_row(domain->users, domain, local, &key);
-	enum account_status status = value != NULL ? ACCOUNT_FOUND : ACCOUNT_NONE;
+	struct row row;
+	bool found = find_row(domain->users, domain, local, &row);
 
-	if (value != NULL && value[0] != '\0' && value[0] != '/' && !name->mailbox) {
+	if (row.fault != NULL || (found && row.value[0] != '\0' && row.value[0] != '/' && !name->mailbox)) {
 		take_alias(entry, domain->users, domain, local);
-	} else if (value != NULL) {
+	} else if (found) {
 		entry->kind = BOOK_USER;
 		entry->user = (struct book_user){ .name = lower(local != NULL ? local : name->local),
-			.home = value[0] == '/' ? xstrdup(value) : NULL };
-		where = table_where(domain->users, key);
-		entry->because = xasprintf("\"%s\" in %s", key, where);
-		free(where);
+			.home = row.value[0] == '/' ? xstrdup(row.value) : NULL };
+		add_because(entry, domain->users, &row);
 	}
-	free(key);
-	return status;
+	row_free(&row);
+	return found ? ACCOUNT_FOUND : ACCOUNT_NONE;
 }
 
 static enum account_status
@@ -257,6 +294,24 @@ find_user(const struct book_name *name, struct book_entry *entry)
 		return false;
 	entry->user.extension = name->extension;
 	return true;
+}
+
+/* A line that does not tell whose it is may be that of whom no other line names. */
+static bool
+find_unread(const struct book_name *name, struct book_entry *entry)
+{
+	const struct table *tables[] = { name->mailbox ? NULL : name->ours->aliases, name->ours->users };
+	const char *unread;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		unread = tables[i] != NULL ? table_unread(tables[i]) : NULL;
+		if (unread != NULL) {
+			take_fault(entry, unread);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Everybody who is nobody else. */
@@ -389,8 +444,8 @@ find_local(const struct lookup_conf *conf, const struct book_name *name, bool al
 		return;
 	if (find_user(name, entry))
 		check_root(conf, name, entry);
-	else if (!find_return(conf, name, entry) && !find_catch_all(name, entry) &&
-		 is_reserved(name->local))
+	else if (!find_return(conf, name, entry) && !find_unread(name, entry) &&
+		 !find_catch_all(name, entry) && is_reserved(name->local))
 		find_reserved(conf, name, entry);
 }
 
@@ -444,6 +499,7 @@ book_entry_free(struct book_entry *entry)
 	free(entry->name);
 	free(entry->moved);
 	free(entry->because);
+	free(entry->fault);
 	free(entry->user.name);
 	free(entry->user.home);
 }

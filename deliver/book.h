@@ -53,6 +53,7 @@ struct book_entry {
 	char *moved;
 	struct book_user user;
 	const char *why;
+	char *fault;	  /* WHY, when it is a file's; or NULL */
 	char *because;	  /* for people: what was found, and where it stands; or NULL */
 };
 

@@ -97,8 +97,8 @@ void lookup_role_start(const struct lookup_conf *);
 /* The same answers without a role, in this process, at once (may read files and passwd): for the role and for smtpctl. */
 enum recipient_verdict lookup_sender_now(const struct lookup_conf *, const char *account, const char *address);
 enum recipient_verdict lookup_recipient_now(const struct lookup_conf *, const char *address, char **why);
-/* Looks at the files of its tables and reads those that changed; logs, once, what is wrong with one, whose old content
- * stays.  How many were wrong. */
+/* Looks at the files of its tables and reads those that changed; logs, once, that one cannot be read, whose old content
+ * stays.  How many could not. */
 unsigned lookup_refresh(const struct lookup_conf *);
 /* Whether the alias ADDRESS, and not a .forward, names the program or file ITEM (target.h); or *WHY it cannot be told
  * (caller frees), or else NULL. */

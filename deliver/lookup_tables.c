@@ -3,8 +3,8 @@
  *
  * The lookup role calls it between two questions, at most once a second, so that an edited alias
  * counts for the next recipient without a reload; a delivery process before it believes an alias.
- * A file that cannot be read any more, or has a line that makes no sense, is reported once with file
- * and line, and what was known before stays.
+ * A file that cannot be read any more is reported once, and what was known before stays; lines that make
+ * no sense are reported when the file is read (table.h), and cost only themselves.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -159,10 +159,27 @@ is_allowed(const struct table *senders, const char *account, const char *address
 	return (own != NULL && is_listed(own, address)) || (all != NULL && is_listed(all, address));
 }
 
+/* The file says two things of the account, or of everybody, or may say one in a line that cannot be read. */
+static bool
+is_in_doubt(const struct table *senders, const char *account)
+{
+	char *own = table_fault(senders, account), *all = table_fault(senders, "*");
+	bool doubt = own != NULL || all != NULL || table_unread(senders) != NULL;
+
+	free(own);
+	free(all);
+	return doubt;
+}
+
 enum recipient_verdict
 lookup_sender_now(const struct lookup_conf *conf, const char *account, const char *address)
 {
+	enum recipient_verdict verdict;
+
 	if (conf->senders != NULL && is_allowed(conf->senders, account, address))
 		return RECIPIENT_OURS;
-	return judge_own(conf, account, address);
+	verdict = judge_own(conf, account, address);
+	if (verdict == RECIPIENT_FOREIGN && conf->senders != NULL && is_in_doubt(conf->senders, account))
+		return RECIPIENT_TEMP;
+	return verdict;
 }

@@ -4,10 +4,10 @@
  * The configuration builds them, the gate and the address book ask them, for every client and
  * recipient, so that each question costs a few lookups however long the table is: a name is looked
  * up label by label, an address once for each length of network that the table has, and patterns
- * see the whole.  What can fail is a file, and then the reason names file and line and the table
- * keeps what it had.  What must never happen: an address with two spellings.  Keys that are
- * addresses or networks are stored in the one form of lib/ip.h, and a whole address without its
- * length.
+ * see the whole.  What can fail is a file: when it cannot be read the table keeps what it had, and
+ * what is wrong with single lines is told with file and line.  What must never happen: an address with
+ * two spellings, or a value that another line contradicts.  Keys that are addresses or networks are
+ * stored in the one form of lib/ip.h, and a whole address without its length.
  */
 #include <sys/stat.h>
 
@@ -16,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/quote.h"
 #include "lib/table_inside.h"
 
 #define NULL_SENDER "<>"
+#define FAULTS_LOGGED 20
 
 /* --- making --- */
 
@@ -28,6 +30,19 @@ static struct table_content *
 new_content(enum table_kind kind)
 {
 	return kind == TABLE_REGEX ? table_regex_new() : table_list_new();
+}
+
+static void
+free_content(struct table_content *content)
+{
+	struct table_faults faults = content->faults;
+	size_t i;
+
+	content->ops->free(content);
+	for (i = 0; i < faults.n; i++)
+		free(faults.texts[i]);
+	free(faults.texts);
+	free(faults.unread);
 }
 
 struct table *
@@ -44,7 +59,7 @@ table_new(const char *name)
 void
 table_set_kind(struct table *table, enum table_kind kind)
 {
-	table->content->ops->free(table->content);
+	free_content(table->content);
 	table->kind = kind;
 	table->content = new_content(kind);
 }
@@ -60,7 +75,7 @@ table_free(struct table *table)
 {
 	if (table == NULL)
 		return;
-	table->content->ops->free(table->content);
+	free_content(table->content);
 	free(table->name);
 	free(table->path);
 	free(table);
@@ -70,7 +85,7 @@ table_free(struct table *table)
 void
 table_wipe(struct table *table)
 {
-	table->content->ops->free(table->content);
+	free_content(table->content);
 	table->content = new_content(table->kind);
 }
 
@@ -123,9 +138,16 @@ table_add(struct table *table, const char *key, const char *value)
 
 /* --- files --- */
 
+void
+table_set_check(struct table *table, char *(*check)(const char *key, const char *value))
+{
+	table->check = check;
+}
+
 struct checking {
 	const struct table *table;
-	char *why;
+	void (*visit)(const char *what, void *);
+	void *arg;
 };
 
 static void
@@ -133,35 +155,72 @@ check_row(const char *key, const char *value, unsigned line, void *arg)
 {
 	struct checking *checking = arg;
 	const struct table *table = checking->table;
-	char *why = checking->why == NULL ? table->check(key, value) : NULL;
+	char *why = table->check(key, value), *what;
 
-	if (why != NULL && line > 0)
-		checking->why = xasprintf("%s:%u: %s", table->path, line, why);
-	else if (why != NULL)
-		checking->why = xasprintf("\"%s\": %s", key, why);
+	if (why == NULL)
+		return;
+	what = line > 0 ? xasprintf("%s:%u: %s", table->path, line, why)
+			: xasprintf("\"%s\": %s", key, why);
+	checking->visit(what, checking->arg);
+	free(what);
 	free(why);
 }
 
-static char *
-check_content(const struct table *table, const struct table_content *content)
+void
+table_each_fault(const struct table *table, void (*visit)(const char *what, void *), void *arg)
 {
-	struct checking checking = { .table = table };
+	const struct table_faults *faults = &table->content->faults;
+	struct checking checking = { table, visit, arg };
+	size_t i;
 
+	for (i = 0; i < faults->n; i++)
+		visit(faults->texts[i], arg);
 	if (table->check != NULL && table->kind != TABLE_DB)
-		content->ops->each(content, check_row, &checking);
-	return checking.why;
+		table->content->ops->each(table->content, check_row, &checking);
 }
 
-void
-table_set_check(struct table *table, char *(*check)(const char *key, const char *value))
+static void
+keep_first(const char *what, void *arg)
 {
-	table->check = check;
+	char **first = arg;
+
+	if (*first == NULL)
+		*first = xstrdup(what);
 }
 
 char *
-table_check(const struct table *table)
+table_first_fault(const struct table *table)
 {
-	return check_content(table, table->content);
+	char *first = NULL;
+
+	table_each_fault(table, keep_first, &first);
+	return first;
+}
+
+struct logging {
+	const struct table *table;
+	unsigned n;
+};
+
+static void
+log_fault(const char *what, void *arg)
+{
+	struct logging *logging = arg;
+
+	if (logging->n++ < FAULTS_LOGGED)
+		log_warning("table.line", F_STR("table", logging->table->name), F_STR("why", what),
+		    F_STR("effect", "what it was to say does not count; the other lines do"));
+}
+
+void
+table_log_faults(const struct table *table)
+{
+	struct logging logging = { .table = table };
+
+	table_each_fault(table, log_fault, &logging);
+	if (logging.n > FAULTS_LOGGED)
+		log_warning("table.lines", F_STR("table", table->name), F_STR("file", table->path),
+		    F_U64("faults", logging.n));
 }
 
 /* What is in the file now, with its times; NULL and *WHY. */
@@ -180,10 +239,8 @@ read_content(const struct table *table, struct stat *st, char **why)
 	content = new_content(table->kind);
 	*why = table_read_file(table->path, table->kind, content, st);
 	if (*why == NULL)
-		*why = check_content(table, content);
-	if (*why == NULL)
 		return content;
-	content->ops->free(content);
+	free_content(content);
 	return NULL;
 }
 
@@ -199,7 +256,7 @@ table_load_file(struct table *table, const char *path)
 	content = read_content(table, &st, &why);
 	if (content == NULL)
 		return why;
-	table->content->ops->free(table->content);
+	free_content(table->content);
 	table->content = content;
 	table->seen = st;
 	return NULL;
@@ -209,6 +266,7 @@ char *
 table_refresh(struct table *table)
 {
 	struct stat st;
+	char *why;
 
 	if (table->path == NULL)
 		return NULL;
@@ -219,10 +277,26 @@ table_refresh(struct table *table)
 	    st.st_size == table->seen.st_size && st.st_ino == table->seen.st_ino &&
 	    st.st_dev == table->seen.st_dev)
 		return NULL;
-	return table_load_file(table, table->path);
+	why = table_load_file(table, table->path);
+	if (why == NULL)
+		table_log_faults(table);
+	return why;
 }
 
 /* --- questions --- */
+
+/* A pattern that cannot be read might have been meant before this one. */
+static bool
+find_pattern(const struct table *table, const char *text, struct table_row *row)
+{
+	const struct table_faults *faults = &table->content->faults;
+
+	if (!table->content->ops->find(table->content, text, row))
+		return false;
+	if (faults->unread != NULL && row->line > faults->unread_line)
+		row->fault = faults->unread;
+	return true;
+}
 
 /* KEY as it was given. */
 static bool
@@ -233,7 +307,7 @@ find(const struct table *table, const char *key, struct table_row *row)
 	bool found;
 
 	if (table->kind == TABLE_REGEX)
-		return table->content->ops->find(table->content, key, row);
+		return find_pattern(table, key, row);
 	normal = table_normal_key(key, &net);
 	found = table->content->ops->find(table->content, normal, row);
 	free(normal);
@@ -254,7 +328,24 @@ table_get(const struct table *table, const char *key)
 {
 	struct table_row row;
 
-	return find(table, key, &row) ? row.value : NULL;
+	return find(table, key, &row) && row.fault == NULL ? row.value : NULL;
+}
+
+char *
+table_fault(const struct table *table, const char *key)
+{
+	struct table_row row;
+
+	if (!find(table, key, &row) || row.fault == NULL)
+		return NULL;
+	return table->kind == TABLE_REGEX ? xstrdup(row.fault)
+					  : xasprintf("%s: %s", table->path, row.fault);
+}
+
+const char *
+table_unread(const struct table *table)
+{
+	return table->content->faults.unread;
 }
 
 char *

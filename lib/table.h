@@ -7,7 +7,9 @@
  *	table odd regex { "^sales-.*@" = "bob" }	table odd regex "/etc/genkan/odd"
  *
  * They are read when the configuration is loaded; table_refresh reads them again when their file
- * changed, in roles that may open it.
+ * changed, in roles that may open it.  A line of a file that makes no sense costs what it would have
+ * said, and no other line: table_each_fault tells all of them, and who asks for the value of a key
+ * that has two different ones gets none.
  */
 #ifndef LIB_TABLE_H
 #define LIB_TABLE_H
@@ -46,22 +48,34 @@ bool table_add(struct table *, const char *key, const char *value);
 /* An element of a list in the configuration: a key, or the pattern of a REGEX table.  NULL, or what is
  * wrong with it (caller frees). */
 char *table_add_element(struct table *, const char *key, const char *value);
-/* What the values of this table must be: CHECK gives NULL, or what is wrong (caller frees).  Asked
- * for every line when a file is read; of a DB for none. */
+/* What the values of this table must be: CHECK gives NULL, or what is wrong (caller frees).  For
+ * table_each_fault; a value that fails it is given all the same to who asks. */
 void table_set_check(struct table *, char *(*check)(const char *key, const char *value));
-/* Reads FILE now; NULL, or what is wrong: "/etc/x:12: ..." (caller frees).  A DB is opened. */
+/* Reads FILE now; NULL, or why it cannot be read: "/etc/x: Permission denied" (caller frees).  A DB is
+ * opened. */
 char *table_load_file(struct table *, const char *path);
-/* Looks at what the table has by that check: NULL, or what is wrong (caller frees). */
-char *table_check(const struct table *);
+/* Tells what is wrong with its lines, "/etc/x:12: ...", and with its values, in this order; of a DB
+ * nothing. */
+void table_each_fault(const struct table *, void (*visit)(const char *what, void *), void *arg);
+/* The first of these (caller frees), or NULL. */
+char *table_first_fault(const struct table *);
+/* Logs the first of these. */
+void table_log_faults(const struct table *);
 /* Says which file it will be read from, without reading. */
 void table_set_path(struct table *, const char *path);
-/* Looks at the file's times and reads it anew when they changed; on error the old content stays
- * and the error is returned (caller frees). */
+/* Looks at the file's times and reads it anew when they changed, and logs what is wrong with its lines;
+ * when it cannot be read the old content stays and the error is returned (caller frees). */
 char *table_refresh(struct table *);
 
-/* Keys fold case.  The value ("" for a set's member), or NULL; it lives until the table is asked or
- * refreshed again. */
+/* Keys fold case.  The value ("" for a set's member), or NULL: there is none, or it cannot be told
+ * (table_fault); it lives until the table is asked or refreshed again. */
 const char *table_get(const struct table *, const char *key);
+/* Why the value of KEY cannot be told: lines of a file give it two, or a pattern above it is none.
+ * NULL: nothing is wrong with it (caller frees). */
+char *table_fault(const struct table *, const char *key);
+/* The first line of its file that does not even tell whose it is, or NULL.  Whom the table does not
+ * name may be meant by it. */
+const char *table_unread(const struct table *);
 /* Where what table_get found stands: "/etc/aliases:12", "<virtual>", or "a list" without a name.  The
  * caller frees. */
 char *table_where(const struct table *, const char *key);

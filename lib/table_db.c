@@ -65,7 +65,7 @@ db_find(struct table_content *content, const char *key, struct table_row *row)
 		log_error("table.db", F_STR("key", key), F_STR("error", db_strerror(error)));
 	if (error != 0)
 		return false;
-	*row = (struct table_row){ buf_str(&file->value), 0 };
+	*row = (struct table_row){ buf_str(&file->value), 0, NULL };
 	return true;
 }
 

@@ -3,8 +3,8 @@
  *
  * A line is "key", "key value" or "key: value", as in sendmail's and Postfix's files; for a table of
  * patterns "/pattern/ value".  A '#' at the start of a word begins a comment, a line that begins
- * with white space continues the one before.  Everything can be wrong with a file, and then the
- * reason names file and line; what was read up to there is the caller's to throw away.
+ * with white space continues the one before.  Everything can be wrong with a line, and then its reason
+ * names file and line, and the next line is read: a slip of the pen in one must not cost the others.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,12 +15,15 @@
 #include "lib/quote.h"
 #include "lib/table_inside.h"
 
+#define FAULTS_KEPT 1000
+
 struct reader {
 	struct table_content *content;
 	enum table_kind kind;
 	const char *path;
 	struct buf logical; /* a line and its continuations */
 	unsigned first;     /* number of its first line */
+	unsigned nul;       /* of that with a NUL in it, or 0 */
 };
 
 static bool
@@ -76,6 +79,28 @@ cut_comment(char *line)
 	line[i] = '\0';
 }
 
+/* WHY is wrong with line NUMBER, and freed. */
+static void
+add_fault(struct reader *reader, unsigned number, char *why, bool unread)
+{
+	struct table_faults *faults = &reader->content->faults;
+
+	if (unread && faults->unread == NULL) {
+		faults->unread = xasprintf("%s:%u: %s", reader->path, number, why);
+		faults->unread_line = number;
+	}
+	if (faults->n == FAULTS_KEPT) {
+		free(why);
+		return;
+	}
+	if (faults->n == faults->cap) {
+		faults->cap = faults->cap == 0 ? 8 : faults->cap * 2;
+		faults->texts = xreallocarray(faults->texts, faults->cap, sizeof(faults->texts[0]));
+	}
+	faults->texts[faults->n++] = xasprintf("%s:%u: %s", reader->path, number, why);
+	free(why);
+}
+
 /* "/pattern/ value"; "\/" is a slash within.  NULL, or what is wrong. */
 static char *
 add_pattern(struct reader *reader, const char *line)
@@ -94,15 +119,16 @@ add_pattern(struct reader *reader, const char *line)
 	return why;
 }
 
-/* One logical line "key", "key value" or "key: value".  NULL, or what is wrong. */
+/* One logical line "key", "key value" or "key: value".  NULL, or what is wrong; *UNREAD: with its key. */
 static char *
-add_key(struct reader *reader, const char *line)
+add_key(struct reader *reader, const char *line, bool *unread)
 {
 	struct buf key = { 0 };
 	const char *rest, *why = NULL;
 	char *error = NULL;
 	size_t span = key_span(line), at = 0;
 
+	*unread = true;
 	if (span == 0)
 		return xstrdup("there is no key before the \":\"");
 	if (line[0] == '"' && quote_read(line, span, &key, &why, &at) == 0)
@@ -114,6 +140,7 @@ add_key(struct reader *reader, const char *line)
 	if (*rest == ':')
 		rest++;
 	rest += strspn(rest, " \t");
+	*unread = error != NULL;
 	if (error == NULL)
 		error = reader->content->ops->add(
 		    reader->content, buf_str(&key), rest, reader->first);
@@ -121,58 +148,58 @@ add_key(struct reader *reader, const char *line)
 	return error;
 }
 
-static char *
+static void
 flush_line(struct reader *reader)
 {
-	char *why = NULL, *error = NULL;
+	unsigned number = reader->nul != 0 ? reader->nul : reader->first;
+	bool unread = true;
+	char *why = NULL;
 
-	if (reader->logical.len > 0 && reader->kind == TABLE_REGEX)
+	if (reader->nul != 0)
+		why = xstrdup("there is a NUL in this line");
+	else if (reader->logical.len > 0 && reader->kind == TABLE_REGEX)
 		why = add_pattern(reader, buf_str(&reader->logical));
 	else if (reader->logical.len > 0)
-		why = add_key(reader, buf_str(&reader->logical));
+		why = add_key(reader, buf_str(&reader->logical), &unread);
 	buf_clear(&reader->logical);
+	reader->nul = 0;
 	if (why != NULL)
-		error = xasprintf("%s:%u: %s", reader->path, reader->first, why);
-	free(why);
-	return error;
+		add_fault(reader, number, why, unread);
 }
 
 /* A line that begins with white space continues the one before, as in sendmail's alias files. */
 static char *
 read_lines(struct reader *reader, FILE *file)
 {
-	char *line = NULL, *error = NULL, *text;
+	char *line = NULL, *text;
 	unsigned number = 0;
 	size_t size = 0;
 	ssize_t len;
-	bool more;
+	bool more, nul;
 
-	while (error == NULL && (len = getline(&line, &size, file)) != -1) {
+	while ((len = getline(&line, &size, file)) != -1) {
 		number++;
-		if (strlen(line) != (size_t)len) {
-			error = xasprintf(
-			    "%s:%u: there is a NUL in this line", reader->path, number);
-			break;
-		}
+		nul = strlen(line) != (size_t)len;
 		more = is_space(line[0]);
 		cut_comment(line);
 		text = line + strspn(line, " \t");
-		if (*text == '\0')
+		if (*text == '\0' && !nul)
 			continue;
 		if (!more || reader->logical.len == 0) {
-			error = flush_line(reader);
+			flush_line(reader);
 			reader->first = number;
 		} else {
 			buf_addc(&reader->logical, ' ');
 		}
-		buf_adds(&reader->logical, text);
+		if (nul && reader->nul == 0)
+			reader->nul = number;
+		buf_adds(&reader->logical, nul ? "(NUL)" : text);
 	}
-	if (error == NULL && ferror(file))
-		error = xasprintf("%s: %s", reader->path, strerror(errno));
-	if (error == NULL)
-		error = flush_line(reader);
 	free(line);
-	return error;
+	if (ferror(file))
+		return xasprintf("%s: %s", reader->path, strerror(errno));
+	flush_line(reader);
+	return NULL;
 }
 
 char *

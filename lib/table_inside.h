@@ -28,7 +28,16 @@ struct table_shape {
 
 struct table_row {
 	const char *value;
-	unsigned line; /* of the file; 0: unknown */
+	unsigned line;     /* of the file; 0: unknown */
+	const char *fault; /* why VALUE cannot be believed, or NULL */
+};
+
+/* What is wrong with the lines of a file: texts for people, in their order. */
+struct table_faults {
+	char **texts;
+	size_t n, cap;
+	char *unread; /* the first whose key cannot be read, and its number */
+	unsigned unread_line;
 };
 
 struct table_content;
@@ -37,7 +46,8 @@ struct table_ops {
 	/* KEY is in its one form (table_normal_key), or for patterns any text.  ROW->VALUE lives until
 	 * the next question. */
 	bool (*find)(struct table_content *, const char *key, struct table_row *);
-	/* NULL, or what is wrong.  NULL as the function: there is nothing to add to. */
+	/* NULL, or what is wrong, for the line of a list that its key stands in two lines: then the
+	 * second one adds nothing.  NULL as the function: there is nothing to add to. */
 	char *(*add)(struct table_content *, const char *key, const char *value, unsigned line);
 	void (*each)(const struct table_content *,
 	    void (*)(const char *key, const char *value, unsigned line, void *), void *);
@@ -49,6 +59,7 @@ struct table_ops {
 struct table_content {
 	const struct table_ops *ops;
 	struct table_shape shape;
+	struct table_faults faults;
 };
 
 struct table {
@@ -64,7 +75,8 @@ struct table_content *table_list_new(void);
 struct table_content *table_regex_new(void);
 /* NULL with *WHY. */
 struct table_content *table_db_open(const char *path, char **why);
-/* Adds the lines of FILE to CONTENT; NULL, or "PATH:LINE: what is wrong". */
+/* Adds the lines of FILE to CONTENT, and what is wrong with them to its faults; NULL, or why it cannot be
+ * read. */
 char *table_read_file(const char *path, enum table_kind, struct table_content *, struct stat *);
 
 /* The one form of a key, and in *NET (family 0 if none) the network that it is.  The caller frees. */

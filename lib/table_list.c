@@ -2,7 +2,8 @@
  * Tables in memory: a hash over the folded keys, the order of addition beside it.
  *
  * Lists of the configuration and text files end here.  A question costs one lookup however long the
- * table is.  Nothing can fail but a key that is there already.  The hash is not keyed: who can
+ * table is.  Nothing can fail but a key that is there already; when lines of a file give it different
+ * values neither of them counts, since nobody can know which was meant.  The hash is not keyed: who can
  * choose the keys can write the configuration.
  */
 #include <stdint.h>
@@ -17,6 +18,7 @@
 struct entry {
 	char *key;   /* in its one form */
 	char *value; /* "" in a set */
+	char *fault; /* it has another one, too; or NULL */
 	struct entry *next;
 	unsigned line;
 };
@@ -40,10 +42,10 @@ hash(const char *s)
 	return h;
 }
 
-static const struct entry *
+static struct entry *
 find_entry(const struct list *list, const char *key)
 {
-	const struct entry *entry;
+	struct entry *entry;
 
 	if (list->buckets_n == 0)
 		return NULL;
@@ -80,25 +82,39 @@ make_room(struct list *list)
 		link_entry(list, list->order[i]);
 }
 
+/* KEY is in lines of the file twice. */
+static char *
+add_again(struct entry *first, const char *key, const char *value, unsigned line)
+{
+	bool same = strcmp(first->value, value) == 0;
+
+	if (!same && first->fault == NULL)
+		first->fault = xasprintf("\"%s\" has different values in lines %u and %u", key,
+		    first->line, line);
+	return xasprintf("\"%s\" is there already, in line %u%s", key, first->line,
+	    same ? "" : ", with another value; neither counts");
+}
+
 static char *
 list_add(struct table_content *content, const char *key, const char *value, unsigned line)
 {
 	struct list *list = (struct list *)content;
-	const struct entry *first;
 	struct entry *entry;
 	struct ipnet net;
 	char *normal = table_normal_key(key, &net);
 
-	first = find_entry(list, normal);
-	if (first != NULL) {
+	if (value == NULL)
+		value = "";
+	entry = find_entry(list, normal);
+	if (entry != NULL) {
 		free(normal);
-		return first->line == 0 ? xasprintf("\"%s\" is there already", key)
-					: xasprintf("\"%s\" is there already, in line %u", key, first->line);
+		return entry->line == 0 ? xasprintf("\"%s\" is there already", key)
+					: add_again(entry, key, value, line);
 	}
 	make_room(list);
 	entry = xcalloc(1, sizeof(*entry));
 	entry->key = normal;
-	entry->value = xstrdup(value != NULL ? value : "");
+	entry->value = xstrdup(value);
 	entry->line = line;
 	link_entry(list, entry);
 	list->order[list->n++] = entry;
@@ -113,7 +129,7 @@ list_find(struct table_content *content, const char *key, struct table_row *row)
 
 	if (entry == NULL)
 		return false;
-	*row = (struct table_row){ entry->value, entry->line };
+	*row = (struct table_row){ entry->value, entry->line, entry->fault };
 	return true;
 }
 
@@ -145,6 +161,7 @@ list_free(struct table_content *content)
 		explicit_bzero(list->order[i]->value, strlen(list->order[i]->value));
 		free(list->order[i]->key);
 		free(list->order[i]->value);
+		free(list->order[i]->fault);
 		free(list->order[i]);
 	}
 	free(list->order);

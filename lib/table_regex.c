@@ -144,7 +144,7 @@ regex_find(struct table_content *content, const char *text, struct table_row *ro
 			regex->limits) < 0 ||
 		    !fill_in(regex, pattern->value, text))
 			continue;
-		*row = (struct table_row){ buf_str(&regex->value), pattern->line };
+		*row = (struct table_row){ buf_str(&regex->value), pattern->line, NULL };
 		return true;
 	}
 	return false;

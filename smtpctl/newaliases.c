@@ -47,6 +47,8 @@ build_again(const char *text, const char *db)
 	char *why = table_load_file(table, text);
 
 	if (why == NULL)
+		why = table_first_fault(table);
+	if (why == NULL)
 		why = table_build(table, db);
 	if (why == NULL)
 		printf("%s: %zu rows\n", db, table_count(table));
@@ -57,6 +59,13 @@ build_again(const char *text, const char *db)
 		return EX_OK;
 	free(why);
 	return EX_DATAERR;
+}
+
+static void
+print_fault(const char *what, void *arg)
+{
+	fprintf(stderr, "newaliases: %s\n", what);
+	*(int *)arg = EX_DATAERR;
 }
 
 static int
@@ -74,6 +83,7 @@ build_tables(const struct conf *conf)
 		free(text);
 		if (built != EX_OK)
 			code = built;
+		table_each_fault(table, print_fault, &code);
 	}
 	return code;
 }

@@ -21,6 +21,8 @@ table_build_db(int n, char **words)
 	(void)n;
 	why = table_load_file(table, words[2]);
 	if (why == NULL)
+		why = table_first_fault(table);
+	if (why == NULL)
 		why = table_build(table, path);
 	if (why != NULL) {
 		smtpctl_failed("%s", why);

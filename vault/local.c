@@ -422,7 +422,8 @@ static struct attempt *
 begin(const struct attempt_request *r, attempt_callback callback, void *arg)
 {
 	struct attempt *a = xcalloc(1, sizeof(*a));
-	const char *stored = accounts != NULL ? table_get(accounts, r->name) : NULL;
+	const char *stored = accounts != NULL ? table_get(accounts, r->name) : NULL, *why = NULL;
+	char *fault = accounts != NULL && stored == NULL ? table_fault(accounts, r->name) : NULL;
 	unsigned char *copy;
 
 	a->work = (struct work){ .run = run, .done = finished };
@@ -439,7 +440,10 @@ begin(const struct attempt_request *r, attempt_callback callback, void *arg)
 		a->binding = (sasl_channel_binding_t){ .name = xstrdup(r->caller->binding), .data = copy,
 			.len = r->caller->binding_len };
 	}
-	hand_over(a, accounts == NULL && access(conf->path, R_OK) < 0 ? "the sasldb cannot be read" : NULL);
+	if (accounts == NULL && access(conf->path, R_OK) < 0)
+		why = "the sasldb cannot be read";
+	hand_over(a, fault != NULL ? fault : why);
+	free(fault);
 	return a;
 }
 
@@ -476,6 +480,8 @@ prepare(const struct vault_conf *c)
 		log_error("vault.accounts", F_STR("why", why), F_STR("effect", "nobody can log in until it can be read"));
 		last_error = why;
 	}
+	if (c->accounts == ACCOUNTS_FILE)
+		table_log_faults(accounts);
 	/* the folder: who edits a file puts a new one in its place */
 	copy = xstrdup(c->path != NULL ? c->path : accounts != NULL && table_path(accounts) != NULL ?
 	    table_path(accounts) : "/nonexistent/x");

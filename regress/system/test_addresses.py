@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from genkan import Client, Genkan, free_port, own, wait_for
+from genkan import BUILD, Client, Genkan, free_port, own, wait_for
 
 OTHER = """
 gate { }
@@ -102,7 +102,7 @@ void: /dev/null
 
 
 def test_edited_and_broken(place):
-    """An edited file counts for the next recipient; one that makes no sense is reported with its line and changes nothing."""
+    """An edited file counts for the next recipient; a line that makes no sense is reported, and only its own mail waits."""
     with pair(place, "info: alice\n") as (mx, _):
         send(mx, "s@x.example", "info@example.org")
         mx.deliveries("alice", 1)
@@ -114,17 +114,81 @@ def test_edited_and_broken(place):
             mx.await_empty_queue()
             return mx.messages("bob")
         wait_for(moved, "the new alias to count")
-        write(mx.dir / "aliases", "good: bob\n\ninfo: \"|/bin/cat\n")
         before = len(mx.messages("bob"))
+        write(mx.dir / "aliases", f"info: bob\nlater: :include:{place}/none\n")
+
+        def accepted():
+            with Client(mx.port) as c:
+                return c.mail("s@x.example", "later@example.org", "Subject: later\r\n\r\nx\r\n").code == 250
+        wait_for(accepted, "the new name to be known")
+        mx.await_log("queue.deferred", to="later@example.org")
+        write(mx.dir / "aliases", "info: bob\n\nlater: \"|/bin/cat\n")
 
         def reported():
             send(mx, "s@x.example", "info@example.org")
-            return mx.log("lookup.table")
-        line = wait_for(reported, "the complaint about the file")[0]
+            return mx.log("table.line")
+        line = wait_for(reported, "the complaint about the line")[0]
         assert f"{mx.dir}/aliases:3: a quote (\") is not closed" in line["why"]
+        wrong = 'alias "later@example.org": a quote (") is not closed'
+        assert wrong in refused(mx, "later@example.org")
+        mx.ctl("queue", "flush")
+        wait_for(lambda: any("a quote" in str(line) for line in mx.log("queue.deferred")), "its mail to wait for that reason")
+        wait_for(lambda: len(mx.messages("bob")) > before, "whom the other lines name to get his mail")
+        assert len(mx.log("table.line")) == 1
+        write(mx.dir / "aliases", "info: bob\nlater: bob\n")
+        wait_for(lambda: accepted(), "the mended line to count")
+        mx.ctl("queue", "flush")
         mx.await_empty_queue()
-        assert len(mx.messages("bob")) > before
-        assert len(mx.log("lookup.table")) == 1
+        assert sum(b"Subject: later" in m for m in mx.messages("bob")) == 2
+
+
+BROKEN = """\
+info: alice
+twice: alice
+good: bob
+Twice: bob
+"lost: alice
+shell: |/bin/cat > /tmp/x
+"""
+
+
+def refused(mx, recipient):
+    with Client(mx.port) as c:
+        reply = c.mail("s@x.example", recipient)
+    assert reply.code == 451, reply
+    return reply.text
+
+
+def test_started_with_broken_lines(place):
+    """Slips of the pen in the file of aliases are told by -n, by a reload and by newaliases, and the house opens: whom a bad
+    line is about waits, and so does a name that may be in a line that cannot be read; nobody else does, and nothing is lost."""
+    with pair(place, BROKEN) as (mx, _):
+        send(mx, "s@x.example", "info@example.org")
+        send(mx, "s@x.example", "good@example.org")
+        send(mx, "s@x.example", "alice@example.org")
+        mx.deliveries("alice", 2)
+        mx.deliveries("bob", 1)
+        assert '"Twice" has different values in lines 2 and 4' in refused(mx, "twice@example.org")
+        assert "mx/aliases:5: the string is not closed" in refused(mx, "lost@example.org")
+        assert "shell" in refused(mx, "shell@example.org")
+        assert "in lines 2 and 4" in mx.await_log("session.lookup", to="twice@example.org")["why"]
+        wanted = [":4: \"Twice\" is there already, in line 2, with another value", ":5: the string is not closed", ":6: "]
+        looked = mx.run_ctl("sendmail", "-bi")
+        assert looked.returncode == os.EX_DATAERR
+        checked = subprocess.run([BUILD / "smtpd", "-n", "-f", mx.conf_path], capture_output=True, text=True, env=mx.env, **mx.ids)
+        assert checked.returncode == 0
+        for said in (checked.stderr, mx.run_ctl("reload").stdout, looked.stderr):
+            for line in wanted:
+                assert f"mx/aliases{line}" in said, said
+        write(mx.dir / "aliases", "info: alice\ntwice: bob\n")
+
+        def mended():
+            with Client(mx.port) as c:
+                return c.mail("s@x.example", "twice@example.org", "Subject: x\r\n\r\nx\r\n").code == 250
+        wait_for(mended, "the mended file to count")
+        with Client(mx.port) as c:
+            assert c.mail("s@x.example", "lost@example.org").code == 550
+        mx.await_empty_queue()
 
 
 def test_owner(place):

@@ -643,7 +643,7 @@ domain "example.net" {{
     assert (call().returncode, call().stdout) == (os.EX_OK, "")
     text.write_text("root: bob\ninfo: |/bin/cat >/dev/null\n")
     done = call()
-    assert done.returncode == os.EX_CONFIG and f"{text}:2: " in done.stderr
+    assert done.returncode == os.EX_DATAERR and f"{text}:2: " in done.stderr
     text.write_text("root: bob\n")
     rows.write_text("info: bob\nnews: bob\n")
     os.utime(rows, ns=(time.time_ns(), time.time_ns() + 10**9))

@@ -411,7 +411,7 @@ write_file(const char *path, const char *content)
 static void
 test_files(void **state)
 {
-	char dir[] = "/tmp/genkan-conf-XXXXXX", *text, *table, *anchor, *path;
+	char dir[] = "/tmp/genkan-conf-XXXXXX", *text, *table, *anchor, *path, *line;
 	struct buf errors = { 0 }, warnings = { 0 };
 	struct outcome outcome;
 	struct conf *conf;
@@ -437,12 +437,29 @@ test_files(void **state)
 	assert_null(conf->dns.anchors[2]);
 	conf_free(conf);
 
-	write_file(table, "root: alice\nroot: bob\n");
+	/* a slip of the pen in somebody's file is told, and nothing more */
+	write_file(table, "root: alice\nroot: bob\nx: \"|/bin/cat\n");
+	run(&outcome, text, strlen(text));
+	assert_string_equal(buf_str(&outcome.errors), "");
+	line = xasprintf(NAME ":2:7: %s:2: \"root\" is there already, in line 1, with another value; neither counts "
+	    "(the other lines count)\n" NAME ":2:7: %s:3: a quote (\") is not closed (the other lines count)\n",
+	    table, table);
+	assert_string_equal(buf_str(&outcome.warnings), line);
+	free(line);
+	end(&outcome);
+
 	write_file(anchor, "nonsense\n");
 	run(&outcome, text, strlen(text));
 	free(text);
-	text = xasprintf(NAME ":2:7: %s:2: \"root\" is there already, in line 1\n" NAME
-	    ":3:10: %s: line 1 is no DS or DNSKEY record\n", table, anchor);
+	text = xasprintf(NAME ":3:10: %s: line 1 is no DS or DNSKEY record\n", anchor);
+	assert_string_equal(buf_str(&outcome.errors), text);
+	end(&outcome);
+	unlink(table);
+	free(text);
+	text = xasprintf(HOST "table a file \"%s\"\ndomain a.example { aliases <a> }\n", table);
+	run(&outcome, text, strlen(text));
+	free(text);
+	text = xasprintf(NAME ":2:7: %s: No such file or directory\n", table);
 	assert_string_equal(buf_str(&outcome.errors), text);
 	end(&outcome);
 
@@ -454,7 +471,6 @@ test_files(void **state)
 	buf_clear(&errors);
 	assert_null(conf_load(dir, &errors, &warnings));
 	assert_non_null(strstr(buf_str(&errors), ": Is a directory\n"));
-	unlink(table);
 	unlink(anchor);
 	rmdir(dir);
 	free(text);

@@ -463,6 +463,63 @@ test_verdicts(void **state)
 	}
 }
 
+/* A file with slips of the pen: whom a line is about waits, whom none may be about is told so, the others are served. */
+static void
+test_bad_lines(void **state)
+{
+	static const struct {
+		const char *content, *address;
+		enum recipient_verdict verdict;
+		const char *route; /* %s is DIR */
+	} cases[] = {
+		{ "bob: carol@other.example\nfine: alice\nBob: x@other.example\n", "bob@bad.example", RECIPIENT_TEMP,
+		    "defer 451 4.3.0 %s/bad-lines: \"Bob\" has different values in lines 1 and 3" },
+		{ "bob: carol@other.example\nfine: alice\nbob: x@other.example\n", "fine@bad.example", RECIPIENT_OURS,
+		    "expand alice@bad.example" },
+		{ "bob: carol@other.example\nbob: x@other.example\n", "bob+tag@bad.example", RECIPIENT_TEMP,
+		    "defer 451 4.3.0 %s/bad-lines: \"bob\" has different values in lines 1 and 2" },
+		/* nobody else may have it meanwhile */
+		{ "bob: carol@other.example\nbob: x@other.example\n*: alice\n", "bob@bad.example", RECIPIENT_TEMP,
+		    "defer 451 4.3.0 %s/bad-lines: \"bob\" has different values in lines 1 and 2" },
+		{ "bob@bad.example: carol@other.example\nbob@bad.example: x@other.example\nbob: alice\n", "bob@bad.example",
+		    RECIPIENT_TEMP, "defer 451 4.3.0 %s/bad-lines: \"bob@bad.example\" has different values in lines 1 and 2" },
+		{ "bob: x@other.example\nbob: x@other.example\n", "bob@bad.example", RECIPIENT_OURS, "expand x@other.example" },
+		{ "bob: x@other.example\nfine: alice\n", "who@bad.example", RECIPIENT_UNKNOWN,
+		    "fail 550 5.1.1 there is no such user here" },
+		{ "\"bob: x@other.example\nfine: alice\n", "fine@bad.example", RECIPIENT_OURS, "expand alice@bad.example" },
+		{ "\"bob: x@other.example\nfine: alice\n", "who@bad.example", RECIPIENT_TEMP,
+		    "defer 451 4.3.0 %s/bad-lines:1: the string is not closed on its line" },
+		{ "\"bob: x@other.example\n*: alice\n", "who@bad.example", RECIPIENT_TEMP,
+		    "defer 451 4.3.0 %s/bad-lines:1: the string is not closed on its line" },
+		{ "who: \"|/bin/cat\n", "who@bad.example", RECIPIENT_TEMP,
+		    "defer 451 4.3.5 alias \"who@bad.example\": a quote (\") is not closed" },
+		{ "list: alice\nowner-list: a@x.example\nowner-list: b@x.example\n", "list@bad.example", RECIPIENT_OURS,
+		    "expand alice@bad.example owner owner-list@bad.example" },
+	};
+	struct table *table = table_new("bad");
+	struct domain bad = { .name = text("bad.example"), .aliases = table, .users = users,
+		.mailbox = { MAILBOX_MAILDIR, text("/srv/%{user}"), NULL } };
+	struct lookup_conf only = { .host = "mx.host.example", .domains = &bad, .domains_n = 1 };
+	struct lookup_conf before = conf;
+	char *path = NULL, *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		free(path);
+		path = write_file("bad-lines", cases[i].content);
+		assert_null(table_load_file(table, path));
+		if (lookup_recipient_now(&only, cases[i].address, &why) != cases[i].verdict)
+			fail_msg("%s: \"%s\"", cases[i].address, why);
+		free(why);
+		conf = only;
+		expect_route(cases[i].address, cases[i].route);
+		conf = before;
+	}
+	free(path);
+	table_free(table);
+}
+
 #define NOBODY_FOR_ROOT                                                                            \
 	"defer 451 4.3.0 nobody is named for the mail of root; write an alias for root, or "       \
 	"postmaster \"somebody@example.net\" into the configuration"
@@ -655,6 +712,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_system_users),

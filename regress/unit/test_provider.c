@@ -146,6 +146,8 @@ test_find(void **state)
 	table_set_check(table, provider_check);
 	why = table_load_file(table, "etc/providers");
 	if (why == NULL)
+		why = table_first_fault(table);
+	if (why == NULL)
 		why = provider_check_all(table);
 	if (why != NULL)
 		fail_msg("%s", why);

@@ -316,42 +316,109 @@ test_file_forms(void **state)
 }
 
 static void
-test_file_errors(void **state)
+add_line(const char *what, void *arg)
 {
-#define CASE(text, error) { text, sizeof(text) - 1, error }
+	assert_int_equal(strncmp(what, path, strlen(path)), 0);
+	buf_addf(arg, "%s\n", what + strlen(path) + 1);
+}
+
+/* The lines of the last file that make no sense, "LINE: why" each, in TEXT. */
+static const char *
+faults_of(const struct table *table, struct buf *text)
+{
+	buf_clear(text);
+	table_each_fault(table, add_line, text);
+	return buf_str(text);
+}
+
+/* Each costs what it would have said, and "z" is served whatever stands above it. */
+static void
+test_bad_lines(void **state)
+{
+#define CASE(text, ...) { text "z: last\n", sizeof(text "z: last\n") - 1, __VA_ARGS__ }
 	static const struct {
 		const char *content;
 		size_t len;
-		const char *error;
+		const char *faults;
+		bool unread;       /* whose line it is cannot be told */
+		const char *key;   /* that the lines are about */
+		const char *value; /* NULL: it has none */
+		const char *fault; /* nor can one be told */
 	} cases[] = {
-		CASE("a\n\nb\n  c\nA\n", "%s:5: \"A\" is there already, in line 1"),
-		CASE("a b\na: c\n", "%s:2: \"a\" is there already, in line 1"),
-		CASE("192.0.2.1\n192.0.2.1/32\n", "%s:2: \"192.0.2.1/32\" is there already, in line 1"),
-		CASE(": x\n", "%s:1: there is no key before the \":\""),
-		CASE("a\nb\0c\n", "%s:2: there is a NUL in this line"),
-		CASE("\n\"open: x\n", "%s:2: the string is not closed on its line"),
-		CASE("\"a\\x\": x\n", "%s:1: in a string only \\\" and \\\\ are escapes"),
+		CASE("a b\n\nb\n  c\nA b\n", "5: \"A\" is there already, in line 1\n", false, "a", "b", NULL),
+		CASE("a b\na: c\nA d\na b\n", "2: \"a\" is there already, in line 1, with another value; neither counts\n"
+			"3: \"A\" is there already, in line 1, with another value; neither counts\n"
+			"4: \"a\" is there already, in line 1\n", false, "a", NULL, "\"a\" has different values in lines 1 and 2"),
+		CASE("192.0.2.1\n192.0.2.1/32\n", "2: \"192.0.2.1/32\" is there already, in line 1\n", false, "192.0.2.1", "",
+			NULL),
+		CASE(": x\n", "1: there is no key before the \":\"\n", true, "", NULL, NULL),
+		CASE("a\nb\0c\n d\n", "2: there is a NUL in this line\n", true, "b", NULL, NULL),
+		CASE("a b\n \0\n e\nf g\n", "2: there is a NUL in this line\n", true, "a", NULL, NULL),
+		CASE("\0\n a: b\n", "1: there is a NUL in this line\n", true, "a", NULL, NULL),
+		CASE("\n\"open: x\n", "2: the string is not closed on its line\n", true, "open", NULL, NULL),
+		CASE("\"a\\x\": x\n\"\n", "1: in a string only \\\" and \\\\ are escapes\n"
+			"2: the string is not closed on its line\n", true, "ax", NULL, NULL),
 	};
 #undef CASE
+	struct buf faults = { 0 };
 	struct table *table = table_new("f");
-	struct buf expected = { 0 };
-	const char *mark;
-	char *error;
+	const char *value;
+	char *fault;
 	size_t i;
 
 	(void)state;
-	assert_true(table_add(table, "kept", "yes"));
 	for (i = 0; i < N(cases); i++) {
 		write_file(cases[i].content, cases[i].len);
-		error = table_load_file(table, path);
-		assert_non_null(error);
-		mark = strstr(cases[i].error, "%s");
-		buf_addf(&expected, "%s%s", path, mark + 2);
-		assert_string_equal(error, buf_str(&expected));
-		buf_clear(&expected);
-		free(error);
-		assert_string_equal(table_get(table, "kept"), "yes");
+		assert_null(table_load_file(table, path));
+		assert_string_equal(faults_of(table, &faults), cases[i].faults);
+		assert_string_equal(table_get(table, "z"), "last");
+		assert_null(table_fault(table, "z"));
+		assert_int_equal(table_unread(table) != NULL, cases[i].unread);
+		value = table_get(table, cases[i].key);
+		if (cases[i].value != NULL)
+			assert_string_equal(value, cases[i].value);
+		else
+			assert_null(value);
+		fault = table_fault(table, cases[i].key);
+		if (cases[i].fault != NULL)
+			assert_string_equal(fault + strlen(path) + 2, cases[i].fault);
+		else
+			assert_null(fault);
+		free(fault);
 	}
+	buf_free(&faults);
+	table_free(table);
+}
+
+/* Of a set two lines say the same, and of a map they still say that it is a member. */
+static void
+test_doubled_member(void **state)
+{
+	static const char twice[] = "a@example.net OK\nA@example.net yes\nexample.org\nexample.org\n";
+	struct table *table = table_new("f");
+
+	(void)state;
+	write_file(twice, strlen(twice));
+	assert_null(table_load_file(table, path));
+	assert_true(table_match_address(table, "a@example.net"));
+	assert_true(table_match_address(table, "b@example.org"));
+	assert_int_equal(table_count(table), 2);
+	/* good again */
+	write_file("a b\n", 4);
+	assert_null(table_refresh(table));
+	assert_null(table_first_fault(table));
+	assert_string_equal(table_get(table, "a"), "b");
+	table_free(table);
+}
+
+static void
+test_file_errors(void **state)
+{
+	struct table *table = table_new("f");
+	char *error;
+
+	(void)state;
+	assert_true(table_add(table, "kept", "yes"));
 	error = table_load_file(table, "/nonexistent/file");
 	assert_string_equal(error, "/nonexistent/file: No such file or directory");
 	free(error);
@@ -359,7 +426,7 @@ test_file_errors(void **state)
 	assert_string_equal(error, "/tmp: not a regular file");
 	free(error);
 	assert_int_equal(table_count(table), 1);
-	buf_free(&expected);
+	assert_string_equal(table_get(table, "kept"), "yes");
 	table_free(table);
 }
 
@@ -384,13 +451,17 @@ test_refresh(void **state)
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
 	assert_null(table_refresh(table));
 	assert_string_equal(table_get(table, "a"), "4");
-	/* turns bad: the old content stays */
-	write_file("a: 6\na: 7\n", 10);
+	/* turns bad in one line: the others count */
+	write_file("a: 6\na: 7\nb: 8\n", 15);
+	assert_null(table_refresh(table));
+	assert_null(table_get(table, "a"));
+	assert_string_equal(table_get(table, "b"), "8");
+	/* is gone: the old content stays */
+	unlink(path);
 	error = table_refresh(table);
 	assert_non_null(error);
 	free(error);
-	assert_string_equal(table_get(table, "a"), "4");
-	assert_string_equal(table_get(table, "b"), "5");
+	assert_string_equal(table_get(table, "b"), "8");
 	/* and good again */
 	write_file("c\n", 2);
 	assert_null(table_refresh(table));
@@ -512,20 +583,30 @@ test_regex(void **state)
 	assert_false(table_match_name(table, "x.mail.example.net"));
 	assert_true(ip_parse("192.0.2.9", &ip));
 	assert_true(table_match_client(table, &ip, NULL));
-	/* what is no pattern, with its line; the old content stays */
-	write_file("/a/ b\n/(/ c\n", 12);
-	why = table_load_file(table, path);
+	/* what is no pattern, with its line; what stands above it counts, what stands below may not be meant */
+	write_file("/^a/ b\n/(/ c\n/^d/ e\n", 20);
+	assert_null(table_load_file(table, path));
+	why = table_first_fault(table);
 	assert_non_null(strstr(why, ":2: \"(\" is no pattern"));
 	free(why);
+	assert_string_equal(table_get(table, "a"), "b");
+	assert_null(table_get(table, "d"));
+	why = table_fault(table, "d");
+	assert_non_null(strstr(why, ":2: \"(\" is no pattern"));
+	free(why);
+	assert_null(table_fault(table, "x"));
+	assert_non_null(table_unread(table));
+	assert_true(table_match_address(table, "d"));
 	write_file("a b\n", 4);
-	why = table_load_file(table, path);
+	assert_null(table_load_file(table, path));
+	why = table_first_fault(table);
 	assert_non_null(strstr(why, ":1: expected \"/pattern/\""));
 	free(why);
 	write_file("/(a)/ $2\n", 9);
-	why = table_load_file(table, path);
+	assert_null(table_load_file(table, path));
+	why = table_first_fault(table);
 	assert_non_null(strstr(why, ":1: there is no group $2"));
 	free(why);
-	assert_string_equal(table_get(table, "12@example.net"), "digits");
 	table_free(table);
 }
 
@@ -536,7 +617,7 @@ no_bad(const char *key, const char *value)
 	return strcmp(value, "bad") == 0 ? xstrdup("bad is bad") : NULL;
 }
 
-/* A file with a value that makes no sense is not taken, and the line is told. */
+/* The line of a value that makes no sense is told. */
 static void
 test_check(void **state)
 {
@@ -546,18 +627,19 @@ test_check(void **state)
 	(void)state;
 	table_set_check(table, no_bad);
 	write_file("a good\n\nb bad\n", 14);
-	why = table_load_file(table, path);
+	assert_null(table_load_file(table, path));
+	why = table_first_fault(table);
 	assert_non_null(strstr(why, ":3: bad is bad"));
 	free(why);
-	assert_null(table_get(table, "a"));
+	assert_string_equal(table_get(table, "a"), "good");
 	write_file("a good\n", 7);
 	assert_null(table_load_file(table, path));
-	assert_string_equal(table_get(table, "a"), "good");
+	assert_null(table_first_fault(table));
 	table_set_check(table, NULL);
 	assert_true(table_add(table, "x", "bad"));
 	table_set_check(table, no_bad);
-	why = table_check(table);
-	assert_non_null(why);
+	why = table_first_fault(table);
+	assert_string_equal(why, "\"x\": bad is bad");
 	free(why);
 	table_free(table);
 }
@@ -703,6 +785,8 @@ main(void)
 		cmocka_unit_test(test_everybody),
 		cmocka_unit_test(test_address),
 		cmocka_unit_test(test_file_forms),
+		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_doubled_member),
 		cmocka_unit_test(test_file_errors),
 		cmocka_unit_test(test_refresh),
 		cmocka_unit_test(test_db),
