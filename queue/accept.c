@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "queue/accept.h"
+#include "queue/dispatch.h"
 #include "queue/flush.h"
 #include "queue/queue.h"
 #include "queue/submit_wire.h"

@@ -17,10 +17,14 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "queue/addresses.h"
+#include "queue/dispatch.h"
 #include "queue/lane.h"
+#include "queue/lanes.h"
 #include "queue/notice.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
+#include "queue/wake.h"
+#include "queue/work.h"
 
 /* Entries taken from the schedule in one turn of the loop. */
 #define TURN_MAX 1000
@@ -105,7 +109,6 @@ comes_back(
 
 static void ask(struct queue *, struct envelope *, uint32_t index);
 
-/* OWNER NULL: the sender stays. */
 void
 dispatch_expand(struct work *work, uint32_t index, const char *const *targets, unsigned targets_n,
     const char *owner)
@@ -188,7 +191,7 @@ group(struct work *work)
 	for (i = 0; i < n; i = k) {
 		for (k = i + 1; k < n && k - i < TASK_MAX && routed[k].lane == routed[i].lane; k++)
 			;
-		lane_put(make_task(work, routed + i, k - i));
+		lanes_put(make_task(work, routed + i, k - i));
 	}
 	free(routed);
 }
@@ -330,15 +333,6 @@ begin(struct queue *q, struct envelope *env, uint32_t index)
 
 /* --- who is due --- */
 
-void
-dispatch_later(struct queue *q, struct envelope *env, uint32_t index)
-{
-	int64_t due = env->recipients[index].due;
-
-	schedule_add(&q->schedule, due, env->id, index);
-	queue_wake(q, due);
-}
-
 bool
 dispatch_may_begin(const struct queue *q)
 {
@@ -362,7 +356,7 @@ dispatch_message(struct queue *q, struct envelope *env)
 		if (r->due <= now && dispatch_may_begin(q))
 			begin(q, env, i);
 		else
-			dispatch_later(q, env, i);
+			wake_for(q, env, i);
 	}
 }
 
@@ -385,7 +379,7 @@ dispatch_entry(struct queue *q, const struct schedule_entry *e)
 		begin(q, env, e->recipient);
 }
 
-bool
+void
 dispatch_due(struct queue *q, int64_t now)
 {
 	struct schedule_entry entry;
@@ -395,7 +389,6 @@ dispatch_due(struct queue *q, int64_t now)
 	     n < TURN_MAX && dispatch_may_begin(q) && schedule_take(&q->schedule, now, &entry); n++)
 		dispatch_entry(q, &entry);
 	q->starved = q->busy >= BUSY_MAX;
-	return n == TURN_MAX && dispatch_may_begin(q);
 }
 
 static bool

@@ -9,11 +9,13 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "queue/dispatch.h"
 #include "queue/flush.h"
-#include "queue/lane.h"
+#include "queue/lanes.h"
 #include "queue/queue.h"
 #include "queue/store.h"
 #include "queue/submit_wire.h"
+#include "queue/work.h"
 
 struct flush {
 	const char *domain;

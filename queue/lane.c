@@ -2,25 +2,24 @@
  * Lanes: one for each destination of relayed mail and one for each owner of local mailboxes, with
  * the tasks that wait there.
  *
- * dispatch.c puts tasks in; carrier.c takes them when the windows of the lane and of its site
- * (relay, site.c) or its process (local) let it.  A relay lane whose destination is dead keeps
- * nothing: its recipients go back to the schedule until the time of the next probe.  What must never
- * happen is a task that waits in a lane which nothing will pump again, so every reason to wait has
- * its event: a running task ends, a deliverer comes or gets room, it says where the lane leads, a
- * process comes or ends, the operator resumes.
+ * dispatch.c puts tasks in, by way of lanes.c, which hands them on.  A relay lane whose destination
+ * is dead keeps nothing: its recipients go back to the schedule until the time of the next probe.
+ * Nothing here fails, or hands anything on.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
 
+#include "deliver/delivery.h"
 #include "deliver/lookup.h"
 #include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "queue/lane.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
+#include "queue/work.h"
 
 /* No lane may fill all the places for busy recipients, and none that the operator has paused more
  * than a few; what comes beyond is put off, the longer the more waits. */
@@ -28,13 +27,9 @@
 #define PAUSED_LANE_MAX 100
 #define PUT_OFF 5
 #define PUT_OFF_PER_SECOND 1000
-/* A lane that nobody used for so long is forgotten; a dead destination so long after its next probe
- * was due. */
-#define KEEP_MS (10 * 60 * 1000)
-#define KEEP_DEAD 3600
 
 static int
-compare(const struct lane *a, const struct lane *b)
+lane_compare(const struct lane *a, const struct lane *b)
 {
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
@@ -47,7 +42,7 @@ compare(const struct lane *a, const struct lane *b)
 	return strcmp(a->name, b->name);
 }
 
-RB_GENERATE_INTERNAL(lane_tree, lane, node, compare, __attribute__((unused)) static)
+RB_GENERATE(lane_tree, lane, node, lane_compare)
 
 struct lanes *
 lanes_new(struct queue *q)
@@ -65,7 +60,6 @@ lanes_new(struct queue *q)
 	lanes->content = evbuffer_new();
 	if (lanes->content == NULL)
 		fatal("evbuffer_new: out of memory");
-	process_init(lanes);
 	return lanes;
 }
 
@@ -167,6 +161,17 @@ lane_release(struct lane *lane)
 	lane->used_ms = clock_ms();
 }
 
+void
+lane_free(struct lane *lane)
+{
+	RB_REMOVE(lane_tree, &lane->lanes->tree, lane);
+	free(lane->name);
+	free(lane->account);
+	free(lane->host);
+	free(lane->text);
+	free(lane);
+}
+
 /* --- tasks --- */
 
 struct task *
@@ -183,7 +188,7 @@ task_new(struct work *work, struct lane *lane, uint32_t n)
 	return task;
 }
 
-void
+static void
 task_free(struct task *task)
 {
 	struct work *work = task->work;
@@ -199,15 +204,25 @@ task_free(struct task *task)
 	work_unpin(work);
 }
 
-/* The task is given up without having been tried. */
-static void
-postpone(struct task *task, int64_t due)
+void
+task_postpone(struct task *task, int64_t due)
 {
 	uint32_t i;
 
 	for (i = 0; i < task->parts_n; i++)
 		if (!task->parts[i].reported)
 			outcome_postponed(task->work, task->parts[i].index, due);
+	task_free(task);
+}
+
+void
+task_defer(struct task *task, const char *text)
+{
+	uint32_t i;
+
+	for (i = 0; i < task->parts_n; i++)
+		if (!task->parts[i].reported)
+			outcome_local(task->work, task->parts[i].index, DELIVERY_TEMP, text);
 	task_free(task);
 }
 
@@ -228,7 +243,7 @@ give_up_dead(struct task *task)
 }
 
 void
-lane_take_out(struct task *task)
+task_take_out(struct task *task)
 {
 	TAILQ_REMOVE(&task->lane->waiting, task, entry);
 	task->lane->waiting_n -= task->parts_n;
@@ -247,29 +262,35 @@ is_paused(const struct lane *lane)
 	return lane->paused || lane->lanes->queue->paused[lane->kind];
 }
 
-void
-lane_put(struct task *task)
+bool
+lane_may_go(const struct lane *lane)
+{
+	return !is_paused(lane) && !lane->lanes->queue->stopping;
+}
+
+bool
+task_wait(struct task *task)
 {
 	struct lane *lane = task->lane;
 	int64_t now = clock_now();
 
 	if (lane_is_shut(lane, now)) {
 		give_up_dead(task);
-		return;
+		return false;
 	}
 	if (lane->waiting_n >= (is_paused(lane) ? PAUSED_LANE_MAX : LANE_MAX)) {
 		size_t spread = lane->lanes->queue->schedule.n / PUT_OFF_PER_SECOND;
 
-		postpone(task, now + PUT_OFF + (int64_t)(task->work->env->id % (spread + 1)));
-		return;
+		task_postpone(task, now + PUT_OFF + (int64_t)(task->work->env->id % (spread + 1)));
+		return false;
 	}
 	TAILQ_INSERT_TAIL(&lane->waiting, task, entry);
 	lane->waiting_n += task->parts_n;
-	lane_pump(lane);
+	return true;
 }
 
 void
-lane_put_back(struct task *task)
+task_wait_again(struct task *task)
 {
 	struct lane *lane = task->lane;
 
@@ -279,38 +300,6 @@ lane_put_back(struct task *task)
 	}
 	TAILQ_INSERT_HEAD(&lane->waiting, task, entry);
 	lane->waiting_n += task->parts_n;
-}
-
-/* --- pumping --- */
-
-bool
-lane_may_go(const struct lane *lane)
-{
-	return !is_paused(lane) && !lane->lanes->queue->stopping;
-}
-
-void
-lane_pump(struct lane *lane)
-{
-	if (!lane_may_go(lane))
-		return;
-	if (lane->kind == LANE_RELAY)
-		site_pump_lane(lane);
-	else
-		process_pump(lane);
-}
-
-void
-lanes_pump_all(struct lanes *lanes)
-{
-	struct lane *lane;
-
-	/* pumping never removes a lane */
-	RB_FOREACH(lane, lane_tree, &lanes->tree) {
-		lane_pump(lane);
-		if (lane->waits == WAITS_TURN)
-			site_pump(lane->site);
-	}
 }
 
 /* --- dead destinations --- */
@@ -331,7 +320,7 @@ lane_empty(struct lane *lane)
 }
 
 void
-lanes_withdraw(struct work *work)
+tasks_withdraw(struct work *work)
 {
 	struct task *task, *next;
 
@@ -340,39 +329,27 @@ lanes_withdraw(struct work *work)
 		next = TAILQ_NEXT(task, of_work);
 		if (task->carrier != NULL)
 			continue;
-		lane_take_out(task);
-		postpone(task, clock_now());
+		task_take_out(task);
+		task_postpone(task, clock_now());
 	}
 	work_unpin(work);
 }
 
 static void
-wake(struct lane *lane)
+try_now(struct window *window)
+{
+	if (window->dead && window->retry_at > clock_now())
+		window->retry_at = clock_now();
+}
+
+void
+lane_wake(struct lane *lane)
 {
 	if (lane->kind != LANE_RELAY)
 		return;
-	if (lane->window.dead && lane->window.retry_at > clock_now())
-		lane->window.retry_at = clock_now();
+	try_now(&lane->window);
 	if (lane->site != NULL)
-		site_wake(lane->site);
-}
-
-void
-lanes_wake(struct lanes *lanes)
-{
-	struct lane *lane;
-
-	RB_FOREACH(lane, lane_tree, &lanes->tree)
-		wake(lane);
-}
-
-void
-lanes_wake_one(struct lanes *lanes, const char *destination)
-{
-	struct lane *lane = lane_find_relay(lanes, destination);
-
-	if (lane != NULL)
-		wake(lane);
+		try_now(&lane->site->window);
 }
 
 bool
@@ -391,64 +368,7 @@ lanes_pause(struct lanes *lanes, const char *destination, bool paused)
 		lanes->paused[i] = lanes->paused[--lanes->paused_n];
 	}
 	lane = lane_find_relay(lanes, destination);
-	if (lane == NULL)
-		return true;
-	lane->paused = paused;
-	lane_pump(lane);
+	if (lane != NULL)
+		lane->paused = paused;
 	return true;
-}
-
-void
-lanes_unanswered(struct lanes *lanes, const struct carrier *carrier)
-{
-	struct lane *lane;
-
-	RB_FOREACH(lane, lane_tree, &lanes->tree)
-	if (lane->asked == carrier)
-		lane->asked = NULL;
-}
-
-void
-lanes_ask_anew(struct lanes *lanes)
-{
-	struct lane *lane;
-
-	RB_FOREACH(lane, lane_tree, &lanes->tree)
-		lane->site_until = 0;
-}
-
-/* --- housekeeping --- */
-
-static bool
-is_forgettable(const struct lane *lane, uint64_t now_ms)
-{
-	const struct site *site = lane->site;
-
-	if (lane->refs > 0 || lane->asked != NULL || lane->process != PROCESS_NONE)
-		return false;
-	if (lane->window.dead && clock_now() <= lane->window.retry_at + KEEP_DEAD)
-		return false;
-	if (site != NULL && site->window.dead && clock_now() <= site->window.retry_at + KEEP_DEAD)
-		return false;
-	return now_ms - lane->used_ms > KEEP_MS;
-}
-
-void
-lanes_sweep(struct lanes *lanes)
-{
-	uint64_t now = clock_ms();
-	struct lane *lane, *next;
-
-	for (lane = RB_MIN(lane_tree, &lanes->tree); lane != NULL; lane = next) {
-		next = RB_NEXT(lane_tree, &lanes->tree, lane);
-		if (!is_forgettable(lane, now))
-			continue;
-		RB_REMOVE(lane_tree, &lanes->tree, lane);
-		site_forget_lane(lane);
-		free(lane->name);
-		free(lane->account);
-		free(lane->host);
-		free(lane->text);
-		free(lane);
-	}
 }

@@ -1,7 +1,7 @@
 /*
- * Tasks on their way: what waits for one destination or one owner of mailboxes (lane.c), the
- * servers that the former lead to (site.c), the delivery processes of the latter (process.c), and
- * what was handed to a deliverer (carrier.c). The inside of the queue role, below dispatch.c.
+ * Tasks on their way, and the lanes in which they wait: one for each destination of relayed mail, one
+ * for each owner of local mailboxes.  What lanes, sites (site.h), processes (process.h) and carriers
+ * (carrier.h) share is here.
  */
 #ifndef QUEUE_LANE_H
 #define QUEUE_LANE_H
@@ -143,93 +143,45 @@ struct lanes {
 	struct event *process_tick;
 };
 
-/* --- lane.c --- */
 struct lanes *lanes_new(struct queue *);
+
 /* The lane for a recipient, which counts as one of its REFS until its task is freed, or
  * lane_release. */
 struct lane *lane_relay(struct queue *, const char *destination);
 struct lane *lane_local(struct queue *, const struct route_answer *);
 void lane_release(struct lane *);
+/* It has no references, and no site. */
+void lane_free(struct lane *);
 /* Or NULL; no reference. */
 struct lane *lane_find_relay(struct lanes *, const char *destination);
-/* N recipients, whose REFS the task takes over; the caller fills in the parts. */
-struct task *task_new(struct work *, struct lane *, uint32_t n);
-/* The recipients are no longer its own (or no longer busy). */
-void task_free(struct task *);
-/* Takes the task over: it waits, or is handed on, or its recipients are put off at once. */
-void lane_put(struct task *);
-/* Back to the head of its lane: a deliverer died with it. */
-void lane_put_back(struct task *);
-void lane_take_out(struct task *);
-/* Hands on what can be handed on now. */
-void lane_pump(struct lane *);
-void lanes_pump_all(struct lanes *);
+RB_PROTOTYPE(lane_tree, lane, node, lane_compare)
+uint64_t lane_hash(const char *name);
+
+/* Neither the operator nor the end of the role keeps it back. */
+bool lane_may_go(const struct lane *);
 /* True while nothing of it is to be tried, and nobody is finding out. */
 bool lane_is_shut(const struct lane *, int64_t now);
 /* All that waits goes back to the schedule: it, or where it leads, is shut. */
 void lane_empty(struct lane *);
-/* Neither the operator nor the end of the role keeps it back. */
-bool lane_may_go(const struct lane *);
-uint64_t lane_hash(const char *name);
-/* Takes back all tasks of WORK that wait: their recipients are postponed as they stand. */
-void lanes_withdraw(struct work *);
-/* One destination is paused or goes on: nothing new is handed out for it meanwhile.  False: that is
+/* If it is dead, it is tried again now. */
+void lane_wake(struct lane *);
+/* A destination is paused or goes on: nothing new is handed out for it meanwhile.  False: that is
  * how it is already. */
 bool lanes_pause(struct lanes *, const char *destination, bool paused);
-/* Dead destinations are tried again now. */
-void lanes_wake(struct lanes *);
-/* The one of that name, if it is dead. */
-void lanes_wake_one(struct lanes *, const char *destination);
-/* CARRIER is gone, and will not say where they lead. */
-void lanes_unanswered(struct lanes *, const struct carrier *);
-/* There may be other rules now: lanes ask anew when they have something. */
-void lanes_ask_anew(struct lanes *);
-/* Forgets lanes that nobody used for long. */
-void lanes_sweep(struct lanes *);
 
-/* --- site.c: where relay lanes lead --- */
-/* Hands on what the lane's and the site's windows let go. */
-void site_pump_lane(struct lane *);
-/* The same for all that wait for this site, each in its turn. */
-void site_pump(struct site *);
-/* One reference is given up. */
-void site_release(struct site *);
-/* The lane is forgotten, and with it its place in any list here. */
-void site_forget_lane(struct lane *);
-/* A deliverer of relayed mail has room again, or is there. */
-void lanes_unblock(struct lanes *);
-/* TASK's destination, or the site with all that leads there, failed as a whole or asked to be left
- * alone.  Returns the time before which it will not be tried, or 0. */
-int64_t site_failed(struct task *, const struct delivery_result *);
-/* TASK has ended: its destination answered, or nothing was learnt.  The site is returned, whose
- * reference is the caller's now; NULL for local tasks. */
-struct site *site_ended(struct task *, bool answered);
-/* The answer that CARRIER gave.  False: it was not asked. */
-bool site_answered(struct lanes *, struct carrier *, const struct delivery_site *);
-/* Dead ones are tried now. */
-void site_wake(struct site *);
-
-/* --- process.c: the delivery processes of local lanes --- */
-void process_init(struct lanes *);
-void process_pump(struct lane *);
-/* The process that was asked for came: returns its lane (NULL: nobody waits for it any more); or
- * went. */
-struct lane *process_up(struct lanes *, struct peer *, struct carrier *);
-void process_down(struct lanes *, unsigned instance, struct lane *);
-
-/* --- carrier.c --- */
-bool carrier_takes(struct carrier *, const struct task *);
-bool carrier_is_idle(const struct carrier *);
-/* Takes the task out of its lane and hands it over.  False: its content could not be read, and it
- * is gone. */
-bool carrier_hand(struct carrier *, struct task *);
-/* Asks where the lane leads.  False: it has been asked enough for now. */
-bool carrier_ask(struct carrier *, struct lane *);
-/* Calls back what deliverers hold of WORK and have not begun; they say what they did not do by
- * DELIVERY_DONE. */
-void carrier_cancel(struct work *);
-bool carrier_message(struct lanes *, struct peer *, struct message *);
-void carrier_up(struct lanes *, struct peer *);
-void carrier_down(struct lanes *, struct peer *);
+/* N recipients, whose REFS the task takes over; the caller fills in the parts. */
+struct task *task_new(struct work *, struct lane *, uint32_t n);
+/* Into its lane.  False: its recipients were put off at once, and it is gone. */
+bool task_wait(struct task *);
+/* Back to the head of its lane, or put off: a deliverer died with it. */
+void task_wait_again(struct task *);
+/* It waits there no more. */
+void task_take_out(struct task *);
+/* These end a task that waits nowhere any more.  Its recipients without a result were not tried, and
+ * wait until DUE; or were, and have this one, of ours. */
+void task_postpone(struct task *, int64_t due);
+void task_defer(struct task *, const char *text);
+/* Postpones all tasks of WORK that wait. */
+void tasks_withdraw(struct work *);
 
 #endif

@@ -24,6 +24,8 @@
 #include "queue/notice.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
+#include "queue/wake.h"
+#include "queue/work.h"
 
 /* As much of a large message is read for its header. */
 #define HEADER_MAX (64 * 1024)
@@ -72,6 +74,26 @@ log_outcome(
 
 /* --- final and waiting states --- */
 
+/* What was learnt of some recipients is told when nothing else of the message is under way any
+ * more, so that one notice tells all of it. */
+static void
+end(struct work *work, uint32_t index)
+{
+	work_pin(work);
+	work_end(work, index);
+	if (work_is_decided(work))
+		outcome_tell(work);
+	work_unpin(work);
+}
+
+static void
+decide(struct work *work, const struct verdict *verdict)
+{
+	work_add_verdict(work, verdict);
+	if (work_is_decided(work))
+		outcome_tell(work);
+}
+
 static void
 settle(struct work *work, uint32_t index, enum recipient_state state)
 {
@@ -87,7 +109,7 @@ settle_failed(struct work *work, uint32_t index, bool expired)
 	settle(work, index, RECIPIENT_FAILED);
 	(*(expired ? &counters->expired : &counters->failed))++;
 	log_outcome(LOG_NOTICE, expired ? "queue.expired" : "queue.failed", work, index, NULL);
-	work_end(work, index);
+	end(work, index);
 }
 
 /* It waits until DUE.  KEEP: on disk too, which a mere postponement is not worth. */
@@ -100,8 +122,8 @@ settle_waiting(struct work *work, uint32_t index, int64_t due, bool keep)
 	if (keep)
 		store_update(q->store, work->env, index);
 	if (!work->env->held)
-		dispatch_later(q, work->env, index);
-	work_end(work, index);
+		wake_for(q, work->env, index);
+	end(work, index);
 }
 
 static void
@@ -120,7 +142,7 @@ fail(struct work *work, uint32_t index, bool expired)
 					      "there is nobody left to tell; it is dropped"));
 	}
 	if (is_double || notice_wanted(NOTICE_FAILURE, env, index))
-		work_add_verdict(work, &verdict);
+		decide(work, &verdict);
 	else
 		settle_failed(work, index, expired);
 }
@@ -148,7 +170,7 @@ is_delay_told(struct work *work, uint32_t index, int64_t due)
 	if (r->delay_told || !is_late(env, conf->delay_notice) ||
 	    !notice_wanted(NOTICE_DELAY, env, index))
 		return false;
-	work_add_verdict(work, &verdict);
+	decide(work, &verdict);
 	return true;
 }
 
@@ -214,7 +236,7 @@ outcome_report(
 		log_outcome(LOG_NOTICE,
 		    result->status == DELIVERY_OK ? "queue.delivered" : "queue.removed", work,
 		    index, result->detail);
-		work_end(work, index);
+		end(work, index);
 		return;
 	}
 	switch ((enum delivery_status)result->status) {
@@ -249,7 +271,7 @@ outcome_unreachable(
 	bool is_news = r->reason == NULL;
 
 	if (r->state != RECIPIENT_WAITING) {
-		work_end(work, index);
+		end(work, index);
 		return;
 	}
 	if (is_news)
@@ -275,7 +297,7 @@ outcome_postponed(struct work *work, uint32_t index, int64_t due)
 	if (recipient_is_open(&work->env->recipients[index]))
 		settle_waiting(work, index, due, false);
 	else
-		work_end(work, index);
+		end(work, index);
 }
 
 void
@@ -291,9 +313,9 @@ outcome_owed(struct work *work, uint32_t index)
 	struct verdict verdict = { .index = index, .kind = VERDICT_SUCCEEDED };
 
 	if (work->env->recipients[index].owed)
-		work_add_verdict(work, &verdict);
+		decide(work, &verdict);
 	else
-		work_end(work, index);
+		end(work, index);
 }
 
 /* --- telling the sender --- */
@@ -309,7 +331,7 @@ settle_verdict(struct work *work, const struct verdict *verdict)
 		store_update(work->queue->store, work->env, verdict->index);
 	}
 	if (r->state != RECIPIENT_WAITING) {
-		work_end(work, verdict->index);
+		end(work, verdict->index);
 	} else if (verdict->kind == VERDICT_DELAYED) {
 		r->delay_told = true;
 		settle_waiting(work, verdict->index, verdict->due, true);
@@ -377,10 +399,11 @@ on_told(struct envelope *notice, int error, void *arg)
 {
 	struct telling *telling = arg;
 	struct queue *q = telling->work->queue;
+	uint32_t i;
 
 	told(telling, error);
-	if (error == 0)
-		dispatch_message(q, notice);
+	for (i = 0; error == 0 && i < notice->recipients_n; i++)
+		wake_for(q, notice, i);
 }
 
 /* Appends to OUT what the notice may quote; true when that is the whole message. */

@@ -20,8 +20,10 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "queue/lane.h"
+#include "queue/lanes.h"
 #include "queue/pause.h"
 #include "queue/queue.h"
+#include "queue/wake.h"
 
 #define FILE_NAME "paused"
 #define VERSION 1
@@ -188,10 +190,10 @@ set_paused(struct ctl *ctl, unsigned n, const char *const *words, bool paused)
 			q->paused[LANE_RELAY] = paused;
 		if (local)
 			q->paused[LANE_LOCAL] = paused;
-		lanes_pump_all(q->lanes);
 	}
 	free(destination);
-	queue_wake(q, clock_now());
+	lanes_pump_all(q->lanes);
+	wake_by(q, clock_now());
 	save(ctl);
 }
 

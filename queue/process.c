@@ -18,8 +18,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "queue/lane.h"
-#include "queue/outcome.h"
+#include "queue/carrier.h"
+#include "queue/process.h"
 #include "queue/queue.h"
 
 #define IDLE_MS 5000
@@ -33,17 +33,13 @@ enum { FREE, TAKEN, LATE /* asked for, given up, and may still come */ };
 
 static void on_tick(evutil_socket_t, short, void *);
 
-void
-process_init(struct lanes *lanes)
-{
-	lanes->process_tick = evtimer_new(peer_base(), on_tick, lanes);
-}
-
 static void
 need_tick(struct lanes *lanes)
 {
 	const struct timeval second = { 1, 0 };
 
+	if (lanes->process_tick == NULL)
+		lanes->process_tick = evtimer_new(peer_base(), on_tick, lanes);
 	if (!event_pending(lanes->process_tick, EV_TIMEOUT, NULL))
 		event_add(lanes->process_tick, &second);
 }
@@ -177,6 +173,8 @@ feed(struct lane *lane)
 void
 process_pump(struct lane *lane)
 {
+	if (!lane_may_go(lane))
+		return;
 	if (lane->process == PROCESS_UP)
 		feed(lane);
 	else if (lane->process == PROCESS_NONE && !TAILQ_EMPTY(&lane->waiting))
@@ -230,7 +228,7 @@ process_down(struct lanes *lanes, unsigned instance, struct lane *lane)
 	lane->carrier = NULL;
 	lanes->processes--;
 	start_wanted(lanes);
-	lane_pump(lane);
+	process_pump(lane);
 }
 
 static void
@@ -238,7 +236,6 @@ give_up_start(struct lane *lane)
 {
 	struct lanes *lanes = lane->lanes;
 	struct task *task;
-	uint32_t i;
 
 	log_error("queue.deliverer", F_STR("state", "missing"), F_STR("account", lane->account),
 	    F_STR("root", lane->name), F_U64("waiting", lane->waiting_n));
@@ -247,12 +244,8 @@ give_up_start(struct lane *lane)
 	lanes->processes--;
 	lane->process = PROCESS_NONE;
 	while ((task = TAILQ_FIRST(&lane->waiting)) != NULL) {
-		lane_take_out(task);
-		for (i = 0; i < task->parts_n; i++)
-			if (!task->parts[i].reported)
-				outcome_local(task->work, task->parts[i].index, DELIVERY_TEMP,
-				    TEXT_NO_PROCESS);
-		task_free(task);
+		task_take_out(task);
+		task_defer(task, TEXT_NO_PROCESS);
 	}
 	start_wanted(lanes);
 }

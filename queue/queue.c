@@ -1,12 +1,10 @@
 /*
- * The queue role: opens the store, connects its parts with their peers, keeps the time, and ends in
- * order.
+ * The queue role: opens the store, connects its parts with their peers, has them look at what is
+ * due, and ends in order.
  *
- * It reads no clock but lib/clock.h, and sleeps until the next recipient is due; with a test clock,
- * whose jumps no timer sees, it looks every 50 ms.  A store that cannot be opened ends the role
- * with a reason that the operator can act on; the master starts it again, less and less often.  On
- * the way out nothing new begins, and what deliverers hold has some seconds to end, for each result
- * that is not waited for is a message delivered twice.
+ * A store that cannot be opened ends the role with a reason that the operator can act on; the master
+ * starts it again, less and less often.  On the way out nothing new begins, and what deliverers hold
+ * has some seconds to end, for each result that is not waited for is a message delivered twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +18,16 @@
 #include "lib/peer.h"
 #include "lib/role.h"
 #include "queue/accept.h"
-#include "queue/lane.h"
+#include "queue/carriers.h"
+#include "queue/dispatch.h"
+#include "queue/lanes.h"
 #include "queue/outcome.h"
 #include "queue/pause.h"
 #include "queue/queue.h"
+#include "queue/queue_ctl.h"
 #include "queue/submit_wire.h"
+#include "queue/wake.h"
 
-/* The longest sleep: a wall clock that was set forward is noticed after so long. */
-#define SLEEP_MOST 60
-#define TEST_PERIOD_MS 50
 #define SWEEP_MS 60000
 #define STOP_SECONDS 10
 
@@ -41,31 +40,11 @@ static struct {
 
 /* --- time --- */
 
-static void
-set_tick(struct queue *q, int64_t now, int64_t at)
-{
-	struct timeval wait = { 0, 0 };
-
-	q->tick_at = at;
-	if (at > now && clock_is_test())
-		wait.tv_usec = TEST_PERIOD_MS * 1000;
-	else if (at > now)
-		wait.tv_sec = at - now < SLEEP_MOST ? (time_t)(at - now) : SLEEP_MOST;
-	event_add(q->tick, &wait);
-}
-
-void
-queue_wake(struct queue *q, int64_t due)
-{
-	if (due < q->tick_at)
-		set_tick(q, clock_now(), due);
-}
-
 /* When something is to be done next, as far as anything can be done at all. */
 static int64_t
-next_time(const struct queue *q, int64_t now)
+next_time(const struct queue *q)
 {
-	int64_t next = now + SLEEP_MOST, due;
+	int64_t next = INT64_MAX, due;
 
 	if (dispatch_may_begin(q) && schedule_next(&q->schedule, &due) && due < next)
 		next = due;
@@ -74,46 +53,54 @@ next_time(const struct queue *q, int64_t now)
 	return next;
 }
 
-static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+static int64_t
+look(struct queue *q, int64_t now)
 {
-	struct queue *q = arg;
-	int64_t now = clock_now();
-
-	(void)fd;
-	(void)what;
-	/* whoever wakes us from in here is answered by next_time() */
-	q->tick_at = INT64_MIN;
 	outcome_tell_due(q, now);
-	(void)dispatch_due(q, now);
+	dispatch_due(q, now);
 	if (clock_ms() - role.swept_ms > SWEEP_MS) {
 		role.swept_ms = clock_ms();
 		lanes_sweep(q->lanes);
 		dispatch_tidy(q);
 	}
-	set_tick(q, now, next_time(q, now));
+	return next_time(q);
 }
 
 /* --- peers --- */
 
+/* Nothing is under way any more, and that was all we waited for. */
+static void
+leave_if_quiet(void)
+{
+	const struct timeval now = { 0, 0 };
+
+	/* not from inside whoever called: he has more to do with what the store would take away */
+	if (role.queue.stopping && role.queue.lanes->out_n == 0)
+		event_add(role.stop_tick, &now);
+}
+
 static bool
 delivery_message(struct peer *peer, struct message *m)
 {
-	return carrier_message(role.queue.lanes, peer, m);
+	bool ok = carriers_message(role.queue.lanes, peer, m);
+
+	leave_if_quiet();
+	return ok;
 }
 
 static void
 delivery_up(struct peer *peer)
 {
-	carrier_up(role.queue.lanes, peer);
+	carriers_up(role.queue.lanes, peer);
 	if (peer->role == ROLE_LOOKUP)
-		queue_wake(&role.queue, clock_now());
+		wake_by(&role.queue, clock_now());
 }
 
 static void
 delivery_down(struct peer *peer)
 {
-	carrier_down(role.queue.lanes, peer);
+	carriers_down(role.queue.lanes, peer);
+	leave_if_quiet();
 }
 
 static const struct subject_ops delivery_ops = {
@@ -207,7 +194,7 @@ queue_role_start(const struct queue_conf *conf)
 	q->conf = &role.conf;
 	RB_INIT(&q->works);
 	TAILQ_INIT(&q->untold);
-	q->tick = evtimer_new(peer_base(), on_tick, q);
+	wake_init(q, look);
 	open_store(q);
 	q->lanes = lanes_new(q);
 	accept_init(q);
@@ -215,7 +202,6 @@ queue_role_start(const struct queue_conf *conf)
 	peer_register(SUBJECT_DELIVERY, &delivery_ops);
 	queue_ctl_init(q);
 	pause_init(q);
-	set_tick(q, 0, 0);
 }
 
 static void
@@ -235,16 +221,6 @@ on_stop_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-queue_quiet(struct queue *q)
-{
-	const struct timeval now = { 0, 0 };
-
-	/* not from inside whoever called: he has more to do with what the store would take away */
-	if (q->stopping && q->lanes->out_n == 0)
-		event_add(role.stop_tick, &now);
-}
-
-void
 queue_role_stop(void)
 {
 	const struct timeval patience = { STOP_SECONDS, 0 };
@@ -255,5 +231,5 @@ queue_role_stop(void)
 	q->stopping = true;
 	role.stop_tick = evtimer_new(peer_base(), on_stop_tick, NULL);
 	event_add(role.stop_tick, &patience);
-	queue_quiet(q);
+	leave_if_quiet();
 }

@@ -12,10 +12,13 @@
 #include <stdlib.h>
 
 #include "lib/mem.h"
+#include "queue/carrier.h"
+#include "queue/dispatch.h"
 #include "queue/lane.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
 #include "queue/queue_act.h"
+#include "queue/work.h"
 
 #define TEXT_BOUNCED "554 5.7.0 Returned by the operator of this mail server"
 
@@ -27,7 +30,7 @@ call_back(struct work *work)
 		return;
 	work_pin(work);
 	carrier_cancel(work);
-	lanes_withdraw(work);
+	tasks_withdraw(work);
 	work_unpin(work);
 }
 

@@ -20,9 +20,10 @@
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "queue/lane.h"
+#include "queue/lanes.h"
 #include "queue/queue.h"
 #include "queue/queue_act.h"
+#include "queue/queue_ctl.h"
 #include "queue/queue_history.h"
 #include "queue/queue_show.h"
 

@@ -14,6 +14,7 @@
 #include "queue/lane.h"
 #include "queue/queue.h"
 #include "queue/queue_show.h"
+#include "queue/work.h"
 
 /* Recipients that a line of the list names. */
 #define NAMED_MAX 5

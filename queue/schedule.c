@@ -1,7 +1,7 @@
 /*
  * The schedule: a binary heap of due recipients, retry waits, and the windows of destinations.
  *
- * The queue role (dispatch.c, lane.c) owns one heap and one window for each destination and says
+ * The queue role (dispatch.c, site.c) owns one heap and one window for each destination and says
  * what time it is. Nothing fails.  The heap may hold entries that are out of date; it must never
  * lose the entry of the time that a recipient was last given, for nothing else would remember to
  * try it again before the next start.

@@ -9,7 +9,7 @@
  * others there.  When a site dies, or asks to be left alone, all that leads there goes back to the
  * schedule, and one attempt finds out for all of them.
  *
- * Called by lane.c and carrier.c.  Nothing here can fail.  What must never happen: a window that
+ * Called by lanes.c and carriers.c.  Nothing here can fail.  What must never happen: a window that
  * counts a task as running which is not; every task that went out comes back by site_ended.
  */
 #include <stdlib.h>
@@ -19,8 +19,9 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "queue/lane.h"
+#include "queue/carrier.h"
 #include "queue/queue.h"
+#include "queue/site.h"
 
 /* So much for a site runs in one process before another has part of it. */
 #define PROCESS_SHARE 8
@@ -197,7 +198,7 @@ site_pump_lane(struct lane *lane)
 }
 
 void
-lanes_unblock(struct lanes *lanes)
+site_unblock(struct lanes *lanes)
 {
 	struct lane *lane;
 	unsigned n = 0;
@@ -206,7 +207,7 @@ lanes_unblock(struct lanes *lanes)
 		stop_waiting(lane);
 		/* one that has nothing any more makes no other wait */
 		n += !TAILQ_EMPTY(&lane->waiting);
-		lane_pump(lane);
+		site_pump_lane(lane);
 	}
 }
 
@@ -234,7 +235,7 @@ site_answered(
 	window_limit(&site->window, most);
 	if (lane_is_shut(lane, clock_now()))
 		lane_empty(lane);
-	lane_pump(lane);
+	site_pump_lane(lane);
 	return true;
 }
 
@@ -335,11 +336,4 @@ site_ended(struct task *task, bool answered)
 		window_abandoned(&site->window);
 	}
 	return site;
-}
-
-void
-site_wake(struct site *site)
-{
-	if (site->window.dead && site->window.retry_at > clock_now())
-		site->window.retry_at = clock_now();
 }

@@ -12,10 +12,11 @@
 #include <event2/event.h>
 
 #include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
-#include "queue/outcome.h"
 #include "queue/queue.h"
+#include "queue/wake.h"
+#include "queue/work.h"
 
 #define FEW 64
 /* What was learnt of some recipients is told to the sender when nothing else of the message is
@@ -126,12 +127,8 @@ work_end(struct work *work, uint32_t index)
 	work->busy_n--;
 	q->busy--;
 	if (q->starved && q->busy < BUSY_MAX / 10 * 9)
-		queue_wake(q, clock_now());
-	if (work->busy_n > 0 && work->busy_n == work->verdicts_n + work->telling &&
-	    work->verdicts_n > 0)
-		outcome_tell(work);
-	else
-		free_if_over(work);
+		wake_by(q, clock_now());
+	free_if_over(work);
 }
 
 void
@@ -172,8 +169,12 @@ work_add_verdict(struct work *work, const struct verdict *verdict)
 	if (work->verdicts_n == 1) {
 		work->tell_at = clock_now() + TELL_WITHIN;
 		TAILQ_INSERT_TAIL(&q->untold, work, untold);
-		queue_wake(q, work->tell_at);
+		wake_by(q, work->tell_at);
 	}
-	if (work->busy_n == work->verdicts_n + work->telling)
-		outcome_tell(work);
+}
+
+bool
+work_is_decided(const struct work *work)
+{
+	return work->verdicts_n > 0 && work->busy_n == work->verdicts_n + work->telling;
 }
