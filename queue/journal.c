@@ -15,10 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,49 +25,12 @@
 
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "queue/disk.h"
 #include "queue/journal.h"
 #include "queue/journal_threads.h"
 
 #define STACK_SIZE (128 * 1024)
 
-struct journal_sizes journal_sizes = {
-	.segment = 16 << 20,
-	.first = 1 << 20,
-	.spares = 4,
-	.fresh = 8 << 20,
-	.slack = 64 << 20,
-	.move = 1 << 20,
-	.linger_ms = 1000,
-};
-
-void
-journal_name(char name[JOURNAL_NAME_MAX], uint64_t number)
-{
-	snprintf(name, JOURNAL_NAME_MAX, "%010" PRIu64, number);
-}
-
-void
-journal_spare_name(char name[JOURNAL_NAME_MAX], uint64_t number)
-{
-	snprintf(name, JOURNAL_NAME_MAX, "spare.%010" PRIu64, number);
-}
-
 /* --- what the threads report --- */
-
-void
-journal_done(struct journal *j, struct task_list *tasks)
-{
-	bool wake;
-
-	pthread_mutex_lock(&j->lock);
-	STAILQ_CONCAT(&j->done, tasks);
-	wake = !j->signalled;
-	j->signalled = true;
-	pthread_mutex_unlock(&j->lock);
-	if (wake)
-		eventfd_write(j->wake_fd, 1);
-}
 
 static void
 run_done(struct journal *j)
@@ -122,16 +83,6 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-journal_fail(struct journal *j, struct task *t, int error)
-{
-	struct task_list one = STAILQ_HEAD_INITIALIZER(one);
-
-	t->error = error;
-	STAILQ_INSERT_TAIL(&one, t, next);
-	journal_done(j, &one);
-}
-
-void
 journal_append(struct journal *j, struct record *r)
 {
 	if (j->closed) {
@@ -142,46 +93,6 @@ journal_append(struct journal *j, struct record *r)
 		event_active(j->kick, EV_TIMEOUT, 0);
 	STAILQ_INSERT_TAIL(&j->incoming, &r->task, next);
 	j->incoming_bytes += r->bytes.len;
-}
-
-void
-journal_forward(struct journal *j, struct record *r)
-{
-	pthread_mutex_lock(&j->lock);
-	STAILQ_INSERT_TAIL(&j->pending, &r->task, next);
-	j->pending_bytes += r->bytes.len;
-	pthread_cond_signal(&j->work);
-	pthread_mutex_unlock(&j->lock);
-}
-
-void
-journal_run(struct journal *j, struct task *t)
-{
-	if (j->closed) {
-		journal_fail(j, t, ESHUTDOWN);
-		return;
-	}
-	pthread_mutex_lock(&j->lock);
-	STAILQ_INSERT_TAIL(&j->chores, t, next);
-	pthread_cond_signal(&j->chore);
-	pthread_mutex_unlock(&j->lock);
-}
-
-struct record *
-record_new(void (*done)(struct task *))
-{
-	struct record *r = xcalloc(1, sizeof(*r));
-
-	r->task.done = done;
-	record_begin(&r->bytes);
-	return r;
-}
-
-void
-record_free(struct record *r)
-{
-	buf_free(&r->bytes);
-	free(r);
 }
 
 /* --- segments --- */
@@ -214,21 +125,6 @@ on_ended(struct task *t)
 	s->poisoned = true;
 	log_error("queue.segment_poisoned", F_U64("segment", s->number), F_U64("valid", s->end),
 	    F_STR("error", strerror(t->error)));
-}
-
-struct segment *
-journal_new_segment(struct journal *j, uint64_t number)
-{
-	struct segment *s = xcalloc(1, sizeof(*s));
-
-	s->journal = j;
-	s->number = number;
-	s->seed = segment_seed(number);
-	s->fd = -1;
-	s->opened.done = on_opened;
-	s->ended.done = on_ended;
-	LIST_INIT(&s->live);
-	return s;
 }
 
 static void
@@ -266,15 +162,6 @@ journal_add_spare(struct journal *j, uint64_t number)
 {
 	if (j->spares_n < SPARES_MAX)
 		j->spares[j->spares_n++] = number;
-}
-
-int
-journal_open_segment(const struct journal *j, const struct segment *s)
-{
-	char name[JOURNAL_NAME_MAX];
-
-	journal_name(name, s->number);
-	return disk->openat(j->dir, name, O_RDONLY | O_CLOEXEC, 0);
 }
 
 const struct segment_list *
@@ -370,6 +257,8 @@ journal_new(struct event_base *base, int dir, void (*changed)(void *), void *arg
 	j->dir = dir;
 	j->changed = changed;
 	j->arg = arg;
+	j->opened = on_opened;
+	j->ended = on_ended;
 	TAILQ_INIT(&j->segments);
 	STAILQ_INIT(&j->incoming);
 	STAILQ_INIT(&j->pending);

@@ -17,8 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,12 +24,6 @@
 #include "queue/disk.h"
 #include "queue/journal_threads.h"
 #include "queue/segment_index.h"
-
-void
-journal_index_name(char name[JOURNAL_NAME_MAX], uint64_t number)
-{
-	snprintf(name, JOURNAL_NAME_MAX, "%010" PRIu64 JOURNAL_INDEX, number);
-}
 
 /* --- reading --- */
 

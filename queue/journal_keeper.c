@@ -180,15 +180,6 @@ journal_remove(struct journal *j, const struct segment *s)
 	return r == -1 ? errno : disk_sync_names(j->dir);
 }
 
-void
-journal_want_next(struct journal *j)
-{
-	if (j->next != NULL || j->want_next)
-		return;
-	j->want_next = true;
-	pthread_cond_signal(&j->chore);
-}
-
 /* LOCK is held. */
 static void
 see_to_next(struct journal *j)

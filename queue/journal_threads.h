@@ -1,6 +1,7 @@
 /*
- * What journal.c (the loop's side), journal_flush.c (the flush thread) and journal_keeper.c (the
- * keeper) share, and which of them each field belongs to.  Nobody else includes this.
+ * What journal.c (the loop's side), journal_flush.c (the flush thread) and journal_keeper.c with
+ * journal_index.c (the keeper) share, and which of them each field belongs to.  Nobody else includes
+ * this.
  */
 #ifndef QUEUE_JOURNAL_THREADS_H
 #define QUEUE_JOURNAL_THREADS_H
@@ -30,6 +31,7 @@ struct journal {
 	int wake_fd;
 	void (*changed)(void *arg);
 	void *arg;
+	void (*opened)(struct task *), (*ended)(struct task *); /* of every segment */
 	struct segment_list segments; /* by number */
 	struct task_list incoming;
 	uint64_t incoming_bytes;
@@ -80,8 +82,9 @@ void *journal_keeper_main(void *);
 void journal_done(struct journal *, struct task_list *);
 /* LOCK is held: the keeper shall see to NEXT. */
 void journal_want_next(struct journal *);
+/* Its TASKs go to the loop's side.  No file yet. */
+struct segment *journal_new_segment(struct journal *, uint64_t number);
 /* In the keeper: takes the file away, by unlink or another name, for good.  0 or an errno. */
 int journal_remove(struct journal *, const struct segment *);
-struct segment *journal_new_segment(struct journal *, uint64_t number);
 
 #endif

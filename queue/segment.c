@@ -30,7 +30,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "queue/checksum.h"
 #include "queue/numbers.h"
 #include "queue/segment.h"

@@ -30,6 +30,7 @@
 #include <event2/buffer.h>
 
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"

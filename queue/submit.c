@@ -22,6 +22,7 @@
 #include <event2/event.h>
 
 #include "lib/buf.h"
+#include "lib/fatal.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
