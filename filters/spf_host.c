@@ -16,14 +16,6 @@
 #include "lib/mem.h"
 #include "lib/resolver.h"
 
-void
-spf_frame_free(struct spf_frame *f)
-{
-	spf_record_free(&f->record);
-	free(f->domain);
-	free(f);
-}
-
 /* The innermost check_host() is over: back to the record whose include asked for it. */
 static void
 pop(struct spf_query *q)
@@ -31,7 +23,16 @@ pop(struct spf_query *q)
 	struct spf_frame *f = q->frame;
 
 	q->frame = f->parent;
-	spf_frame_free(f);
+	spf_record_free(&f->record);
+	free(f->domain);
+	free(f);
+}
+
+void
+spf_leave(struct spf_query *q)
+{
+	while (q->frame != NULL)
+		pop(q);
 }
 
 /* --- results --- */
@@ -138,13 +139,15 @@ refuse_record(struct spf_query *q, const struct dns_record *r, const struct spf_
 	buf_free(&term);
 }
 
+static void evaluate(struct spf_query *);
+
 static void
 take_record(struct spf_query *q, const struct dns_record *r)
 {
 	struct spf_mistake mistake;
 
 	if (spf_record_parse(r->data, r->data_len, &q->frame->record, &mistake))
-		spf_evaluate(q);
+		evaluate(q);
 	else
 		refuse_record(q, r, &mistake);
 }
@@ -234,40 +237,52 @@ redirect(struct spf_query *q)
 
 /* --- evaluation --- */
 
-void
-spf_evaluate(struct spf_query *q)
+/* What the directive that is being judged has come to; false: the next one has to wait for an answer,
+ * or there is no next one. */
+static bool
+take_verdict(struct spf_query *q, enum spf_verdict verdict)
 {
-	struct spf_frame *f;
+	struct spf_frame *f = q->frame;
 
-	while (!q->decided && !q->explaining) {
-		f = q->frame;
-		if (f->next == f->record.n && f->record.redirect != NULL) {
-			redirect(q);
-			return;
-		}
-		if (f->next == f->record.n) {
-			unmatched(q);
-			continue;
-		}
-		switch (spf_judge(q, &f->record.directives[f->next])) {
-		case SPF_NO:
-			f->next++;
-			break;
-		case SPF_YES:
-			matched(q);
-			break;
-		case SPF_LATER:
-			return;
-		}
+	switch (verdict) {
+	case SPF_NO:
+		f->next++;
+		return true;
+	case SPF_YES:
+		matched(q);
+		return true;
+	case SPF_ASK_OTHER:
+		spf_check_host(q, spf_target(q, f->record.directives[f->next].domain));
+		return false;
+	case SPF_LATER:
+		break;
 	}
+	return false;
 }
 
-void
-spf_directive_judged(struct spf_query *q, bool matches)
+static void
+on_verdict(struct spf_query *q, enum spf_verdict verdict)
 {
-	if (matches)
-		matched(q);
-	else
-		q->frame->next++;
-	spf_evaluate(q);
+	if (take_verdict(q, verdict))
+		evaluate(q);
+}
+
+/* Goes on with the innermost record. */
+static void
+evaluate(struct spf_query *q)
+{
+	struct spf_frame *f;
+	bool goes_on = true;
+
+	while (goes_on && !q->decided && !q->explaining) {
+		f = q->frame;
+		if (f->next < f->record.n) {
+			goes_on = take_verdict(q, spf_judge(q, on_verdict));
+		} else if (f->record.redirect != NULL) {
+			redirect(q);
+			goes_on = false;
+		} else {
+			unmatched(q);
+		}
+	}
 }

@@ -1,7 +1,8 @@
 /*
  * The mechanisms of RFC 7208 5: does a directive match this client?
  *
- * spf_host.c asks, one directive at a time.  Where DNS must be asked the verdict comes later.  A
+ * spf_host.c asks, one directive at a time.  Where DNS must be asked the verdict comes later, by a
+ * callback.  A
  * name that DNS cannot hold is a name that does not exist (4.8 leaves it open): no question, no
  * match.  The addresses of an mx are asked for all at once, and a host that matches counts even
  * when another's DNS fails, so that the verdict does not hang on which answer was first.
@@ -84,7 +85,7 @@ has_records(struct spf_query *q, const struct dns_answer *a)
 	if (a->status == DNS_TEMP)
 		no_answer(q, a->why);
 	else if (spf_count_void(q))
-		spf_directive_judged(q, false);
+		q->judged(q, SPF_NO);
 	return false;
 }
 
@@ -109,9 +110,7 @@ judge_network(struct spf_query *q, const struct spf_directive *d)
 static enum spf_verdict
 judge_include(struct spf_query *q, const struct spf_directive *d)
 {
-	if (spf_count_lookup(q, d->domain))
-		spf_check_host(q, spf_target(q, d->domain));
-	return SPF_LATER;
+	return spf_count_lookup(q, d->domain) ? SPF_ASK_OTHER : SPF_LATER;
 }
 
 /* --- a, exists --- */
@@ -122,7 +121,7 @@ on_addresses(const struct dns_answer *a, void *arg)
 	struct spf_query *q = arg;
 
 	if (has_records(q, a))
-		spf_directive_judged(q, addresses_match(q, a));
+		q->judged(q, addresses_match(q, a) ? SPF_YES : SPF_NO);
 }
 
 static enum spf_verdict
@@ -137,7 +136,7 @@ on_existence(const struct dns_answer *a, void *arg)
 	struct spf_query *q = arg;
 
 	if (has_records(q, a))
-		spf_directive_judged(q, true);
+		q->judged(q, SPF_YES);
 }
 
 /* A, whatever the client's family (5.7). */
@@ -157,7 +156,7 @@ no_host_matches(struct spf_query *q)
 	if (q->hosts_why != NULL)
 		no_answer(q, q->hosts_why);
 	else if (!q->hosts_void || spf_count_void(q))
-		spf_directive_judged(q, false);
+		q->judged(q, SPF_NO);
 }
 
 static void
@@ -185,7 +184,7 @@ on_host_addresses(const struct dns_answer *a, void *arg)
 		q->hosts_why = xstrdup(a->why);
 	if (a->status == DNS_OK && addresses_match(q, a)) {
 		forget_hosts(q);
-		spf_directive_judged(q, true);
+		q->judged(q, SPF_YES);
 	} else if (q->hosts_pending == 0) {
 		no_host_matches(q);
 	}
@@ -221,7 +220,7 @@ on_mx(const struct dns_answer *a, void *arg)
 		q->hosts_pending++;
 	}
 	if (q->hosts_n == 0)
-		spf_directive_judged(q, false);
+		q->judged(q, SPF_NO);
 }
 
 static enum spf_verdict
@@ -251,8 +250,20 @@ judge_ptr(struct spf_query *q, const struct spf_directive *d)
 
 /* --- all of them --- */
 
-enum spf_verdict
-spf_judge(struct spf_query *q, const struct spf_directive *d)
+static enum spf_verdict judge(struct spf_query *);
+
+/* The client's names have come. */
+static void
+on_names(struct spf_query *q)
+{
+	enum spf_verdict verdict = judge(q);
+
+	if (verdict != SPF_LATER)
+		q->judged(q, verdict);
+}
+
+static enum spf_verdict
+judge(struct spf_query *q)
 {
 	static enum spf_verdict (*const judges[])(
 	    struct spf_query *, const struct spf_directive *) = {
@@ -265,11 +276,18 @@ spf_judge(struct spf_query *q, const struct spf_directive *d)
 		[SPF_IP6] = judge_network,
 		[SPF_EXISTS] = judge_exists,
 	};
+	const struct spf_directive *d = current(q);
 	/* ptr wants the client's names whatever its argument is */
 	const char *spec = d->mechanism == SPF_PTR ? NULL : d->domain;
 
-	if ((d->mechanism == SPF_PTR || d->domain != NULL) &&
-	    !spf_names_ready(q, spec, spf_evaluate))
+	if ((d->mechanism == SPF_PTR || d->domain != NULL) && !spf_names_ready(q, spec, on_names))
 		return SPF_LATER;
 	return judges[d->mechanism](q, d);
+}
+
+enum spf_verdict
+spf_judge(struct spf_query *q, void (*judged)(struct spf_query *, enum spf_verdict))
+{
+	q->judged = judged;
+	return judge(q);
 }

@@ -1,9 +1,11 @@
 /*
  * The inside of an SPF question, for filters/spf*.c only.
  *
- *   spf.c            beginning, end, limits, the explanation
+ *   spf.c            beginning, time, end
  *   spf_host.c       check_host(): records, their evaluation, include and redirect
  *   spf_mechanism.c  does this directive match?
+ *   spf_explain.c    the domain's own words for a fail
+ *   spf_query.c      names, limits, the decision
  *
  * Every step either goes on at once or has asked something and returns; then the answer's callback
  * goes on.  Once spf_decide() or spf_finish() was called nothing is under way and nothing goes on.
@@ -16,6 +18,7 @@
 #include "filters/spf_record.h"
 #include "lib/dns.h"
 
+struct buf;
 struct event;
 struct resolver_query;
 struct spf_query;
@@ -34,6 +37,13 @@ struct spf_frame {
 struct spf_host {
 	struct spf_query *query;
 	struct resolver_query *question; /* while it is asked about */
+};
+
+enum spf_verdict {
+	SPF_NO,
+	SPF_YES,
+	SPF_ASK_OTHER, /* what check_host() of another domain says: an include */
+	SPF_LATER
 };
 
 struct spf_query {
@@ -55,6 +65,7 @@ struct spf_query {
 	unsigned names_n;
 	char *names[RDNS_NAMES_MAX];
 	void (*resume)(struct spf_query *); /* when they have come */
+	void (*judged)(struct spf_query *, enum spf_verdict); /* when a directive's answer has come */
 	unsigned lookups, voids;
 	struct event *timer; /* the limit of time; once decided, the callback */
 	bool explaining;     /* the result is there, the domain is asked for its words */
@@ -68,13 +79,15 @@ struct spf_query {
 	bool blanket;
 };
 
-/* --- spf.c --- */
+/* --- spf_query.c --- */
 
 /* The end: result and why are there.  The callback comes in a later turn. */
 void spf_finish(struct spf_query *);
 /* The same with a result of which no directive is the reason, and why. */
 void spf_decide(struct spf_query *, enum auth_result, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Nothing is under way afterwards. */
+void spf_stop(struct spf_query *);
 /* One more term that asks DNS, and one more if SPEC (or NULL) uses %{p}; false: that was too much,
  * and it is decided. */
 bool spf_count_lookup(struct spf_query *, const char *spec);
@@ -85,33 +98,32 @@ bool spf_count_void(struct spf_query *);
 bool spf_names_ready(struct spf_query *, const char *spec, void (*resume)(struct spf_query *));
 /* Where SPEC leads, for the innermost record; NULL: its own domain.  The caller frees. */
 char *spf_target(const struct spf_query *, const char *spec);
+/* Appends TEXT with its macros expanded. */
+void spf_expand(const struct spf_query *, const char *text, struct buf *out);
 /* Asks for NAME, a target name that spf_name_ok. */
 void spf_ask_dns(struct spf_query *, const char *name, uint16_t type, dns_callback);
 /* Can DNS hold that name: labels of 1 to 63 octets, 253 in all? */
 bool spf_name_ok(const char *name);
 /* Is NAME the DOMAIN or below it? */
 bool spf_name_is_in(const char *name, const char *domain);
+
+/* --- spf_explain.c --- */
+
 /* The result is there: asks for the explanation of the record that failed, if it has one, and
  * finishes. */
 void spf_explain(struct spf_query *);
+
+/* --- spf_mechanism.c --- */
+
+/* Of the directive that is being judged.  When it is SPF_LATER, JUDGED is called with another one
+ * when the answer has come, unless it is decided meanwhile. */
+enum spf_verdict spf_judge(struct spf_query *, void (*judged)(struct spf_query *, enum spf_verdict));
 
 /* --- spf_host.c --- */
 
 /* check_host(DOMAIN), which is taken over: a frame of its own. */
 void spf_check_host(struct spf_query *, char *domain);
-/* Goes on with the innermost record. */
-void spf_evaluate(struct spf_query *);
-/* An answer came for its directive: it matches, or not; goes on. */
-void spf_directive_judged(struct spf_query *, bool matches);
-void spf_frame_free(struct spf_frame *);
-
-/* --- spf_mechanism.c --- */
-
-enum spf_verdict {
-	SPF_NO,
-	SPF_YES,
-	SPF_LATER /* spf_directive_judged will be called, an include has begun, or it is decided */
-};
-enum spf_verdict spf_judge(struct spf_query *, const struct spf_directive *);
+/* Leaves all frames. */
+void spf_leave(struct spf_query *);
 
 #endif
