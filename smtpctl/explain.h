@@ -1,7 +1,7 @@
 /*
  * The inside of `smtpctl gate explain`: a caller who is not there.  explain_facts.c takes what the
  * words say of him, explain_ask.c asks DNS and the ledger, explain_show.c shows all of it;
- * explain.c leads him through the rules, and explain_pass.c says what would lead him past one.
+ * explain_walk.c leads him through the rules, and explain_pass.c says what would lead him past one.
  * explain_session.c takes somebody who was there.
  */
 #ifndef SMTPCTL_EXPLAIN_H

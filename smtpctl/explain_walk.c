@@ -1,6 +1,6 @@
 /*
- * smtpctl gate explain: what the gate of the configuration would do with a caller, rule by rule,
- * and what he could do about it.
+ * Leads a caller who is not there through the gate of the configuration, rule by rule, and says what
+ * he could do about it.
  *
  * The rules are evaluated by the same code as in a session.  Where a fact was not given, a rule is
  * open, and so is every verdict below it in that phase; the end says which words would settle it.
@@ -408,31 +408,4 @@ explain_caller(struct caller *caller, const struct conf *conf)
 		walk_phase(&w, phase);
 	tell_verdict(&w);
 	output_end(w.out);
-}
-
-int
-gate_explain(int n, char **words)
-{
-	const struct conf *conf;
-	struct caller caller = { 0 };
-	char *why;
-	int status = EXIT_DONE;
-
-	if (strncmp(words[2], "session=", 8) == 0)
-		return explain_session(n, words);
-	conf = smtpctl_conf();
-	if (conf == NULL)
-		return EXIT_FAILED;
-	why = caller_read(&caller, conf, n - 2, words + 2);
-	if (why != NULL)
-		status = smtpctl_usage("%s", why);
-	else if (caller_ask_dns(&caller, conf, &why) < 0)
-		status = smtpctl_failed("%s", why);
-	free(why);
-	if (status == EXIT_DONE) {
-		caller_ask_ledger(&caller);
-		explain_caller(&caller, conf);
-	}
-	caller_free(&caller);
-	return status;
 }

@@ -5,7 +5,6 @@
  *
  * By the names sendmail, mailq and newaliases it is the mail submission program that scripts expect (sendmail.c).
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,6 @@
 #include "lib/mem.h"
 #include "lib/nearest.h"
 #include "smtpctl/smtpctl.h"
-
-struct options options = { .conf_path = CONF_PATH };
 
 #define SELECTORS "[SELECTOR ...]"
 
@@ -83,61 +80,6 @@ static const struct command {
 	{ "sendmail", NULL, sendmail_main, 0, -1, "[OPTION ...] [ADDRESS ...]", "hand in a message, as sendmail(8)" },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static const struct command *called; /* the one whose usage is told */
-
-/* --- what handlers call --- */
-
-int
-smtpctl_failed(const char *fmt, ...)
-{
-	va_list ap;
-
-	fflush(stdout);
-	fputs("smtpctl: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return EXIT_FAILED;
-}
-
-int
-smtpctl_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("smtpctl: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	if (called != NULL)
-		fprintf(stderr, "usage: smtpctl %s%s%s %s\n", called->object, called->verb != NULL ? " " : "",
-		    called->verb != NULL ? called->verb : "", called->words);
-	return EXIT_USAGE;
-}
-
-int
-smtpctl_refused(int status, const char *why)
-{
-	return status == EXIT_USAGE ? smtpctl_usage("%s", why) : smtpctl_failed("%s", why);
-}
-
-const struct conf *
-smtpctl_conf(void)
-{
-	static const struct conf *conf;
-	struct buf errors = { 0 }, warnings = { 0 };
-
-	if (conf == NULL) {
-		conf = conf_load(options.conf_path, &errors, &warnings);
-		fputs(buf_str(&errors), stderr);
-	}
-	buf_free(&errors);
-	buf_free(&warnings);
-	return conf;
-}
 
 /* --- the table --- */
 
@@ -211,6 +153,7 @@ unknown_verb(const char *object, const char *word)
 static int
 run(int n, char **words)
 {
+	const struct command *c;
 	bool known = false;
 	size_t i;
 	int rest;
@@ -224,13 +167,14 @@ run(int n, char **words)
 	}
 	if (i == COMMANDS)
 		return known ? unknown_verb(words[0], n > 1 ? words[1] : NULL) : unknown_object(words[0]);
-	called = &commands[i];
-	rest = n - (called->verb == NULL ? 1 : 2);
-	if (rest < called->least)
+	c = &commands[i];
+	smtpctl_called(c->object, c->verb, c->words);
+	rest = n - (c->verb == NULL ? 1 : 2);
+	if (rest < c->least)
 		return smtpctl_usage("something is missing");
-	if (called->most >= 0 && rest > called->most)
-		return smtpctl_usage("\"%s\": too many words", words[n - rest + called->most]);
-	return called->handle(n, words);
+	if (c->most >= 0 && rest > c->most)
+		return smtpctl_usage("\"%s\": too many words", words[n - rest + c->most]);
+	return c->handle(n, words);
 }
 
 /* The program's name without its folder. */

@@ -25,8 +25,11 @@ const struct conf *smtpctl_conf(void);
 char *smtpctl_spool(bool quiet);
 /* "smtpctl: " and a line on standard error; returns EXIT_FAILED. */
 int smtpctl_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* The same with the way the command is called; returns EXIT_USAGE. */
+/* The same with the way the command is called, as smtpctl_called has it; returns EXIT_USAGE. */
 int smtpctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* VERB may be NULL. */
+void smtpctl_called(const char *object, const char *verb, const char *words);
 
 /* What a server answered that did not do it: STATUS and why; returns the exit code. */
 int smtpctl_refused(int status, const char *why);
