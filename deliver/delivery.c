@@ -13,7 +13,7 @@
 
 #include "deliver/delivery.h"
 #include "deliver/domain.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 
 /* u32 index, four strings of which three may be absent, three octets: the least that a recipient

@@ -31,6 +31,7 @@
 #include "deliver/smtp_form.h"
 #include "deliver/smtp_reply.h"
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/unix_socket.h"

@@ -30,8 +30,6 @@
 #include "lib/peer.h"
 #include "lib/role.h"
 
-struct relay relay;
-
 /* --- the way --- */
 
 static struct tls_choice

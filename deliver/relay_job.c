@@ -17,6 +17,8 @@
 #include "lib/mem.h"
 #include "lib/rfc5322.h"
 
+struct relay relay;
+
 #define HEADER_MAX (64 * 1024) /* so much of a large message is looked at */
 
 static char *

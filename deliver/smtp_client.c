@@ -27,7 +27,7 @@
 #include <event2/event.h>
 
 #include "deliver/smtp_inside.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 
 #define OUTPUT_LOW (64 * 1024)

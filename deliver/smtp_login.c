@@ -18,7 +18,7 @@
 #include "deliver/login.h"
 #include "deliver/smtp_inside.h"
 #include "lib/buf.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 
 /* RFC 4954 4: a line of AUTH has up to 12,288 octets; so much is decoded. */

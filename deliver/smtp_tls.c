@@ -18,7 +18,7 @@
 #include <event2/event.h>
 
 #include "deliver/smtp_inside.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 
 static bool
 may_be_clear(const struct smtp_client *c)

@@ -20,7 +20,7 @@
 
 #include "deliver/smtp_inside.h"
 #include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "lib/xtext.h"
 

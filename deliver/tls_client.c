@@ -17,6 +17,7 @@
 #include <openssl/x509v3.h>
 
 #include "deliver/tls_client.h"
+#include "lib/fatal.h"
 #include "lib/ip.h"
 #include "lib/log.h"
 #include "lib/mem.h"

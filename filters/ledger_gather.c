@@ -14,7 +14,7 @@
 
 #include "filters/ledger_gather.h"
 #include "filters/ledger_wire.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
 

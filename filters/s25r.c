@@ -17,7 +17,7 @@
 #include <strings.h>
 
 #include "filters/s25r.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 
 #define NAME_MAX_OCTETS 255
 #define MATCH_BUDGET 1000000

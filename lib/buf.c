@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "lib/buf.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 
 #define BUF_MIN 64

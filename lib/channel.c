@@ -23,6 +23,7 @@
 #include <event2/event_struct.h>
 
 #include "lib/channel.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 

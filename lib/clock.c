@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 
 /* Little endian; written by the test at any time. */
 static const uint64_t *offset;

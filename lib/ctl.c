@@ -8,7 +8,7 @@
 
 #include "lib/ctl.h"
 #include "lib/ctl_wire.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 
 #define OBJECTS_MAX 16

@@ -12,8 +12,8 @@
 #include <sys/types.h>
 
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/id.h"
-#include "lib/log.h"
 
 /* No I, L, O and U: <https://www.crockford.com/base32.html> */
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -32,6 +32,7 @@
 
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/kv.h"
 #include "lib/kv_dir.h"
 #include "lib/log.h"

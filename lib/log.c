@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,7 @@
 
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -318,6 +318,25 @@ emit(int level, const char *event, const struct field *fields)
 	return done;
 }
 
+/* The only thing on the way to the log that comes back here is memory that is not there. */
+static void
+say_fatal(const char *reason)
+{
+	static const char text[] = "critical process.fatal reason=\"out of memory\"";
+	static const char json[] =
+	    "{\"level\":\"critical\",\"event\":\"process.fatal\",\"reason\":\"out of memory\"}";
+	static _Thread_local bool dying;
+
+	if (!dying) {
+		dying = true;
+		log_event(LOG_CRIT, "process.fatal", FIELDS(F_STR("reason", reason)));
+	} else if (out.conf.json) {
+		deliver(LOG_CRIT, json, sizeof(json) - 1);
+	} else {
+		deliver(LOG_CRIT, text, sizeof(text) - 1);
+	}
+}
+
 void
 log_init(const struct log_conf *conf, const char *who)
 {
@@ -337,6 +356,7 @@ log_init(const struct log_conf *conf, const char *who)
 	if (!out.started)
 		out.stderr_open = fcntl(STDERR_FILENO, F_GETFD) != -1;
 	out.started = true;
+	fatal_tell(say_fatal);
 	log_rename(who);
 	tzset();
 	if (!conf->to_stderr) {
@@ -403,30 +423,4 @@ bool
 log_is_verbose(void)
 {
 	return out.conf.verbose;
-}
-
-void
-fatal(const char *fmt, ...)
-{
-	static const char text[] = "critical process.fatal reason=\"out of memory\"";
-	static const char json[] =
-	    "{\"level\":\"critical\",\"event\":\"process.fatal\",\"reason\":\"out of memory\"}";
-	static _Thread_local bool dying;
-	char reason[1024];
-	va_list ap;
-
-	/* The only thing on the way to the log that calls back here is memory that is not there. */
-	if (dying) {
-		if (out.conf.json)
-			deliver(LOG_CRIT, json, sizeof(json) - 1);
-		else
-			deliver(LOG_CRIT, text, sizeof(text) - 1);
-		abort();
-	}
-	dying = true;
-	va_start(ap, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, ap);
-	va_end(ap);
-	log_event(LOG_CRIT, "process.fatal", FIELDS(F_STR("reason", reason)));
-	abort();
 }

@@ -43,8 +43,4 @@ void log_event(int level, const char *event, const struct field *);
 	} while (0)
 bool log_is_verbose(void);
 
-/* A broken invariant inside this process: says so and aborts the process.  Never for data from disk, database, DNS,
- * network or another role. */
-void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-
 #endif

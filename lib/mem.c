@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 
 static void *

@@ -7,7 +7,7 @@
 
 #include <event2/event.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
 

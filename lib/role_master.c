@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/role_inside.h"

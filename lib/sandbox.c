@@ -22,6 +22,7 @@
 
 #include <seccomp.h>
 
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/sandbox.h"

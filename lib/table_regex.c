@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "lib/table_inside.h"
 

@@ -12,7 +12,7 @@
 
 #include <openssl/err.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "lib/tls.h"
 

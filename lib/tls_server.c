@@ -18,7 +18,7 @@
 
 #include "lib/clock.h"
 #include "lib/cursor.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "lib/mem.h"
 #include "lib/tls_pem.h"
 #include "lib/tls_server.h"

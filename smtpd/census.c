@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "smtpd/census.h"
 
 #define SLOTS 65536

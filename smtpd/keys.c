@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/peer.h"

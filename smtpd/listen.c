@@ -24,6 +24,7 @@
 
 #include "conf/conf.h"
 #include "lib/buf.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/peer.h"

@@ -12,7 +12,7 @@
 
 #include "filters/meter.h"
 #include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "smtpd/meters.h"
 
 static const struct gate *gate;

@@ -17,6 +17,7 @@
 
 #include "conf/conf.h"
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"

@@ -20,6 +20,7 @@
 #include "filters/ledger.h"
 #include "lib/clock.h"
 #include "lib/ctl.h"
+#include "lib/fatal.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"

@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"

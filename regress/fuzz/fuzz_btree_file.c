@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/fatal.h"
 #include "smtpctl/btree_file.h"
 #include "smtpctl/postgrey.h"
 

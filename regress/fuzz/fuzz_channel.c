@@ -15,6 +15,7 @@
 #include <event2/event.h>
 
 #include "lib/channel.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 
 #define DESCRIPTORS 128 /* more than a channel can hold unclaimed */

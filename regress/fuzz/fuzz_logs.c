@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "smtpctl/logbook.h"
 

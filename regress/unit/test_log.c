@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "lib/clock.h"
+#include "lib/fatal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "regress/unit/child.h"
