@@ -146,6 +146,8 @@ on_failure_told(const struct login_answer *a, void *arg)
 	d->ledger = NULL;
 	d->state = DIALOGUE_DELAY;
 	d->due = clock_now() + a->delay;
+	log_debug("vault.held_back", F_STR("session", id_text(d->session).s), F_STR("client", ip_text(&d->caller.ip).s),
+	    F_STR("account", d->name), F_U64("seconds", a->delay));
 	event_add(&d->timer, clock_is_test() ? &soon : &later);
 }
 
