@@ -153,6 +153,7 @@ session_finish(struct session *s, const char *why)
 	s->why = why;
 	door_close(s);
 	auth_forget(s);
+	transaction_ask_no_more(s->tx); /* an answer could only lead back into the dialogue */
 	if (s->handshaking) /* nothing that we could say would be understood */
 		session_tls_end(s);
 	if (!s->running)

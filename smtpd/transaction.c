@@ -31,13 +31,23 @@ transaction_new(struct session *s, const char *sender)
 }
 
 void
-transaction_free(struct transaction *tx)
+transaction_ask_no_more(struct transaction *tx)
 {
 	if (tx == NULL)
 		return;
 	if (tx->lookup != NULL)
 		lookup_cancel(tx->lookup);
 	recipients_ahead_free(tx->ahead);
+	tx->lookup = NULL;
+	tx->ahead = NULL;
+}
+
+void
+transaction_free(struct transaction *tx)
+{
+	if (tx == NULL)
+		return;
+	transaction_ask_no_more(tx);
 	if (tx->submission != NULL)
 		submit_abort(tx->submission);
 	if (tx->text != NULL)

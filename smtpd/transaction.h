@@ -43,6 +43,8 @@ struct transaction {
 };
 
 struct transaction *transaction_new(struct session *, const char *sender);
+/* The session is closing: nobody waits for what the address book was asked.  NULL: there is no transaction. */
+void transaction_ask_no_more(struct transaction *);
 /* Cancels what is under way. */
 void transaction_free(struct transaction *);
 /* The header fields that go on top of the text (RFC 5321 4.4). */

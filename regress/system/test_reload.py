@@ -229,3 +229,35 @@ def test_an_upgrade_that_cannot_run_is_none(tmp_path, dns):
         with Client(g.port) as c:
             assert c.mail("a@client.example", "alice@example.org").code == 250
         g.deliveries("alice", 1)
+
+
+def unread(client):
+    """Octets of the client's that lie in the server's socket."""
+    mine = "%04X" % client.socket.getsockname()[1]
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[2].endswith(":" + mine):
+            return int(fields[4].split(":")[1], 16)
+    return 0
+
+
+@pytest.mark.parametrize("line", ["MAIL FROM:<a@client.example>", "RCPT TO:<alice@example.org>"])
+def test_an_answer_that_comes_after_the_good_bye(tmp_path, dns, line):
+    """The address book is slow; who asked it is told to come back, and then it answers."""
+    conf = DOMAIN % '"alice"' + 'relay { from { 192.0.2.1 } }\naccounts { "alice" = "{PLAIN}x" }\n'
+    with Genkan(tmp_path, conf, dns=dns, listen="submission xclient from { 127.0.0.0/8 }") as g:
+        lookup, = g.pids("lookup")
+        with Client(g.port) as c:
+            c.say("EHLO client.example")
+            assert c.say("XCLIENT LOGIN=alice").code == 220
+            c.say("EHLO client.example")
+            if line.startswith("RCPT"):
+                assert c.say("MAIL FROM:<alice@example.org>").code == 250
+            os.kill(lookup, signal.SIGSTOP)
+            c.send(line.replace("a@client.example", "alice@example.org") + "\r\n")
+            wait_for(lambda: not unread(c), "the command to be read")
+            g.process.send_signal(signal.SIGTERM)
+            assert c.reply().code == 421
+            os.kill(lookup, signal.SIGCONT)
+            g.process.wait()  # the client stays, and so does his session, for a moment
+        assert not g.log("process.fatal")
