@@ -17,6 +17,7 @@
 
 #include "conf/conf.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/ctl.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -27,12 +28,15 @@
 #include "smtpd/roles.h"
 
 #define WATCH_SECONDS 5
+#define HANGUP_MS 1000 /* from one SIGHUP that is served to the next */
 #define RESOLV_CONF "/etc/resolv.conf"
 
 static struct {
 	struct role_master *master;
 	struct conf *conf;
 	struct timespec resolv_conf; /* when it was last changed */
+	struct event hangup;         /* a SIGHUP waits to be served */
+	uint64_t hung_up_ms;         /* the last one was */
 } here;
 
 /* What only a start can change, or NULL. */
@@ -98,16 +102,31 @@ reload(char **why, char **warnings)
 }
 
 static void
-on_hangup(evutil_socket_t sig, short what, void *arg)
+serve_hangup(evutil_socket_t fd, short what, void *arg)
 {
 	char *why, *warnings;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	here.hung_up_ms = clock_ms();
+	(void)reload(&why, &warnings);
+	free(why);
+	free(warnings);
+}
+
+/* A thousand signals are a thousand calls in one turn of the loop, in which nobody else would be heard: they are one wish, served
+ * after the last of them. */
+static void
+on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	uint64_t now = clock_ms(), at = here.hung_up_ms + HANGUP_MS, ms = here.hung_up_ms != 0 && at > now ? at - now : 0;
 
 	(void)sig;
 	(void)what;
 	(void)arg;
-	(void)reload(&why, &warnings);
-	free(why);
-	free(warnings);
+	if (!event_pending(&here.hangup, EV_TIMEOUT, NULL))
+		event_add(&here.hangup, &(struct timeval){ (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) });
 }
 
 static void
@@ -183,6 +202,7 @@ reload_init(struct role_master *master, struct conf *conf)
 	here.master = master;
 	here.conf = conf;
 	here.resolv_conf = changed_at(RESOLV_CONF);
+	evtimer_assign(&here.hangup, peer_base(), serve_hangup, NULL);
 	evsignal_assign(&hangup, peer_base(), SIGHUP, on_hangup, NULL);
 	event_add(&hangup, NULL);
 	event_assign(&look, peer_base(), -1, EV_PERSIST, on_watch, NULL);

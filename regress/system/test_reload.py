@@ -81,6 +81,20 @@ def test_signal(mx):
         assert c.mail("a@client.example", "alice@example.org").code == 550
 
 
+def test_signals_by_the_hundred(mx):
+    """They are one wish, or two: mail goes on meanwhile, and the last configuration is the one in force."""
+    for n in range(300):
+        mx.process.send_signal(signal.SIGHUP)
+    change(mx, '{ "alice" }', '{ "carol" }')
+    mx.process.send_signal(signal.SIGHUP)
+
+    def carol_is_known():
+        with Client(mx.port) as c:
+            return c.mail("a@client.example", "carol@example.org").code == 250
+    wait_for(carol_is_known, "the new configuration")
+    assert reloads(mx) < 20
+
+
 def test_who_rings_after_it_meets_the_new_one(mx):
     users = ["alice", *(f"user{n}" for n in range(30))]
     for old, new in zip(users, users[1:]):
