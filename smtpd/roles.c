@@ -34,6 +34,7 @@
 #include "smtpd/session_tls.h"
 #include "vault/vault.h"
 
+#define VAULT_SECONDS 2 /* that a new worker waits for the vault before it accepts */
 #define LOCAL_MOST 4096 /* numbers of local processes: an upper bound for the queue's own limit */
 
 static const struct conf *conf;
@@ -79,6 +80,39 @@ lists_proven(void)
 	session_each(door_lists_proven);
 }
 
+static struct event *opening;
+
+static void
+open_doors(void)
+{
+	event_del(opening);
+	listen_start(conf);
+}
+
+static void
+on_opening(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	vault_on_offer(NULL);
+	open_doors();
+}
+
+/* Whoever is let in before the vault has told what it offers would hear that there is no AUTH.  Callers wait in the kernel's
+ * queue for that moment; for a vault that does not come they do not wait. */
+static void
+open_doors_soon(void)
+{
+	opening = evtimer_new(peer_base(), on_opening, NULL);
+	if (conf->vault.accounts == ACCOUNTS_NONE) {
+		open_doors();
+		return;
+	}
+	vault_on_offer(open_doors);
+	event_add(opening, &(struct timeval){ VAULT_SECONDS, 0 });
+}
+
 static void
 session_start(const void *unused, unsigned instance)
 {
@@ -97,7 +131,7 @@ session_start(const void *unused, unsigned instance)
 	ctl_register("pause", session_ctl);
 	ctl_register("resume", session_ctl);
 	ctl_register("stats", session_stats);
-	listen_start(conf);
+	open_doors_soon();
 }
 
 /* LOOKS: how often yet; NULL: until all have left. */

@@ -40,6 +40,8 @@ struct vault_conf {
 
 /* In a role's start. */
 void vault_client_init(void);
+/* CALLBACK comes once, from the loop, when the vault has told what it offers. */
+void vault_on_offer(void (*callback)(void));
 /* The MECHANISM_BIT()s that CALLER may use now; those of the last vault while there is none. */
 uint32_t vault_offers(const struct mechanism_caller *);
 

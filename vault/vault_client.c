@@ -35,6 +35,7 @@ static TAILQ_HEAD(, vault_dialogue) lost = TAILQ_HEAD_INITIALIZER(lost);
 static struct event *lost_event;
 static uint64_t last_id;
 static uint32_t offered;
+static void (*on_first_offer)(void);
 
 static int
 compare(const struct vault_dialogue *a, const struct vault_dialogue *b)
@@ -75,6 +76,12 @@ uint32_t
 vault_offers(const struct mechanism_caller *caller)
 {
 	return mechanism_usable(offered, caller);
+}
+
+void
+vault_on_offer(void (*callback)(void))
+{
+	on_first_offer = callback;
 }
 
 struct vault_dialogue *
@@ -161,8 +168,12 @@ on_offer(const struct peer *peer, struct message *m)
 
 	if (!cursor_done(&m->body))
 		return false;
-	if (!peer->retired)
-		offered = set;
+	if (peer->retired)
+		return true;
+	offered = set;
+	if (on_first_offer != NULL)
+		on_first_offer();
+	on_first_offer = NULL;
 	return true;
 }
 

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
@@ -15,7 +16,7 @@ import time
 
 import pytest
 
-from genkan import Client, Genkan, as_user, certificate, trusting, wait_for
+from genkan import Client, Genkan, as_user, certificate, own, trusting, wait_for
 from peers import DovecotAuth
 
 BASE = """
@@ -705,3 +706,26 @@ def test_mutt(mx, tmp_path):
     sent(mx, "SCRAM-SHA-256", has("mutt"), "-F", tmp_path / "muttrc", "-s", "subject", "bob@example.org", stdin="hello\n",
          env={"HOME": str(tmp_path), "TERM": "dumb"})
 
+
+
+def test_who_comes_right_after_a_reload_can_log_in(tmp_path):
+    """The new vault has a large file to read; until it has, the new workers take nobody in."""
+    accounts = tmp_path / "accounts"
+    accounts.write_text("alice\t{PLAIN}wonder land\n" + "".join(f"user{n}\t{{PLAIN}}{n}\n" for n in range(200000)))
+    own(accounts)
+    with server(tmp_path, f'accounts file "{accounts}"\n') as mx:
+        for _ in range(3):
+            assert mx.run_ctl("reload").returncode == 0
+            with connect(mx) as c:
+                assert c.say("AUTH PLAIN " + plain("alice", "wonder land")).code == 235
+
+
+def test_a_vault_that_does_not_come_keeps_nobody_waiting(tmp_path):
+    with server(tmp_path, PLAIN) as mx:
+        vault, = mx.pids("vault")
+        os.kill(vault, signal.SIGSTOP)
+        for worker in mx.pids("session"):
+            os.kill(worker, signal.SIGKILL)
+        with connect(mx, tls=False) as c:
+            assert c.features.code == 250
+        os.kill(vault, signal.SIGCONT)
