@@ -34,7 +34,7 @@ final_settle_error(struct final_result *result, const char *what, const char *pa
 	if (error == ENOSPC)
 		text = xasprintf("452 4.3.1 no space left on the disk of %s", path);
 	else if (error == EDQUOT || error == EFBIG)
-		text = xasprintf("452 4.2.2 the quota of %s is used up", path);
+		text = xasprintf("452 4.2.2 the mailbox is full: the quota of %s is used up", path);
 	else
 		text = xasprintf("451 4.2.0 cannot %s %s: %s", what, path, strerror(error));
 	final_settle(result, DELIVERY_TEMP, text);

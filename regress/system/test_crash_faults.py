@@ -73,3 +73,75 @@ def test_faults(place):
         print(f"    {role}: {fault}: {hits[role, fault]} calls failed")
     for needed in SHORT:
         assert hits[needed] > 0, f"{needed} never happened"
+
+
+QUOTA = """
+gate { }
+limit delay-notice 4h
+limit lifetime 1d
+domain "example.org" {
+	users { "alice", "bob" }
+	deliver maildir "$mail/%{user}"
+}
+domain "box.example" {
+	users { "alice" }
+	deliver mbox "$dir/box-%{user}"
+}
+"""
+
+
+def test_quota_of_a_mailbox(place):
+    """EDQUOT is the mailbox's matter: it waits, the sender is told after a while and at the end, in words, and mail comes in
+    when there is room again."""
+    with Faults(place / "faults") as faults, Genkan(place / "mx", QUOTA, env=faults.env) as mx:
+        def send(to, subject):
+            with Client(mx.port) as c:
+                reply = c.mail("bob@example.org", to, f"Subject: {subject}\r\n\r\nx\r\n")
+                assert reply.code == 250, reply
+
+        def deferred(to):
+            # the process that delivers ends when it has had nothing to do for a while
+            def tried():
+                faults.set(mx.pids("local"), WRITE, errno.EDQUOT)
+                return [e for e in mx.log("queue.deferred") if e["to"] == to and "4.2.2 the mailbox is full" in str(e)]
+            send(to, "goes in")
+            wait_for(lambda: not mx.queue(), "the first to be delivered")
+            faults.set(mx.pids("local"), WRITE, errno.EDQUOT)
+            send(to, "must wait")
+            wait_for(tried, "it to wait because of the quota: " + mx.log_text()[-2000:])
+
+        for to in ("alice@example.org", "alice@box.example"):
+            deferred(to)
+            faults.clear()
+            wait_for(lambda: mx.ctl("queue", "flush") is not None and not mx.queue(), "it to come when there is room")
+        assert sum(b"must wait" in m for m in mx.messages("alice")) == 1
+        assert (mx.dir / "box-alice").read_text().count("must wait") == 1
+
+        for number, (hours, action) in enumerate(((5, "delayed"), (30, "failed")), 1):
+            deferred("alice@box.example")
+            mx.advance(hours * 3600)
+            wait_for(lambda: len(mx.log("queue.notice")) == number, "a notice")
+            faults.clear()
+            wait_for(lambda: mx.ctl("queue", "flush") is not None and not mx.queue(), "all of it to come")
+            mx.deliveries("bob", number)
+            [notice] = [m.decode() for m in mx.messages("bob") if f"Action: {action}".encode() in m]
+            words, report = notice.split("Content-Type: message/", 1)
+            for part in (words, report):
+                assert "452 4.2.2 the mailbox is full: the quota of" in " ".join(part.split()), notice
+
+
+def test_quota_of_the_queue(place):
+    """EDQUOT is a full disk to those who send: 452 4.3.1, small or large, and 250 as soon as there is room."""
+    with Faults(place / "faults") as faults, Genkan(place / "mx", QUOTA, env=faults.env) as mx:
+        for role, calls, size in (("queue", WRITE, 100), ("queue", OPEN, 300000), ("session", WRITE, 300000)):
+            faults.set(mx.pids(role), calls, errno.EDQUOT)
+            text = "Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * (size // 70)
+
+            def reply():
+                with Client(mx.port) as c:
+                    return c.mail("s@x.example", "alice@example.org", text)
+            refused = reply()
+            assert refused.code == 452 and "4.3.1" in refused.text, (role, calls, refused)
+            faults.clear()
+            wait_for(lambda: reply().code == 250, "the service to be back")
+        mx.deliveries("alice", 3)
