@@ -2,10 +2,9 @@
  * The control socket: who calls, may he, and what does he want (control.h).
  *
  * Every client has one channel and at most one request at a time.  Its octets are anybody's: a
- * message that makes no sense costs that client its connection and nothing else.  A client that
- * reads slowly makes the roles that answer it wait (CTL_PAUSE); one whose backlog grows all the
- * same is dropped.  Places are few, and some are kept for those who run the server.  What must
- * never happen: an answer to somebody who may not have it.
+ * message that makes no sense costs that client its connection and nothing else.  Places are few, and
+ * some are kept for those who run the server.  What must never happen: an answer to somebody who may
+ * not have it.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -32,60 +31,15 @@
 #define CLIENTS_MAX 100
 #define STRANGERS_MAX 80      /* of these: others than who runs the server */
 #define STRANGERS_OF_ONE 20   /* of one user */
-#define BACKLOG_PAUSE (1024 * 1024)
-#define BACKLOG_MAX (16 * 1024 * 1024)
-#define SILENCE_SECONDS 60    /* without a request, or in the middle of a content */
 #define NO_DESCRIPTORS_SECONDS 1
-
-enum client_state {
-	CLIENT_IDLE,      /* may ask */
-	CLIENT_FORWARDED, /* other roles answer */
-	CLIENT_SUBMITS,   /* sends content */
-	CLIENT_COMMITS,   /* waits for the queue's word on it */
-	CLIENT_REFUSED    /* was answered, and sends the rest of a content */
-};
-
-struct client {
-	TAILQ_ENTRY(client) entry;
-	struct channel *channel;
-	struct event timer;
-	uint32_t uid;
-	bool trusted;
-	enum client_state state;
-	uint64_t id;       /* of the request */
-	struct forward *forward;
-	struct local_submit *submit;
-	bool paused;       /* the forward is told to wait */
-	bool slow;         /* reads too slowly: on its way out */
-	bool held;         /* nothing is read */
-};
 
 static struct {
 	TAILQ_HEAD(, client) clients;
 	unsigned n;
-	const struct conf *conf;
 	struct event listener;
 	struct event again;
 	bool retired;
 } here;
-
-const struct conf *
-control_conf(void)
-{
-	return here.conf;
-}
-
-uint32_t
-client_uid(const struct client *c)
-{
-	return c->uid;
-}
-
-bool
-client_is_trusted(const struct client *c)
-{
-	return c->trusted;
-}
 
 /* --- the end of a client --- */
 
@@ -118,97 +72,24 @@ on_silence(evutil_socket_t fd, short what, void *arg)
 	client_drop(c);
 }
 
-static void
-wait_for_word(struct client *c)
-{
-	const struct timeval tv = { SILENCE_SECONDS, 0 };
-
-	event_add(&c->timer, &tv);
-}
-
-/* --- answers --- */
-
-static void
-on_drained(struct channel *ch, void *arg)
-{
-	struct client *c = arg;
-
-	(void)ch;
-	c->paused = false;
-	if (c->forward != NULL && !c->slow)
-		forward_pause(c->forward, false);
-}
-
-/* Dropping must wait: this is called from a role's message about the forward that would go.  Its
- * channel is told to end, which comes back as CLOSED. */
-static void
-check_backlog(struct client *c)
-{
-	size_t backlog = channel_backlog(c->channel);
-
-	if (backlog > BACKLOG_MAX) {
-		log_notice("control.slow", F_U64("uid", c->uid), F_U64("backlog", backlog),
-		    F_STR("what", "the caller reads too slowly; it is dropped"));
-		c->slow = true;
-		(void)shutdown(channel_fd(c->channel), SHUT_RDWR);
-	} else if (backlog > BACKLOG_PAUSE && !c->paused && c->forward != NULL) {
-		c->paused = true;
-		forward_pause(c->forward, true);
-		channel_on_drained(c->channel, on_drained, c);
-	}
-}
-
-void
-client_pass(struct client *c, uint16_t type, const void *payload, size_t len)
-{
-	if (c->slow)
-		return;
-	buf_add(channel_begin(c->channel, type, c->id), payload, len);
-	channel_end(c->channel, -1);
-	check_backlog(c);
-}
-
-void
-client_record(struct client *c, const struct field *fields)
-{
-	struct buf b = { 0 };
-
-	field_encode(&b, fields);
-	client_pass(c, CTL_RECORD, b.data, b.len);
-	buf_free(&b);
-}
-
-void
-client_end(struct client *c, int status, const char *why)
-{
-	ctl_end_write(channel_begin(c->channel, CTL_END, c->id), status, why);
-	channel_end(c->channel, -1);
-	c->state = c->state == CLIENT_SUBMITS ? CLIENT_REFUSED : CLIENT_IDLE;
-	c->forward = NULL;
-	c->submit = NULL;
-	client_hold(c, false);
-	wait_for_word(c);
-}
-
-void
-client_hold(struct client *c, bool held)
-{
-	c->held = held;
-	channel_pause(c->channel, held);
-	if (!held)
-		wait_for_word(c);
-}
-
 /* --- requests --- */
+
+/* Who answers for us is to wait, or to go on. */
+static void
+pause_answers(struct client *c, bool paused)
+{
+	if (c->forward != NULL)
+		forward_pause(c->forward, paused);
+}
 
 static void
 do_version(struct client *c, unsigned n, const char *const *words)
 {
-	uint64_t size = here.conf->limits[LIMIT_SIZE];
+	uint64_t size = control_conf()->limits[LIMIT_SIZE];
 
 	(void)n;
 	(void)words;
-	client_record(c, FIELDS(F_STR("version", GENKAN_VERSION), F_STR("host", here.conf->host),
+	client_record(c, FIELDS(F_STR("version", GENKAN_VERSION), F_STR("host", control_conf()->host),
 	    F_U64("size", size), F_U64("pid", (uint64_t)getpid())));
 	client_end(c, 0, "");
 }
@@ -319,7 +200,7 @@ on_message(struct channel *ch, struct message *m, void *arg)
 	(void)ch;
 	if (m->fd >= 0)
 		return false;
-	wait_for_word(c);
+	client_await(c);
 	for (i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
 		if (messages[i].type == m->type && (messages[i].states & STATE(c->state)))
 			return messages[i].handle(c, m);
@@ -371,11 +252,12 @@ client_new(int fd, uint32_t uid)
 
 	c->uid = uid;
 	c->trusted = is_trusted(uid);
+	c->pause = pause_answers;
 	c->channel = channel_new(peer_base(), fd, &client_ops, c);
 	event_assign(&c->timer, peer_base(), -1, 0, on_silence, c);
 	TAILQ_INSERT_TAIL(&here.clients, c, entry);
 	here.n++;
-	wait_for_word(c);
+	client_await(c);
 	if (why == NULL)
 		return;
 	ctl_end_write(channel_begin(c->channel, CTL_END, 0), 1, why);
@@ -441,7 +323,7 @@ void
 control_role_start(int listen_fd, const struct conf *conf)
 {
 	TAILQ_INIT(&here.clients);
-	here.conf = conf;
+	control_set_conf(conf);
 	forward_init();
 	event_assign(&here.listener, peer_base(), listen_fd, EV_READ | EV_PERSIST, on_caller, NULL);
 	event_assign(&here.again, peer_base(), -1, 0, on_again, NULL);

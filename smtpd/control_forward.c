@@ -247,7 +247,7 @@ ask(struct peer *peer, void *arg)
 	RB_INSERT(leg_tree, &legs, leg);
 	LIST_INSERT_HEAD(&q->forward->legs, leg, sibling);
 	b = channel_begin(peer->channel, CTL_REQUEST, leg->id);
-	buf_add_u32(b, client_uid(q->forward->client));
+	buf_add_u32(b, q->forward->client->uid);
 	ctl_words_write(b, q->n, q->words);
 	channel_end(peer->channel, -1);
 }

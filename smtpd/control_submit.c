@@ -73,7 +73,7 @@ refuse(struct local_submit *s, int status, const char *why)
 
 	if (s->submission != NULL)
 		submit_abort(s->submission);
-	log_notice("control.refused", F_U64("uid", client_uid(client)), F_STR("why", why));
+	log_notice("control.refused", F_U64("uid", client->uid), F_STR("why", why));
 	local_submit_free(s);
 	client_end(client, status, why);
 }
@@ -102,7 +102,7 @@ account_name(uint32_t uid)
 static void
 add_trace(struct local_submit *s)
 {
-	uint32_t uid = client_uid(s->client);
+	uint32_t uid = s->client->uid;
 	char *name = account_name(uid);
 	struct buf b = { 0 };
 
@@ -344,7 +344,7 @@ read_word(struct local_submit *s, const char *word)
 		len = strlen(parameters[i].key);
 		if (strncmp(word, parameters[i].key, len) != 0)
 			continue;
-		if (parameters[i].restores && !client_is_trusted(s->client))
+		if (parameters[i].restores && !s->client->trusted)
 			return xstrdup("550 5.7.1 only root may bring back what was exported");
 		return parameters[i].read == NULL ? NULL : parameters[i].read(s, word + len);
 	}
