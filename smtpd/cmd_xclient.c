@@ -9,6 +9,7 @@
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/table.h"
+#include "smtpd/arrival.h"
 #include "smtpd/command.h"
 #include "smtpd/session.h"
 #include "smtpd/xclient.h"

@@ -30,6 +30,7 @@
 #include "lib/peer.h"
 #include "smtpd/listen.h"
 #include "smtpd/session.h"
+#include "smtpd/session_life.h"
 
 #define BACKLOG 4096
 #define ACCEPT_AT_ONCE 256 /* then the loop serves those who are in */

@@ -31,6 +31,7 @@
 #include "smtpd/meters.h"
 #include "smtpd/roles.h"
 #include "smtpd/session.h"
+#include "smtpd/session_life.h"
 #include "smtpd/session_tls.h"
 #include "vault/vault.h"
 
@@ -125,7 +126,6 @@ session_start(const void *unused, unsigned instance)
 	submit_client_init();
 	vault_client_init();
 	session_init(conf);
-	session_tls_init();
 	keys_serve();
 	health_start(&conf->gate, instance, lists_proven);
 	ctl_register("pause", session_ctl);

@@ -1,19 +1,18 @@
 /*
- * The life of a connection: its states, its beginning and its end (session.h).  What goes over the wire, and when, is
- * session_io.c's.
+ * What every part of a dialogue does with its session (session.h).
  *
- * A session is freed at the end of the loop's turn, from one list, because callbacks further up the stack may still hold it.
- * What must never happen: a change of state that the table does not know, or a session that is used after its end.
+ * What drives sessions (session_io.c) and ends what is under way for one (session_life.c) is above those parts, and hears of
+ * it by struct session_ops.  A session is freed at the end of the loop's turn, from one list, because callbacks further up the
+ * stack may still hold it.  What must never happen: a change of state that the table does not know, or a session that is used
+ * after its end.
  */
 #include <sys/socket.h>
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
+#include <event2/event.h>
 
 #include "conf/conf.h"
 #include "lib/clock.h"
@@ -22,18 +21,11 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
-#include "lib/table.h"
-#include "smtpd/census.h"
-#include "smtpd/command.h"
-#include "smtpd/patience.h"
 #include "smtpd/reply.h"
-#include "smtpd/session_inside.h"
-#include "smtpd/session_proxy.h"
-#include "smtpd/session_tls.h"
-#include "smtpd/transaction.h"
-
+#include "smtpd/session.h"
 
 static const struct conf *conf;
+static const struct session_ops *ops;
 static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static TAILQ_HEAD(, session) ended = TAILQ_HEAD_INITIALIZER(ended);
 static unsigned sessions_n;
@@ -43,12 +35,6 @@ const struct conf *
 session_conf(void)
 {
 	return conf;
-}
-
-unsigned
-session_count(void)
-{
-	return sessions_n;
 }
 
 /* --- states --- */
@@ -85,7 +71,7 @@ session_state(struct session *s, enum session_state next)
 	s->state = (uint8_t)next;
 }
 
-/* --- beginning and end --- */
+/* --- all of them --- */
 
 static void
 reap(evutil_socket_t fd, short what, void *arg)
@@ -102,112 +88,15 @@ reap(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-session_init(const struct conf *c)
+session_use(const struct conf *c, const struct session_ops *o)
 {
 	conf = c;
+	ops = o;
 	reaper = event_new(peer_base(), -1, 0, reap, NULL);
 }
 
-/* Everything but the struct goes at once. */
-void
-session_drop(struct session *s, const char *why)
-{
-	struct id_text id = id_text(s->id);
-	struct ip_text ip = ip_text(&s->ip);
-
-	if (s->fd < 0)
-		return;
-	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), F_STR("helo", s->helo), F_STR("why", why), F_STR("state", states[s->state].name),
-	    F_U64("accepted", s->accepted), F_U64("errors", s->errors),
-	    F_U64("ms", clock_ms() - s->door.since_ms));
-	door_close(s);
-	auth_forget(s);
-	transaction_free(s->tx);
-	s->tx = NULL;
-	cmd_bdat_forget(s);
-	session_io_end(s);
-	session_tls_end(s);
-	if (s->counted)
-		census_leave(&s->ip);
-	close(s->fd);
-	s->fd = -1;
-	s->state = STATE_CLOSING;
-	buf_free(&s->in);
-	buf_free(&s->out);
-	free(s->helo);
-	free(s->login);
-	s->helo = s->login = NULL;
-	TAILQ_REMOVE(&sessions, s, entry);
-	TAILQ_INSERT_TAIL(&ended, s, entry);
-	sessions_n--;
-	event_active(reaper, 0, 0);
-}
-
-void
-session_finish(struct session *s, const char *why)
-{
-	if (s->state == STATE_CLOSING)
-		return;
-	session_state(s, STATE_CLOSING);
-	s->busy = false;
-	s->why = why;
-	door_close(s);
-	auth_forget(s);
-	transaction_ask_no_more(s->tx); /* an answer could only lead back into the dialogue */
-	if (s->handshaking) /* nothing that we could say would be understood */
-		session_tls_end(s);
-	if (!s->running)
-		session_flush(s);
-}
-
-/* A limit on connections is said in the banner's place (RFC 5321 3.1, 3.8). */
-static bool
-refuse_crowd(struct session *s)
-{
-	struct census_count n = census_enter(&s->ip);
-	const char *limit = NULL;
-
-	s->counted = true;
-	if (n.all > conf->limits[LIMIT_CONNECTIONS] && !patience_make_room(s, n.all))
-		limit = "too many connections; please try again later";
-	else if (n.address > conf->limits[LIMIT_CONNECTIONS_PER_ADDRESS])
-		limit = "too many connections from your address; please close some first";
-	else if (n.network > conf->limits[LIMIT_CONNECTIONS_PER_NETWORK])
-		limit = "too many connections from your network; please close some first";
-	if (limit == NULL)
-		return false;
-	log_notice("session.crowd", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-	    F_STR("limit", limit), F_U64("all", n.all), F_U64("address", n.address), F_U64("network", n.network));
-	if (session_tls_awaited(s)) { /* it would take a handshake to tell him */
-		session_drop(s, "crowd");
-		return true;
-	}
-	reply_format(&s->out, 421, "4.7.0", "%s %s", conf->host, limit);
-	session_finish(s, "crowd");
-	return true;
-}
-
-static void
-at_the_door(struct session *s)
-{
-	s->relay_client = conf->relay_from != NULL && table_match_client(conf->relay_from, &s->ip, NULL);
-	door_open(s);
-}
-
-void
-session_admit(struct session *s)
-{
-	session_state(s, STATE_DOOR);
-	if (refuse_crowd(s))
-		return;
-	if (s->listener->implicit_tls)
-		session_tls_begin(s);
-	else
-		at_the_door(s);
-}
-
-void
-session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *listener)
+struct session *
+session_add(int fd, const struct ip *ip, uint16_t port, const struct listener *listener)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
 
@@ -217,48 +106,16 @@ session_new(int fd, const struct ip *ip, uint16_t port, const struct listener *l
 	s->port = port;
 	s->listener = listener;
 	s->idle = (uint32_t)conf->limits[LIMIT_IDLE];
+	s->door.since_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
 	sessions_n++;
-	s->door.since_ms = clock_ms();
-	session_io_begin(s);
-	log_debug("session.opened", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(ip).s));
-	if (!session_proxy_begin(s))
-		session_admit(s);
+	return s;
 }
 
-void
-session_secured(struct session *s)
+unsigned
+session_count(void)
 {
-	session_set_reading(s, true);
-	if (s->state == STATE_DOOR) {
-		at_the_door(s);
-		return;
-	}
-	free(s->helo); /* RFC 3207 4.2: what was said in the clear may have been another's words, AUTH among them */
-	free(s->login);
-	s->helo = s->login = NULL;
-	s->esmtp = false;
-	session_state(s, STATE_HELLO);
-	session_resume(s);
-}
-
-void
-session_restart(struct session *s, const struct ip *ip, int rdns, const char *name)
-{
-	door_close(s);
-	transaction_free(s->tx);
-	s->tx = NULL;
-	free(s->helo);
-	s->helo = NULL;
-	if (s->counted) /* it is the client's connection now, and no more the proxy's */
-		census_leave(&s->ip);
-	s->ip = *ip;
-	s->esmtp = s->early_data = false;
-	session_state(s, STATE_DOOR);
-	if (rdns >= 0)
-		door_set_name(s, (enum rdns_status)rdns, name);
-	if (!refuse_crowd(s))
-		at_the_door(s);
+	return sessions_n;
 }
 
 void
@@ -270,36 +127,13 @@ session_each(void (*visit)(struct session *))
 		visit(s);
 }
 
-void
-session_turn_out(struct session *s, const char *text, const char *why)
-{
-	if (!session_tls_awaited(s))
-		reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, text);
-	session_finish(s, why);
-}
-
 struct session *
 session_next(const struct session *s)
 {
 	return s == NULL ? TAILQ_FIRST(&sessions) : TAILQ_NEXT(s, entry);
 }
 
-void
-session_end_all(const char *why)
-{
-	struct session *s, *next;
-
-	for (s = TAILQ_FIRST(&sessions); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, entry);
-		if (s->state == STATE_CLOSING)
-			continue;
-		s->leaving = why;
-		if (!session_in_text(s))
-			session_turn_out(s, s->leaving, "shutdown");
-	}
-}
-
-/* --- what commands use --- */
+/* --- words --- */
 
 void
 session_reply(struct session *s, int code, const char *status, const char *fmt, ...)
@@ -328,6 +162,119 @@ session_error(struct session *s)
 	session_finish(s, "errors");
 	return false;
 }
+
+/* --- waiting --- */
+
+void
+session_arm(struct session *s)
+{
+	uint64_t now = clock_ms(), ms = s->deadline_ms > now ? s->deadline_ms - now : 0;
+
+	if (s->fd >= 0 && s->deadline_ms != 0)
+		event_add(&s->timer, &(struct timeval){ (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) });
+}
+
+void
+session_set_timer(struct session *s, uint64_t ms)
+{
+	s->deadline_ms = clock_ms() + ms;
+	session_arm(s);
+}
+
+void
+session_wait(struct session *s)
+{
+	s->busy = true;
+}
+
+void
+session_resume(struct session *s)
+{
+	if (!s->busy || s->fd < 0)
+		return;
+	s->busy = false;
+	if (s->running) /* answered before the command had returned: its caller goes on */
+		return;
+	ops->go_on(s);
+}
+
+void
+session_greet(struct session *s, int code, const char *status, const char *text)
+{
+	s->busy = false;
+	if (code == 0) {
+		session_reply(s, 220, NULL, "%s ESMTP Genkan", conf->host);
+		session_state(s, STATE_HELLO);
+	} else {
+		session_reply(s, code, NULL, "%s %s%s%s", conf->host, status != NULL ? status : "", status ? " " : "",
+		    text);
+		session_state(s, STATE_REFUSED);
+	}
+	if (!s->running)
+		ops->go_on(s);
+}
+
+bool
+session_awaits_tls(const struct session *s)
+{
+	return s->handshaking || s->upgrading || (s->listener->implicit_tls && s->tls == NULL);
+}
+
+void
+session_await(struct session *s, int want)
+{
+	ops->await(s, want);
+}
+
+/* --- the end --- */
+
+/* Everything but the struct goes at once. */
+void
+session_drop(struct session *s, const char *why)
+{
+	struct id_text id = id_text(s->id);
+	struct ip_text ip = ip_text(&s->ip);
+
+	if (s->fd < 0)
+		return;
+	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), F_STR("helo", s->helo), F_STR("why", why), F_STR("state", states[s->state].name),
+	    F_U64("accepted", s->accepted), F_U64("errors", s->errors),
+	    F_U64("ms", clock_ms() - s->door.since_ms));
+	ops->dropped(s);
+	close(s->fd);
+	s->fd = -1;
+	s->state = STATE_CLOSING;
+	buf_free(&s->in);
+	buf_free(&s->out);
+	free(s->helo);
+	free(s->login);
+	s->helo = s->login = NULL;
+	TAILQ_REMOVE(&sessions, s, entry);
+	TAILQ_INSERT_TAIL(&ended, s, entry);
+	sessions_n--;
+	event_active(reaper, 0, 0);
+}
+
+void
+session_finish(struct session *s, const char *why)
+{
+	if (s->state == STATE_CLOSING)
+		return;
+	session_state(s, STATE_CLOSING);
+	s->busy = false;
+	s->why = why;
+	ops->finished(s);
+}
+
+void
+session_turn_out(struct session *s, const char *text, const char *why)
+{
+	if (!session_awaits_tls(s))
+		reply_format(&s->out, 421, "4.3.2", "%s %s", conf->host, text);
+	session_finish(s, why);
+}
+
+/* --- who it is --- */
 
 bool
 session_reached(const struct session *s, const struct ip *ip)

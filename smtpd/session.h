@@ -85,56 +85,62 @@ struct session {
 	uint32_t idle;              /* seconds allowed for what the client does next */
 };
 
+/* What a session's parts have its driver do. */
+struct session_ops {
+	void (*go_on)(struct session *);      /* works off what the client has sent */
+	void (*await)(struct session *, int want);
+	void (*finished)(struct session *);   /* it is STATE_CLOSING from now on */
+	void (*dropped)(struct session *);    /* its descriptor is about to be closed */
+};
+
 /* For all sessions of this process. */
 const struct conf *session_conf(void);
+/* Before the first. */
+void session_use(const struct conf *, const struct session_ops *);
+/* A new one. */
+struct session *session_add(int fd, const struct ip *, uint16_t port, const struct listener *);
+unsigned session_count(void);
+/* The one that came after S, the oldest for NULL; or NULL. */
+struct session *session_next(const struct session *);
+/* VISIT must not end any. */
+void session_each(void (*visit)(struct session *));
 
-/* Takes over FD, a new connection. */
-void session_new(int fd, const struct ip *, uint16_t port, const struct listener *);
+/* The one place where the state changes; a transition that the table does not know is a broken invariant. */
+void session_state(struct session *, enum session_state);
+const char *session_state_name(unsigned);
+
 /* The next reply; sent at the end of the turn of this session. */
 void session_reply(struct session *, int code, const char *status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* A line of reply of its own making ("250-SIZE 1000"). */
 void session_raw(struct session *, const char *line);
+/* Counts a client's mistake; false when it was one too many and the session is closing. */
+bool session_error(struct session *);
+/* The doorman lets the banner be sent, or refuses it with CODE (0: 220). */
+void session_greet(struct session *, int code, const char *status, const char *text);
+
 /* The command goes on later: nothing else is handled until session_resume. */
 void session_wait(struct session *);
 void session_resume(struct session *);
-/* The one place where the state changes; a transition that the table does not know is a broken invariant. */
-void session_state(struct session *, enum session_state);
-const char *session_state_name(unsigned);
-/* Closes when what is to be said is said.  WHY, for the log, is kept. */
-void session_finish(struct session *, const char *why);
-/* Waits until the socket can be read (TLS_WANT_READ) or written (TLS_WANT_WRITE) again; 0: for neither. */
-void session_await(struct session *, int want);
-/* TLS has begun: the client starts anew (RFC 3207 4.2), or, with implicit TLS, comes to the door. */
-void session_secured(struct session *);
-/* Closes now. */
-void session_drop(struct session *, const char *why);
 /* One timer for what the doorman waits for; milliseconds; then door_timer(). */
 void session_set_timer(struct session *, uint64_t ms);
-/* The doorman lets the banner be sent, or refuses it with CODE (0: 220). */
-void session_greet(struct session *, int code, const char *status, const char *text);
-/* We know who calls: counts him, and leads him to TLS or to the door. */
-void session_admit(struct session *);
-/* After XCLIENT: another client stands at the door, and is counted instead of the peer.  RDNS: enum rdns_status when its name was told
- * too, -1: ask. */
-void session_restart(struct session *, const struct ip *, int rdns, const char *name);
+/* Waits for the deadline, if there is one. */
+void session_arm(struct session *);
+/* Waits until the socket can be read (TLS_WANT_READ) or written (TLS_WANT_WRITE) again; 0: for neither. */
+void session_await(struct session *, int want);
+/* The client listens for TLS and for nothing else: words of ours would be noise to it. */
+bool session_awaits_tls(const struct session *);
+
+/* Closes when what is to be said is said.  WHY, for the log, is kept. */
+void session_finish(struct session *, const char *why);
+/* The same with 421 and TEXT. */
+void session_turn_out(struct session *, const char *text, const char *why);
+/* Closes now. */
+void session_drop(struct session *, const char *why);
+
 /* "mail.example.org[192.0.2.1]" or "unknown[192.0.2.1]"; the caller frees. */
 char *session_client_text(const struct session *);
 /* The address is the one that the client reached us at. */
 bool session_reached(const struct session *, const struct ip *);
-/* Counts a client's mistake; false when it was one too many and the session is closing. */
-bool session_error(struct session *);
-/* Closes with 421 and TEXT; WHY as above. */
-void session_turn_out(struct session *, const char *text, const char *why);
-/* The one that came after S, the oldest for NULL; or NULL. */
-struct session *session_next(const struct session *);
-/* VISIT must not end any. */
-void session_each(void (*visit)(struct session *));
-/* How many sessions this process has; all of them are told to leave. */
-unsigned session_count(void);
-void session_end_all(const char *why);
-
-/* In a role's start. */
-void session_init(const struct conf *);
 
 #endif

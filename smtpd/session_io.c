@@ -12,9 +12,10 @@
 #include "conf/conf.h"
 #include "lib/clock.h"
 #include "lib/peer.h"
+#include "smtpd/arrival.h"
 #include "smtpd/command.h"
 #include "smtpd/patience.h"
-#include "smtpd/session_inside.h"
+#include "smtpd/session_io.h"
 #include "smtpd/session_proxy.h"
 #include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
@@ -52,18 +53,8 @@ session_io_end(struct session *s)
 	s->writable = NULL;
 }
 
-/* Waits for the deadline, if there is one. */
 static void
-arm(struct session *s)
-{
-	uint64_t now = clock_ms(), ms = s->deadline_ms > now ? s->deadline_ms - now : 0;
-
-	if (s->fd >= 0 && s->deadline_ms != 0)
-		event_add(&s->timer, &(struct timeval){ (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) });
-}
-
-void
-session_set_reading(struct session *s, bool on)
+set_reading(struct session *s, bool on)
 {
 	if (s->reading == on || s->fd < 0)
 		return;
@@ -72,48 +63,6 @@ session_set_reading(struct session *s, bool on)
 		event_add(&s->event, NULL);
 	else
 		event_del(&s->event);
-}
-
-void
-session_set_timer(struct session *s, uint64_t ms)
-{
-	s->deadline_ms = clock_ms() + ms;
-	arm(s);
-}
-
-/* --- what commands use --- */
-
-void
-session_wait(struct session *s)
-{
-	s->busy = true;
-}
-
-void
-session_resume(struct session *s)
-{
-	if (!s->busy || s->fd < 0)
-		return;
-	s->busy = false;
-	if (s->running) /* answered before the command had returned: its caller goes on */
-		return;
-	work(s, NULL, 0);
-}
-
-void
-session_greet(struct session *s, int code, const char *status, const char *text)
-{
-	s->busy = false;
-	if (code == 0) {
-		session_reply(s, 220, NULL, "%s ESMTP Genkan", session_conf()->host);
-		session_state(s, STATE_HELLO);
-	} else {
-		session_reply(s, code, NULL, "%s %s%s%s", session_conf()->host, status != NULL ? status : "", status ? " " : "",
-		    text);
-		session_state(s, STATE_REFUSED);
-	}
-	if (!s->running)
-		work(s, NULL, 0);
 }
 
 /* Whose text is being read, or on its way to the disk, gets its answer first: a reply in the middle would be taken for it. */
@@ -163,9 +112,9 @@ await_writable(struct session *s)
 }
 
 void
-session_await(struct session *s, int want)
+session_io_await(struct session *s, int want)
 {
-	session_set_reading(s, want == TLS_WANT_READ);
+	set_reading(s, want == TLS_WANT_READ);
 	if (want == TLS_WANT_WRITE)
 		await_writable(s);
 }
@@ -180,7 +129,7 @@ say_good_bye(struct session *s)
 		return;
 	}
 	s->lingering = true;
-	session_set_reading(s, true);
+	set_reading(s, true);
 	session_set_timer(s, LINGER_MS);
 }
 
@@ -342,15 +291,21 @@ work(struct session *s, const char *new, size_t len)
 		return;
 	if (s->lingering || s->handshaking)
 		return;
-	session_set_reading(s, !s->eof && !s->upgrading && s->in.len < IN_LIMIT && s->writable == NULL);
+	set_reading(s, !s->eof && !s->upgrading && s->in.len < IN_LIMIT && s->writable == NULL);
 	if (s->busy || s->state == STATE_DOOR || s->stuck)
-		arm(s);
+		session_arm(s);
 	else if (text && is_text(s) && new != NULL)
 		patience_text(s, used);
 	else if ((used > 0 && !s->skipping) || new == NULL) /* a command, or our answer: not a piece of a line */
 		patience_turn(s);
 	else
-		arm(s);
+		session_arm(s);
+}
+
+void
+session_go_on(struct session *s)
+{
+	work(s, NULL, 0);
 }
 
 /* One who talks before the banner is noted; what he says is kept, a little of it, and answered after the banner
@@ -362,7 +317,7 @@ talks_early(struct session *s, const char *p, size_t len)
 		len = DOOR_LIMIT - s->in.len;
 	buf_add(&s->in, p, len);
 	if (s->in.len == DOOR_LIMIT)
-		session_set_reading(s, false);
+		set_reading(s, false);
 	door_early(s); /* which may be the end of him */
 }
 
@@ -384,7 +339,7 @@ read_some(struct session *s)
 		session_drop(s, "left before the banner");
 	} else if (n == 0) {
 		s->eof = true;
-		session_set_reading(s, false);
+		set_reading(s, false);
 		/* what he asked before he left may still be answered, but nobody waits for a tarpit or for DNS */
 		if (s->busy && s->state != STATE_DATA && s->state != STATE_BDAT && door_left(s))
 			session_drop(s, "the client left");
@@ -395,7 +350,7 @@ read_some(struct session *s)
 	} else if (s->busy) {
 		buf_add(&s->in, scratch, (size_t)n);
 		if (s->in.len >= IN_LIMIT)
-			session_set_reading(s, false);
+			set_reading(s, false);
 	} else {
 		work(s, scratch, (size_t)n);
 	}
@@ -409,7 +364,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (s->deadline_ms > clock_ms() + 20) {
-		arm(s);
+		session_arm(s);
 		return;
 	}
 	if (s->deadline_ms == 0)
@@ -436,10 +391,12 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (s->state == STATE_PROXY)
-		session_proxy_read(s);
-	else if (s->handshaking)
+	if (s->state == STATE_PROXY) {
+		if (session_proxy_read(s))
+			session_admit(s);
+	} else if (s->handshaking) {
 		session_tls_ready(s);
-	else
+	} else {
 		read_some(s);
+	}
 }

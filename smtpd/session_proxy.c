@@ -48,10 +48,9 @@ become(struct session *s, const struct proxy *p)
 		s->port = p->port;
 	}
 	buf_free(&s->in);
-	session_admit(s);
 }
 
-void
+bool
 session_proxy_read(struct session *s)
 {
 	char octets[PROXY_HEADER_MAX];
@@ -61,21 +60,23 @@ session_proxy_read(struct session *s)
 	ssize_t n = recv(s->fd, octets, sizeof(octets) - before, MSG_PEEK);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		session_drop(s, "left before the PROXY header");
-		return;
+		return false;
 	}
 	buf_add(&s->in, octets, (size_t)n);
 	status = proxy_parse(s->in.data, s->in.len, &proxy, &used);
 	if (status == PROXY_BAD || (status == PROXY_MORE && s->in.len == PROXY_HEADER_MAX)) {
 		refuse(s, "what it sends is no PROXY header; is it a proxy?");
-		return;
+		return false;
 	}
 	/* they are there: no more and no less was just seen */
 	(void)recv(s->fd, octets, status == PROXY_DONE ? used - before : (size_t)n, 0);
-	if (status == PROXY_DONE)
-		become(s, &proxy);
+	if (status != PROXY_DONE)
+		return false;
+	become(s, &proxy);
+	return true;
 }
 
 void

@@ -30,6 +30,7 @@
 
 static TAILQ_HEAD(, session) line = TAILQ_HEAD_INITIALIZER(line);
 static struct event *turn;
+static void (*secured)(struct session *);
 static uint64_t done, resumed, failed;
 
 bool
@@ -42,12 +43,6 @@ bool
 session_tls_offered(const struct session *s)
 {
 	return session_tls_served(s) && s->tls == NULL;
-}
-
-bool
-session_tls_awaited(const struct session *s)
-{
-	return s->handshaking || s->upgrading || (s->listener->implicit_tls && s->tls == NULL);
 }
 
 /* --- how it ends --- */
@@ -68,7 +63,7 @@ succeeded(struct session *s)
 	    F_BOOL("resumed", SSL_session_reused(s->tls)), F_STR("certificate", subject),
 	    F_STR("verified", subject != NULL ? X509_verify_cert_error_string(verified) : NULL));
 	OPENSSL_free(subject);
-	session_secured(s);
+	secured(s);
 }
 
 static void
@@ -132,8 +127,9 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-session_tls_init(void)
+session_tls_init(void (*on_secured)(struct session *))
 {
+	secured = on_secured;
 	turn = event_new(peer_base(), -1, 0, on_turn, NULL);
 }
 

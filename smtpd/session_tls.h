@@ -13,13 +13,11 @@
 struct ctl;
 struct session;
 
-/* In a role's start. */
-void session_tls_init(void);
+/* In a role's start.  SECURED is called when a session's handshake is over. */
+void session_tls_init(void (*secured)(struct session *));
 /* The listener has a certificate; STARTTLS would be taken. */
 bool session_tls_served(const struct session *);
 bool session_tls_offered(const struct session *);
-/* The client listens for TLS and for nothing else: words of ours would be noise to it. */
-bool session_tls_awaited(const struct session *);
 /* The handshake begins.  Nothing that was read waits to be looked at; nothing waits to be sent. */
 void session_tls_begin(struct session *);
 /* While handshaking: the socket is ready again, or time is up. */

@@ -34,6 +34,7 @@
 #include "smtpd/health.h"
 #include "smtpd/meters.h"
 #include "smtpd/session.h"
+#include "smtpd/session_life.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
