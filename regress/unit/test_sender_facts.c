@@ -128,6 +128,8 @@ test_resolves(void **state)
 	for (i = 0; i < N(cases); i++) {
 		outcome = (struct outcome){ 0 };
 		assert_true(ip_parse(cases[i].client, &client));
+		/* on a busy machine the resolver may have asked twice: not for this one */
+		event_base_loop(base, EVLOOP_NONBLOCK);
 		seen = server->seen_n;
 		helo_ask(cases[i].helo, &client, take_helo, &outcome);
 		run(&outcome);
