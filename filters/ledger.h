@@ -108,6 +108,7 @@ struct login_answer {
 	uint32_t left;               /* seconds that a ban still lasts; 0: there is none */
 	enum lockout_subject banned; /* whose, if there is one */
 	uint32_t delay;              /* FAILED: seconds to hold the answer back */
+	bool known;                  /* TRY: the account has logged in from there of late */
 };
 struct ledger_request *ledger_ask_login(enum login_step, const struct ip *, const char *account,
     void (*)(const struct login_answer *, void *), void *arg);

@@ -88,6 +88,7 @@ ledger_judge_login(struct ledger *l, enum login_step step, const struct ip *ip, 
 
 	*a = (struct login_answer){ .left = 0 };
 	known = ledger_get_lockout(l->store, LOCKOUT_PAIR, ip, name, &pair) == 1 && lockout_knows(&pair, now);
+	a->known = known;
 	if (step == LOGIN_TRY && !known) {
 		judge(&login, a);
 	} else if (step == LOGIN_FAILED) {

@@ -294,6 +294,7 @@ ledger_encode_login(struct buf *b, const struct login_answer *a)
 	buf_add_u32(b, a->left);
 	buf_add_u8(b, (uint8_t)a->banned);
 	buf_add_u32(b, a->delay);
+	buf_add_u8(b, a->known);
 }
 
 void
@@ -302,4 +303,5 @@ ledger_decode_login(struct cursor *c, struct login_answer *a)
 	a->left = cursor_u32(c);
 	a->banned = decode_enum(c, LOCKOUT_PAIR);
 	a->delay = cursor_u32(c);
+	a->known = decode_enum(c, 1) != 0;
 }

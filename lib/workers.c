@@ -17,16 +17,37 @@
 #include "lib/mem.h"
 #include "lib/workers.h"
 
-STAILQ_HEAD(work_list, work);
+TAILQ_HEAD(work_list, work);
 
 struct workers {
 	pthread_mutex_t mutex;
 	pthread_cond_t more;
-	struct work_list todo, finished; /* under the mutex */
-	unsigned waiting, most;
+	/* under the mutex */
+	struct {
+		struct work_list list;
+		unsigned n;
+	} todo[WORK_WAITS_URGENTLY + 1];
+	struct work_list finished;
+	unsigned most;
 	int wake; /* eventfd */
 	struct event *woken;
 };
+
+static void
+take_out(struct workers *w, struct work *job)
+{
+	TAILQ_REMOVE(&w->todo[job->where].list, job, entry);
+	w->todo[job->where].n--;
+	job->where = WORK_TAKEN;
+}
+
+static struct work *
+next(struct workers *w)
+{
+	struct work *job = TAILQ_FIRST(&w->todo[WORK_WAITS_URGENTLY].list);
+
+	return job != NULL ? job : TAILQ_FIRST(&w->todo[WORK_WAITS].list);
+}
 
 static void *
 work_on(void *arg)
@@ -37,14 +58,13 @@ work_on(void *arg)
 
 	pthread_mutex_lock(&w->mutex);
 	for (;;) {
-		while ((job = STAILQ_FIRST(&w->todo)) == NULL)
+		while ((job = next(w)) == NULL)
 			pthread_cond_wait(&w->more, &w->mutex);
-		STAILQ_REMOVE_HEAD(&w->todo, entry);
-		w->waiting--;
+		take_out(w, job);
 		pthread_mutex_unlock(&w->mutex);
 		job->run(job);
 		pthread_mutex_lock(&w->mutex);
-		STAILQ_INSERT_TAIL(&w->finished, job, entry);
+		TAILQ_INSERT_TAIL(&w->finished, job, entry);
 		if (write(w->wake, &one, sizeof(one)) < 0)
 			continue; /* it is full, so the loop is woken anyway */
 	}
@@ -55,7 +75,7 @@ static void
 on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct workers *w = arg;
-	struct work_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct work_list list = TAILQ_HEAD_INITIALIZER(list);
 	struct work *job;
 	uint64_t n;
 
@@ -63,10 +83,10 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	if (read(fd, &n, sizeof(n)) < 0)
 		return;
 	pthread_mutex_lock(&w->mutex);
-	STAILQ_CONCAT(&list, &w->finished);
+	TAILQ_CONCAT(&list, &w->finished, entry);
 	pthread_mutex_unlock(&w->mutex);
-	while ((job = STAILQ_FIRST(&list)) != NULL) {
-		STAILQ_REMOVE_HEAD(&list, entry);
+	while ((job = TAILQ_FIRST(&list)) != NULL) {
+		TAILQ_REMOVE(&list, job, entry);
 		job->done(job);
 	}
 }
@@ -80,8 +100,9 @@ workers_new(struct event_base *base, unsigned n, unsigned most)
 
 	pthread_mutex_init(&w->mutex, NULL);
 	pthread_cond_init(&w->more, NULL);
-	STAILQ_INIT(&w->todo);
-	STAILQ_INIT(&w->finished);
+	TAILQ_INIT(&w->todo[WORK_WAITS].list);
+	TAILQ_INIT(&w->todo[WORK_WAITS_URGENTLY].list);
+	TAILQ_INIT(&w->finished);
 	w->most = most;
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->wake < 0)
@@ -98,17 +119,33 @@ workers_new(struct event_base *base, unsigned n, unsigned most)
 }
 
 bool
-workers_add(struct workers *w, struct work *job)
+workers_add(struct workers *w, struct work *job, bool urgent)
 {
 	bool room;
 
+	job->where = urgent ? WORK_WAITS_URGENTLY : WORK_WAITS;
 	pthread_mutex_lock(&w->mutex);
-	room = w->waiting < w->most;
+	room = w->todo[job->where].n < w->most;
 	if (room) {
-		STAILQ_INSERT_TAIL(&w->todo, job, entry);
-		w->waiting++;
+		TAILQ_INSERT_TAIL(&w->todo[job->where].list, job, entry);
+		w->todo[job->where].n++;
 		pthread_cond_signal(&w->more);
+	} else {
+		job->where = WORK_TAKEN;
 	}
 	pthread_mutex_unlock(&w->mutex);
 	return room;
+}
+
+bool
+workers_withdraw(struct workers *w, struct work *job)
+{
+	bool waits;
+
+	pthread_mutex_lock(&w->mutex);
+	waits = job->where != WORK_TAKEN;
+	if (waits)
+		take_out(w, job);
+	pthread_mutex_unlock(&w->mutex);
+	return waits;
 }

@@ -19,6 +19,7 @@ struct attempt_request {
 	const char *password;     /* PLAIN */
 	const void *first;        /* SCRAM: the client's first message */
 	size_t first_len;
+	bool known;               /* the account has logged in from there of late: it goes first */
 };
 
 /* Callbacks come from the loop, never from inside a call, and not after a cancel. */
@@ -29,6 +30,8 @@ struct source {
 	struct attempt *(*begin)(const struct attempt_request *, attempt_callback, void *arg);
 	void (*step)(struct attempt *, const void *response, size_t len);
 	void (*cancel)(struct attempt *);
+	/* Nobody waits for the answer: true when the attempt costs nobody anything yet, and is gone.  NULL: it always does. */
+	bool (*withdraw)(struct attempt *);
 };
 
 extern const struct source source_local, source_saslauthd, source_dovecot;

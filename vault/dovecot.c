@@ -281,4 +281,4 @@ start(const struct vault_conf *c, void (*offer)(uint32_t))
 	connect_now(-1, 0, NULL);
 }
 
-const struct source source_dovecot = { NULL, start, begin, step, cancel };
+const struct source source_dovecot = { NULL, start, begin, step, cancel, NULL };

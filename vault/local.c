@@ -43,7 +43,7 @@ struct attempt {
 	struct work work;
 	attempt_callback callback;
 	void *arg;
-	bool running, cancelled;
+	bool running, cancelled, urgent;
 	enum mechanism mechanism;
 	char *name;
 	char *password;     /* PLAIN: what was given */
@@ -410,7 +410,7 @@ hand_over(struct attempt *a, const char *why)
 	static const struct timeval now = { 0, 0 };
 
 	a->running = true;
-	if (why == NULL && workers_add(workers, &a->work))
+	if (why == NULL && workers_add(workers, &a->work, a->urgent))
 		return;
 	a->result = VAULT_TEMP;
 	buf_clear(&a->out);
@@ -430,6 +430,7 @@ begin(const struct attempt_request *r, attempt_callback callback, void *arg)
 	a->callback = callback;
 	a->arg = arg;
 	a->mechanism = r->mechanism;
+	a->urgent = r->known;
 	a->name = xstrdup(r->name);
 	a->stored = stored != NULL ? xstrdup(stored) : NULL;
 	a->password = r->password != NULL ? xstrdup(r->password) : NULL;
@@ -455,13 +456,21 @@ step(struct attempt *a, const void *response, size_t len)
 	hand_over(a, NULL);
 }
 
+/* What no thread has begun with has cost nothing. */
+static bool
+withdraw(struct attempt *a)
+{
+	if (a->running && !workers_withdraw(workers, &a->work))
+		return false;
+	attempt_free(a);
+	return true;
+}
+
 static void
 cancel(struct attempt *a)
 {
-	if (a->running)
+	if (!withdraw(a))
 		a->cancelled = true;
-	else
-		attempt_free(a);
 }
 
 /* --- the source --- */
@@ -505,4 +514,4 @@ start(const struct vault_conf *c, void (*offer_them)(uint32_t))
 	event_add(look, &often);
 }
 
-const struct source source_local = { prepare, start, begin, step, cancel };
+const struct source source_local = { prepare, start, begin, step, cancel, withdraw };

@@ -157,4 +157,4 @@ start(const struct vault_conf *c, void (*offer)(uint32_t))
 	offer(MECHANISM_PASSWORDS);
 }
 
-const struct source source_saslauthd = { NULL, start, begin, NULL, cancel };
+const struct source source_saslauthd = { NULL, start, begin, NULL, cancel, NULL };

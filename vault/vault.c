@@ -4,6 +4,7 @@
  * A dialogue reads what the mechanism says until there is a name, asks the ledger whether that name may be tried from
  * there, lets the source of accounts decide (attempt.h), and tells the ledger what came of it.  One step waits
  * for another, nothing waits for anything else: the loop never does.  A refusal is held back as long as the ledger says.
+ * Who leaves before the answer is counted all the same: else a guesser who never waits would never be banned.
  *
  * What a session says is data: a message out of turn ends its channel.  What must never happen: that a dialogue is
  * answered "ok" otherwise than by passed(), or a secret is logged, or outlives its dialogue.
@@ -30,6 +31,7 @@
 #include "vault/vault_wire.h"
 
 #define LOOK_MS 50 /* for delays that follow a test's clock */
+#define LEFT_MOST 1000 /* dialogues that go on though the client has left */
 
 enum dialogue_state {
 	DIALOGUE_CLIENT, /* the client's turn */
@@ -54,12 +56,14 @@ struct dialogue {
 	char *account;                  /* while the ledger hears that it passed */
 	struct event timer;
 	int64_t due;
+	bool left; /* the client: nobody is answered, but the verdict is still counted */
 };
 
 RB_HEAD(dialogue_tree, dialogue);
 
 static const struct source *source;
 static uint32_t offered;
+static unsigned left_n;
 static struct {
 	uint64_t begun, passed, refused, banned, temp;
 } stats;
@@ -78,6 +82,7 @@ static void
 dialogue_free(struct dialogue *d)
 {
 	RB_REMOVE(dialogue_tree, d->peer->data, d);
+	left_n -= d->left;
 	if (d->attempt != NULL)
 		source->cancel(d->attempt);
 	ledger_cancel(d->ledger);
@@ -97,6 +102,8 @@ send_answer(struct dialogue *d, enum vault_result result, const void *text, size
 {
 	struct vault_answer answer = { .result = result, .text = text, .len = len, .name = d->name };
 
+	if (d->left)
+		return;
 	vault_answer_encode(channel_begin(d->peer->channel, VAULT_ANSWER, d->id), &answer);
 	channel_end(d->peer->channel, -1);
 }
@@ -144,6 +151,10 @@ on_failure_told(const struct login_answer *a, void *arg)
 	struct timeval later = { (time_t)a->delay, 0 };
 
 	d->ledger = NULL;
+	if (d->left) {
+		conclude(d, VAULT_REFUSED, "");
+		return;
+	}
 	d->state = DIALOGUE_DELAY;
 	d->due = clock_now() + a->delay;
 	log_debug("vault.held_back", F_STR("session", id_text(d->session).s), F_STR("client", ip_text(&d->caller.ip).s),
@@ -186,6 +197,10 @@ on_attempt(enum vault_result result, const void *text, size_t len, void *arg)
 {
 	struct dialogue *d = arg;
 
+	if (result == VAULT_CHALLENGE && d->left) {
+		dialogue_free(d);
+		return;
+	}
 	if (result == VAULT_CHALLENGE) {
 		challenge(d, text, len);
 		return;
@@ -207,7 +222,7 @@ on_may_try(const struct login_answer *a, void *arg)
 	struct dialogue *d = arg;
 	struct attempt_request r = { .mechanism = d->password != NULL ? MECHANISM_PLAIN : d->mechanism,
 		.caller = &d->caller, .name = d->name, .password = d->password, .first = d->first.data,
-		.first_len = d->first.len };
+		.first_len = d->first.len, .known = a->known };
 
 	d->ledger = NULL;
 	if (a->left > 0) {
@@ -399,6 +414,18 @@ on_respond(struct peer *peer, struct message *m)
 	return true;
 }
 
+static void
+leave(struct dialogue *d)
+{
+	if (d->state == DIALOGUE_SOURCE && source->withdraw != NULL && source->withdraw(d->attempt))
+		d->attempt = NULL;
+	else if (d->state == DIALOGUE_SOURCE && left_n < LEFT_MOST)
+		d->left = true;
+	left_n += d->left;
+	if (!d->left)
+		dialogue_free(d);
+}
+
 static bool
 on_message(struct peer *peer, struct message *m)
 {
@@ -413,8 +440,8 @@ on_message(struct peer *peer, struct message *m)
 		return on_respond(peer, m);
 	case VAULT_CANCEL:
 		d = find(peer, m->id);
-		if (d != NULL)
-			dialogue_free(d);
+		if (d != NULL && !d->left)
+			leave(d);
 		return true;
 	default:
 		return false;

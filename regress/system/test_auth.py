@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from genkan import Client, Genkan, as_user, certificate, own, trusting, wait_for
+from genkan import PATIENCE, Client, Genkan, as_user, certificate, own, trusting, unread, wait_for
 from peers import DovecotAuth
 
 BASE = """
@@ -729,3 +729,26 @@ def test_a_vault_that_does_not_come_keeps_nobody_waiting(tmp_path):
         with connect(mx, tls=False) as c:
             assert c.features.code == 250
         os.kill(vault, signal.SIGCONT)
+
+
+SLOW = "$$2b$$11$$abcdefghijklmnopqrstuuqyPi0lWdxbegndbjRztv8/KnpSuhMDO"  # wonder land; the better part of a second
+
+
+def test_who_leaves_before_the_answer_is_counted(tmp_path):
+    """A guesser who does not wait is banned like others, and does not keep those waiting who are known."""
+    with server(tmp_path, f'accounts {{ "alice" = "{{CRYPT}}{SLOW}" }}\n') as mx:
+        wait_for(lambda: mechanisms(mx, tls=True), "the vault's offer")
+        with connect(mx, source="127.0.5.1") as c:
+            assert c.say("AUTH PLAIN " + plain("alice", "wonder land")).code == 235
+
+        def guess():
+            with connect(mx, source="127.0.6.1") as c:
+                c.send("AUTH PLAIN " + plain("alice", "guessed") + "\r\n")
+                wait_for(lambda: not unread(c), "the command to be read")
+            return mx.run_ctl("auth", "list", "client=127.0.6.1", "state=banned").returncode == 0 and \
+                mx.ctl("auth", "list", "client=127.0.6.1", "state=banned")
+        wait_for(guess, "a ban", 2 * PATIENCE)
+        with connect(mx, source="127.0.6.1") as c:
+            assert c.say("AUTH PLAIN " + plain("alice", "wonder land")).code == 454
+        with connect(mx, source="127.0.5.1") as c:
+            assert c.say("AUTH PLAIN " + plain("alice", "wonder land")).code == 235

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import watched
-from genkan import BUILD, Client, Genkan, free_port, own, wait_for
+from genkan import BUILD, Client, Genkan, free_port, own, unread, wait_for
 
 DOMAIN = """
 gate { }
@@ -243,16 +243,6 @@ def test_an_upgrade_that_cannot_run_is_none(tmp_path, dns):
         with Client(g.port) as c:
             assert c.mail("a@client.example", "alice@example.org").code == 250
         g.deliveries("alice", 1)
-
-
-def unread(client):
-    """Octets of the client's that lie in the server's socket."""
-    mine = "%04X" % client.socket.getsockname()[1]
-    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[2].endswith(":" + mine):
-            return int(fields[4].split(":")[1], 16)
-    return 0
 
 
 @pytest.mark.parametrize("line", ["MAIL FROM:<a@client.example>", "RCPT TO:<alice@example.org>"])
