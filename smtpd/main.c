@@ -6,7 +6,6 @@
  * As root it drops privileges in every role; as anybody else all roles run as that user, without chroot, still behind
  * the sandbox.
  */
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -27,13 +26,13 @@
 #include "lib/mem.h"
 #include "lib/role_master.h"
 #include "lib/tls.h"
+#include "smtpd/descriptors.h"
 #include "smtpd/keys.h"
 #include "smtpd/reload.h"
 #include "smtpd/roles.h"
 #include "smtpd/upgrade.h"
 
 #define QUEUE_USER "_smtpq"
-#define DESCRIPTORS 65536 /* of each session worker, who has a connection for each */
 
 extern char **environ;
 
@@ -90,20 +89,6 @@ die(const char *what, char *why)
 	fprintf(stderr, "smtpd: %s%s%s\n", what, *what != '\0' ? ": " : "", why);
 	log_error("master.failed", F_STR("why", why));
 	exit(1);
-}
-
-/* Many connections are many descriptors: as many as we may have, and root may have more than he was given. */
-static void
-raise_limits(void)
-{
-	struct rlimit rl, more;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
-		return;
-	more.rlim_cur = more.rlim_max = DESCRIPTORS;
-	rl.rlim_cur = rl.rlim_max;
-	if (rl.rlim_max >= DESCRIPTORS || setrlimit(RLIMIT_NOFILE, &more) != 0)
-		setrlimit(RLIMIT_NOFILE, &rl);
 }
 
 static void
@@ -171,7 +156,7 @@ run(struct conf *conf)
 {
 	char *why = NULL;
 
-	raise_limits();
+	descriptors_raise();
 	make_spool(conf->spool);
 	if (roles_prepare(conf, &why) < 0)
 		die("", why);

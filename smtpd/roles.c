@@ -25,6 +25,7 @@
 #include "smtpd/command.h"
 #include "smtpd/control.h"
 #include "smtpd/deliverer.h"
+#include "smtpd/descriptors.h"
 #include "smtpd/health.h"
 #include "smtpd/keys.h"
 #include "smtpd/listen.h"
@@ -334,6 +335,7 @@ pipe_prepare(const void *unused, unsigned instance)
 	(void)instance;
 	sandbox_allow_read("/");
 	sandbox_allow_write("/");
+	descriptors_restore(); /* for the programs */
 }
 
 static void

@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/role_master.h"
+#include "smtpd/descriptors.h"
 #include "smtpd/listen.h"
 #include "smtpd/upgrade.h"
 
@@ -59,6 +60,7 @@ static void
 become(void)
 {
 	listen_hand_on();
+	descriptors_restore(); /* so that it too knows what it was given */
 	log_notice("upgrade.now", F_STR("binary", here.path));
 	execv(here.path, here.argv);
 	log_error("upgrade.failed", F_STR("binary", here.path), F_STR("error", strerror(errno)));

@@ -168,6 +168,24 @@ esac
 
 
 @watched.by_valgrind
+def test_programs_have_the_limit_that_we_were_given(place, as_root):
+    """Not the one that we have for our connections; also after an upgrade."""
+    place.mkdir(exist_ok=True)
+    program = place / "take"
+    program.write_text(f'#!/bin/bash\necho "$(ulimit -Sn) $(ulimit -Hn)" >> "{place}/got"\n')
+    program.chmod(0o755)
+    own(program)
+    with Genkan(place, PIPE, as_root=as_root, wrapper=["prlimit", "--nofile=500:4000"]) as mx:
+        send(mx, ["alice@example.org"])
+        mx.await_log("queue.delivered", to="alice@example.org")
+        assert mx.run_ctl("upgrade").returncode == 0
+        wait_for(lambda: len(mx.log("master.started")) == 2, "the new binary")
+        send(mx, ["user@example.org"])
+        mx.await_log("queue.delivered", to="user@example.org")
+        assert (place / "got").read_text() == "500 4000\n" * 2
+
+
+@watched.by_valgrind
 def test_pipe(place, as_root):
     place.mkdir(exist_ok=True)
     program = place / "take"
