@@ -2,8 +2,9 @@
  * May there be a process with these ids? (deliverer.h)
  *
  * The master, who is root, makes delivery processes on request.  The queue asks, and could be lying
- * if it was taken over: so the account and the directory are checked against passwd, the
- * configuration and the file system before anything is forked.  What a process of an account may do
+ * if it was taken over: so the new process, before it becomes anything, checks the account and the
+ * directory against passwd, the configuration and the file system.  Not the master: passwd may be a
+ * directory server that takes its time.  What a process of an account may do
  * for it is then a matter of that process: programs and files only when the account's own .forward,
  * or the aliases, name them (deliver/local.c).  Nothing is ever delivered as root.
  */

@@ -3,7 +3,7 @@
  *
  * Everything that a role may do is in its row and its prepare function.  The master, who is root, does one thing on
  * request: it makes a process that delivers as a user.  The queue asks for it, and could be lying if it was taken over; so
- * the account and the directory are checked against passwd and the configuration before anything is forked (deliverer.c).
+ * the first that this process does is to check the account and the directory against passwd and the configuration (deliverer.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -316,23 +316,47 @@ control_start(const void *unused, unsigned instance)
 }
 
 /* What the process that is being forked is for. */
+static struct wanted wanted;
 static struct local_conf local_conf;
+
+/*
+ * First of all, and still with all rights: may there be such a process?  Not the master, who has others to serve, asks who the
+ * account is: a directory server that is slow keeps one delivery waiting.  The queue sees a refused process come and go.
+ */
+static void
+deliverer_prepare(const void *unused, unsigned instance)
+{
+	const char *home;
+
+	(void)unused;
+	(void)instance;
+	if (!deliverer_explained(&conf->lookup, &wanted)) {
+		log_error("role.refused", F_STR("what", "the queue asked for a delivery process that the configuration "
+		    "does not explain"), F_U64("uid", wanted.uid), F_STR("account", wanted.account), F_STR("root", wanted.root));
+		role_exit(0);
+	}
+	local_conf = conf->local;
+	local_conf.method = wanted.method;
+	local_conf.account = wanted.account;
+	home = deliverer_home(&wanted);
+	local_conf.home = home != NULL ? xstrdup(home) : NULL;
+	local_conf.lookup = &conf->lookup;
+}
 
 /* The .forward lies in the home. */
 static void
 local_prepare(const void *root, unsigned instance)
 {
-	(void)instance;
+	deliverer_prepare(root, instance);
 	sandbox_allow_write(root);
 	if (local_conf.home != NULL && local_conf.home[0] == '/' && local_conf.home[1] != '\0')
 		sandbox_allow_read(local_conf.home);
 }
 
 static void
-pipe_prepare(const void *unused, unsigned instance)
+pipe_prepare(const void *root, unsigned instance)
 {
-	(void)unused;
-	(void)instance;
+	deliverer_prepare(root, instance);
 	sandbox_allow_read("/");
 	sandbox_allow_write("/");
 	descriptors_restore(); /* for the programs */
@@ -384,7 +408,7 @@ const unsigned role_table_n = sizeof(role_table) / sizeof(role_table[0]);
 const struct role_spec role_local_table[] = {
 	[MAILBOX_MAILDIR] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE, .prepare = local_prepare },
 	[MAILBOX_MBOX] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE, .prepare = local_prepare },
-	[MAILBOX_LMTP] = { LOCAL_ROLE, .may = MAY_READ | MAY_CONNECT | MAY_UNIX },
+	[MAILBOX_LMTP] = { LOCAL_ROLE, .may = MAY_READ | MAY_CONNECT | MAY_UNIX, .prepare = deliverer_prepare },
 	[MAILBOX_PIPE] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
 	[MAILBOX_ALIAS] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
 	[MAILBOX_FORWARD] = { LOCAL_ROLE, .may = MAY_READ | MAY_WRITE | MAY_EXEC, .prepare = pipe_prepare },
@@ -393,21 +417,19 @@ _Static_assert(sizeof(role_local_table) / sizeof(role_local_table[0]) == MAILBOX
 
 /* --- the master --- */
 
+/* For the process that is about to be forked, which forgets the message with all channels of the master. */
 static void
-describe_process(const struct wanted *w)
+remember(const struct wanted *w)
 {
-	static char *account, *home;
-	const char *dir = deliverer_home(w);
+	static char *account, *root;
 
 	free(account);
-	free(home);
+	free(root);
 	account = xstrdup(w->account);
-	home = dir != NULL ? xstrdup(dir) : NULL;
-	local_conf = conf->local;
-	local_conf.method = w->method;
-	local_conf.account = account;
-	local_conf.home = home;
-	local_conf.lookup = &conf->lookup;
+	root = xstrdup(w->root);
+	wanted = *w;
+	wanted.account = account;
+	wanted.root = root;
 }
 
 static bool
@@ -422,13 +444,7 @@ on_delivery(struct peer *peer, struct message *m)
 	if (peer->role != ROLE_QUEUE || m->type != DELIVERY_START || !cursor_done(&m->body) || instance >= LOCAL_MOST ||
 	    method >= MAILBOX_METHODS)
 		return false;
-	if (!deliverer_explained(&conf->lookup, &w)) {
-		log_error("role.refused", F_STR("what", "the queue asked for a delivery process that the configuration "
-		    "does not explain"), F_U64("uid", uid), F_STR("account", w.account), F_STR("root", w.root));
-		role_refuse(ROLE_LOCAL, instance, ROLE_QUEUE);
-		return true;
-	}
-	describe_process(&w);
+	remember(&w);
 	role_spawn(&role_local_table[method], instance, uid, gid, *w.account != '\0' ? w.account : NULL, ROLE_QUEUE, w.root);
 	return true;
 }

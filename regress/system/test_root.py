@@ -149,3 +149,42 @@ def test_relay_needs_no_file(place, tmp_path):
         relay = status(mx.pids("relay")[0])
         assert watched.BY or relay["Seccomp"] == ["2"]
         assert int(relay["CapEff"][0], 16) == 0
+
+
+SLOW = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct passwd *
+getpwnam(const char *name)
+{
+	struct passwd *(*real)(const char *) = (struct passwd *(*)(const char *))dlsym(RTLD_NEXT, "getpwnam");
+
+	while (access(getenv("SLOW"), F_OK) == 0)
+		usleep(10000);
+	return real(name);
+}
+"""
+
+
+@watched.by_any
+def test_a_directory_server_that_does_not_answer(place):
+    """Who the account is takes long to tell: this delivery waits for it, and the master hears everybody."""
+    (place / "slow.c").write_text(SLOW)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", place / "slow.so", place / "slow.c", "-ldl"], check=True)
+    slow = place / "answers-slowly"
+    env = {"LD_PRELOAD": str(place / "slow.so"), "SLOW": str(slow)}
+    with Genkan(place, CONF, as_root=True, env=env) as mx:
+        slow.touch()
+        with Client(mx.port) as c:
+            assert c.mail("a@client.example", "alice@example.org").code == 250
+        wait_for(lambda: any(role == "local" or role is None for role, _ in mx.children() or [(None, 0)]), "the process")
+        assert mx.run_ctl("reload").returncode == 0
+        with Client(mx.port) as c:
+            assert c.mail("b@client.example", "alice@example.org").code == 250
+        assert mx.messages("alice") == []
+        slow.unlink()
+        mx.deliveries("alice", 2)
