@@ -22,7 +22,6 @@
 #include <db.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/berkeley.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/fatal.h"
@@ -105,16 +105,6 @@ berkeley_error(const DB_ENV *env, const char *prefix, const char *text)
 
 /* --- the environment --- */
 
-/* Berkeley DB sleeps by select(2), which a confined role may not call. */
-static int
-berkeley_sleep(u_long seconds, u_long microseconds)
-{
-	struct timespec t = { (time_t)seconds + (time_t)(microseconds / 1000000),
-		(long)(microseconds % 1000000) * 1000 };
-
-	return seconds == 0 && microseconds == 0 ? sched_yield() : nanosleep(&t, NULL);
-}
-
 /* The directory for temporary files is set although none is ever written: left alone, Berkeley DB
  * looks for /tmp and its like, and does not open where there is none, as in a chroot. */
 static int
@@ -123,10 +113,8 @@ environment_configure(DB_ENV *env)
 	int rc;
 
 	env->set_errcall(env, berkeley_error);
-	if ((rc = db_env_set_func_yield(berkeley_sleep)) != 0 ||
-	    (rc = env->set_tmp_dir(env, ".")) != 0)
-		return rc;
-	if ((rc = env->set_cachesize(env, 0, CACHE_BYTES, 1)) != 0 ||
+	if ((rc = env->set_tmp_dir(env, ".")) != 0 ||
+	    (rc = env->set_cachesize(env, 0, CACHE_BYTES, 1)) != 0 ||
 	    (rc = env->set_lg_max(env, LOG_FILE_BYTES)) != 0 ||
 	    (rc = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) != 0)
 		return rc;
@@ -190,6 +178,7 @@ environment_open(struct kv *kv)
 
 	if ((rc = opening_begin(kv)) != 0)
 		return rc;
+	berkeley_begin();
 	if ((rc = db_env_create(&kv->env, 0)) != 0) {
 		kv->env = NULL;
 		kv_dir_opening_end(&kv->dir);

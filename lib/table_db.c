@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/berkeley.h"
 #include "lib/cursor.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -171,8 +172,10 @@ quiet(const DB_ENV *env, const char *prefix, const char *text)
 static int
 open_db(const char *path, uint32_t flags, DB **db)
 {
-	int error = db_create(db, NULL, 0);
+	int error;
 
+	berkeley_begin();
+	error = db_create(db, NULL, 0);
 	if (error != 0)
 		return error;
 	(*db)->set_errcall(*db, quiet);

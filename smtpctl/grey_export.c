@@ -17,6 +17,7 @@
 
 #include <db.h>
 
+#include "lib/berkeley.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "smtpctl/client.h"
@@ -146,8 +147,10 @@ static int
 open_file(struct export *x, enum file file)
 {
 	char *path = xasprintf("%s/%s", x->dir, names[file]);
-	int rc = db_create(&x->dbs[file], NULL, 0);
+	int rc;
 
+	berkeley_begin();
+	rc = db_create(&x->dbs[file], NULL, 0);
 	if (rc == 0)
 		rc = x->dbs[file]->open(x->dbs[file], NULL, path, NULL, DB_BTREE,
 		    DB_CREATE | DB_EXCL, 0640);

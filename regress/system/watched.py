@@ -33,7 +33,7 @@ def found():
     """What was found since the last call, as text."""
     reports = []
     for path in sorted(REPORTS.iterdir()) if BY else []:
-        text = path.read_text(errors="replace")
+        text = path.read_text(errors="replace").lstrip("\0")  # what stood there before
         if text:
             reports.append(f"--- {path.name}\n{text}")
             path.write_text("")  # a process that lives on goes on where it was

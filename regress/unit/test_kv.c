@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -248,6 +249,45 @@ test_scan(void **state)
 	assert_int_equal(kv_scan(t, s.last, s.last_len + 1, 1, see, &s), 1);
 	assert_string_equal(s.text, "a1 ba3 ");
 	kv_close(kv);
+}
+
+/* Whether 32 octets of it are C. */
+static bool
+has_run_of(const char *path, char c)
+{
+	static char block[1024 * 1024];
+	FILE *f = fopen(path, "r");
+	size_t len, i, run = 0;
+
+	assert_non_null(f);
+	len = fread(block, 1, sizeof(block), f);
+	fclose(f);
+	for (i = 0; i < len && run < 32; i++)
+		run = block[i] == c ? run + 1 : 0;
+	return run == 32;
+}
+
+/* Memory that was not written since it was got holds what AddressSanitizer fills it with. */
+static void
+test_no_stray_memory_on_disk(void **state)
+{
+	static const char filling = (char)0xbe;
+	const char *const files[] = { "t.db", "log.0000000001" };
+	char path[128], key[32] = "", value[100] = "";
+	struct kv *kv = must_open();
+	struct kv_table *t = must_table(kv, "t");
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 1000; i++) { /* pages split */
+		snprintf(key, sizeof(key), "%u", i * 7919 % 10007);
+		assert_int_equal(kv_put(t, key, sizeof(key), value, sizeof(value)), 0);
+	}
+	kv_close(kv);
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		assert_false(has_run_of(path, filling));
+	}
 }
 
 /* Puts 0, 1, 2, ... for ever and tells OUT of each. */
@@ -660,6 +700,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_put_get_delete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scan, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_stray_memory_on_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_writer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_logs, setup, teardown),
