@@ -46,6 +46,8 @@
 #include "lib/peer.h"
 #include "queue/submit_wire.h"
 
+#define SENDER "alice@sender.test"
+
 #define WORLD_START 1700000000
 #define DELIVERIES_MAX 8192
 #define LOCALS 8
@@ -161,6 +163,16 @@ on_closed(struct channel *ch, void *arg)
 		return;
 	a->channel = NULL;
 	a->waiting_n = 0;
+}
+
+static inline void
+reconnect_relays(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 2; i++)
+		if (world.relays[i].channel == NULL)
+			connect_actor(&world.relays[i]);
 }
 
 static inline void
@@ -677,6 +689,24 @@ delivery_of(const char *address)
 			return &world.delivered[i - 1];
 	fail_msg("%s was not reached", address);
 	return NULL;
+}
+
+/* --- for cmocka --- */
+
+static inline int
+begin(void **state)
+{
+	(void)state;
+	begin_world();
+	return 0;
+}
+
+static inline int
+end(void **state)
+{
+	(void)state;
+	remove_tree(world.dir);
+	return 0;
 }
 
 #endif

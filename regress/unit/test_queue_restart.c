@@ -13,8 +13,6 @@
 #include "regress/unit/child.h"
 #include "regress/unit/queue_world.h"
 
-#define SENDER "alice@sender.test"
-
 /* Nothing is asserted in a child: cmocka's jumps end in the parent.  The exit code says which step
  * failed. */
 #define need(what)                        \
