@@ -1,10 +1,7 @@
 /*
- * Ways to destinations, with what DNS says of their TLS, over a small DNS of our own (this program defines resolver_ask
- * and resolver_cancel, so the library's are not linked): whose TLSA records are asked for, which name they are judged by,
- * how long a way is kept, and that many who ask make one question.
+ * Ways to destinations, with what DNS says of their TLS, over a small DNS of our own (resolver_stub.h): whose TLSA records
+ * are asked for, which name they are judged by, how long a way is kept, and that many who ask make one question.
  */
-#include <sys/queue.h>
-
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +19,7 @@
 #include "lib/clock.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
-#include "lib/resolver.h"
+#include "regress/unit/resolver_stub.h"
 
 /* --- the DNS --- */
 
@@ -79,36 +76,15 @@ static const struct zone_line {
 };
 #define ZONE_N (sizeof(zone) / sizeof(zone[0]))
 
-struct resolver_query {
-	TAILQ_ENTRY(resolver_query) entry;
-	char *name;
-	uint16_t type;
-	dns_callback callback;
-	void *arg;
-};
-static TAILQ_HEAD(, resolver_query) queries = TAILQ_HEAD_INITIALIZER(queries);
 static unsigned asked_mx;
 static struct buf asked_tlsa;
 
-struct resolver_query *
-resolver_ask(const char *name, uint16_t type, dns_callback callback, void *arg)
+static void
+on_question(const char *name, uint16_t type)
 {
-	struct resolver_query *query = xcalloc(1, sizeof(*query));
-
 	asked_mx += type == DNS_MX;
 	if (type == DNS_TLSA)
 		buf_addf(&asked_tlsa, " %s", name);
-	*query = (struct resolver_query){ .name = xstrdup(name), .type = type, .callback = callback, .arg = arg };
-	TAILQ_INSERT_TAIL(&queries, query, entry);
-	return query;
-}
-
-void
-resolver_cancel(struct resolver_query *query)
-{
-	TAILQ_REMOVE(&queries, query, entry);
-	free(query->name);
-	free(query);
 }
 
 static void
@@ -175,21 +151,16 @@ answer_query(struct resolver_query *query)
 			answer.records_n++;
 		}
 	}
-	query->callback(&answer, query->arg);
+	resolver_answer(query, &answer);
 }
 
 static void
 turn(void)
 {
-	struct resolver_query *query = TAILQ_FIRST(&queries), copy;
+	struct resolver_query *query = TAILQ_FIRST(&queries);
 
-	if (query != NULL) {
-		copy = *query;
-		TAILQ_REMOVE(&queries, query, entry);
-		free(query);
-		answer_query(&copy);
-		free(copy.name);
-	}
+	if (query != NULL)
+		answer_query(query);
 	event_base_loop(peer_base(), EVLOOP_NONBLOCK);
 }
 
