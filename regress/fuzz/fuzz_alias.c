@@ -4,8 +4,6 @@
  * on, a program is one that can be run without a shell, what is named can be taken apart again, and
  * no text of a stranger's address is ever more than an address.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,15 +12,7 @@
 #include "deliver/command_line.h"
 #include "deliver/target.h"
 #include "lib/mem.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_program(const char *item)

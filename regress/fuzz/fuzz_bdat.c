@@ -2,24 +2,13 @@
  * Fuzz target: the argument of BDAT, and the findings in chunks of any length, which must be those of a slower reading of the
  * same rules (regress/unit/data_reference.h).
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/content.h"
+#include "regress/fuzz/target.h"
 #include "regress/unit/data_reference.h"
 #include "smtpd/bdat.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 parse(const char *s, size_t len)

@@ -8,10 +8,9 @@
 #include <string.h>
 
 #include "lib/fatal.h"
+#include "regress/fuzz/target.h"
 #include "smtpctl/btree_file.h"
 #include "smtpctl/postgrey.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static void
 on_pair(const void *key, size_t key_len, const void *value, size_t len, void *arg)

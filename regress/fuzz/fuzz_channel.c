@@ -6,8 +6,6 @@
 #include <sys/socket.h>
 
 #include <fcntl.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,21 +15,13 @@
 #include "lib/channel.h"
 #include "lib/fatal.h"
 #include "lib/log.h"
+#include "regress/fuzz/target.h"
 
 #define DESCRIPTORS 128 /* more than a channel can hold unclaimed */
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static struct channel *channel;
 static unsigned closed;
 static uint8_t turns; /* what the handler does next */
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* In place of lib/log.c: a warning for each nonsense would drown the fuzzer's own words. */
 void

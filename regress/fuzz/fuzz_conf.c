@@ -2,23 +2,12 @@
  * Fuzz target: the configuration's text.  Whatever it is, there is either a configuration or a
  * complaint; and what parses prints to a text that parses and prints to the same.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/build.h"
 #include "conf/conf.h"
 #include "lib/buf.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 require_round_trip(const struct conf *conf)

@@ -2,24 +2,13 @@
  * Fuzz target: the control socket's decoders, as any local user can reach them.  What decodes comes back the same, and
  * nothing points outside of the message.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/buf.h"
 #include "lib/content.h"
 #include "lib/ctl_wire.h"
 #include "lib/cursor.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_words(const uint8_t *data, size_t size)

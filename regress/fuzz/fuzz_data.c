@@ -3,24 +3,14 @@
  * same rules finds (regress/unit/data_reference.h), and nothing that is sent onward may hold a bare
  * CR, a bare LF or a NUL.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
 
+#include "regress/fuzz/target.h"
 #include "regress/unit/data_reference.h"
 #include "smtpd/data.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Pieces of 1 to 16 octets, as SEED goes. */
 static bool

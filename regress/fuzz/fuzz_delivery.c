@@ -2,24 +2,14 @@
  * Fuzz target: jobs, results, expansions and sites as a broken peer could send them.  Whatever decodes must have all its strings inside
  * the message and all its enums in range.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "deliver/delivery.h"
 #include "deliver/domain.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+#include "regress/fuzz/target.h"
 
 static const char *first, *last; /* the message */
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 check_string(const char *s)

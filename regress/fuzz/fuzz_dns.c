@@ -4,8 +4,6 @@
  * text that is a name again, an answer that was parsed survives the way between roles unchanged,
  * and what a role accepts keeps what its status promises.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,15 +12,7 @@
 #include "lib/dns_wire.h"
 #include "lib/resolvconf.h"
 #include "lib/resolver_wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 /* What the parser makes of names: printable, lower case, no space, and shorter than its bound. */
 static void

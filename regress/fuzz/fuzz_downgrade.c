@@ -2,21 +2,10 @@
  * Fuzz target: a message made fit for a server of 7 bits.  What comes out is fit: no octet above 127, no NUL, no CR or LF
  * alone, no line over 998 octets; so made fit once more it stays what it is.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "deliver/downgrade.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static bool
 convert(const char *s, size_t len, struct buf *out)

@@ -3,23 +3,12 @@
  * whatever decodes must print as one line without control characters, as JSON whose strings are
  * closed, and come back the same when encoded and decoded once more.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/buf.h"
 #include "lib/cursor.h"
 #include "lib/field.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 /* One line: no control characters, quotes pair up, backslashes stand only inside them. */
 static void

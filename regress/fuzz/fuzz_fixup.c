@@ -2,9 +2,6 @@
  * Fuzz target: what submission does to a message.  The same comes out however it is split; no Bcc is in what comes out, and
  * what came out is fit: it goes through once more and nothing is changed, if its lines end as those of mail do.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,16 +9,8 @@
 
 #include "lib/buf.h"
 #include "lib/rfc5322.h"
+#include "regress/fuzz/target.h"
 #include "smtpd/fixup.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* False: it is refused. */
 static bool

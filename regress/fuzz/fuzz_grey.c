@@ -3,8 +3,6 @@
  * messages as a broken peer could send them.  Whatever decodes must be such as the code writes:
  * decided upon and encoded again, it decodes again.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,17 +12,9 @@
 #include "filters/ledger_wire.h"
 #include "lib/buf.h"
 #include "lib/cursor.h"
+#include "regress/fuzz/target.h"
 
 #define NOW 1700000000
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* A record from disk must take any further try, and stay a record. */
 static void

@@ -2,21 +2,11 @@
  * Fuzz target: text that may be an address, a network or a literal, and bytes that are one.  What
  * is read prints in one form, and that form is read as the same.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/ip.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_ip(const struct ip *ip)

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +22,10 @@
 #include "queue/journal.h"
 #include "queue/segment.h"
 #include "queue/store.h"
+#include "regress/fuzz/target.h"
 
 #define NUMBER 1
 #define IDS 4
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* --- as it is --- */
 

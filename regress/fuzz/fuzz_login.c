@@ -2,8 +2,6 @@
  * Fuzz target: an account file, and a TLSA record.  Whatever parses has hosts, users and passwords, and is found again
  * under its host; whatever record is called usable has a form that OpenSSL's DANE takes.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,15 +9,7 @@
 
 #include "deliver/login.h"
 #include "deliver/tlsa.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_record(const uint8_t *data, size_t size)

@@ -9,9 +9,8 @@
 
 #include "lib/fatal.h"
 #include "lib/log.h"
+#include "regress/fuzz/target.h"
 #include "smtpctl/logbook.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static void
 on_attempt(const struct attempt *a, void *arg)

@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "deliver/lookup_message.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+#include "regress/fuzz/target.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,21 +3,11 @@
  * the sanitizers see: what is refused has a reason; what is taken holds no control character and
  * prints as an address that is the same mailbox when it is read again.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/mailaddr.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_text(const char *s, bool domain)

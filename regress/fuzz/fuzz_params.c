@@ -3,8 +3,6 @@
  * XCLIENT.  What is taken lies inside the line, in order, and holds only the octets that its syntax
  * has; what is decoded can be said again.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,18 +12,10 @@
 #include "lib/mailaddr.h"
 #include "lib/xtext.h"
 #include "queue/envelope.h"
+#include "regress/fuzz/target.h"
 #include "smtpd/param_values.h"
 #include "smtpd/params.h"
 #include "smtpd/xclient.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 check_params(const char *s, size_t len)

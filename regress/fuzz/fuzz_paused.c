@@ -9,8 +9,7 @@
 
 #include "lib/buf.h"
 #include "queue/pause.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+#include "regress/fuzz/target.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,23 +2,12 @@
  * Fuzz target: a row of rules for a provider, its key and value divided by the first line end.  Whatever parses is within
  * its limits, stands alone or has rules, and every text that asks for a pause is found in itself.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "deliver/provider.h"
 #include "lib/mem.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 look(const struct provider *p)

@@ -1,21 +1,10 @@
 /*
  * Fuzz target: the header of a proxy.  However it is cut, the answer is the same; what is behind it does not matter.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "regress/fuzz/target.h"
 #include "smtpd/proxy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

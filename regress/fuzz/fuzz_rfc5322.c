@@ -2,8 +2,6 @@
  * Fuzz target: a program's input to sendmail.  Whatever it is, the message that comes out is lines that end in CRLF, none of
  * the body too long, with no Bcc in its header, and once composed it is not changed by composing it again.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,15 +10,7 @@
 #include "lib/compose.h"
 #include "lib/content.h"
 #include "lib/rfc5322.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 struct list {
 	size_t len, last;

@@ -4,26 +4,16 @@
  * first rule must be the first that matches, and the keys of the greylist must be whole lines.
  */
 #include <regex.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "filters/identity.h"
 #include "filters/s25r.h"
 #include "lib/ip.h"
+#include "regress/fuzz/target.h"
 
 #define ADDRESS_BYTES 17
 #define NAME_OCTETS 255
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 check_rules(const char *name)

@@ -2,27 +2,17 @@
  * Fuzz target: what strangers and other servers say while somebody logs in: base 64, PLAIN, SCRAM's first message, lines of Dovecot,
  * stored passwords, the vault's messages.  What is taken can be said again, and names hold no controls.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "filters/lockout.h"
 #include "lib/base64.h"
 #include "lib/buf.h"
+#include "regress/fuzz/target.h"
 #include "vault/dovecot_line.h"
 #include "vault/mechanism.h"
 #include "vault/password.h"
 #include "vault/vault_wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 check_base64(const char *s, size_t len)

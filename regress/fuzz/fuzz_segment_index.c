@@ -5,23 +5,13 @@
  * it is reached; whatever the reader gives must lie inside the input, and be what was looked at
  * when the index was opened.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "queue/segment_index.h"
+#include "regress/fuzz/target.h"
 
 #define NUMBER 7
 #define END (16u << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 read_index(const char *data, size_t size)

@@ -2,21 +2,11 @@
  * Fuzz target: what a server may answer, fed whole and cut in two.  Both ways must tell the same, the limits must hold,
  * and the text must be one line without controls.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "deliver/smtp_reply.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_text(const struct smtp_reply *reply)

@@ -6,8 +6,6 @@
  * blind to letter case.
  */
 #include <ctype.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,17 +14,9 @@
 #include "filters/spf_record.h"
 #include "lib/buf.h"
 #include "lib/ip.h"
+#include "regress/fuzz/target.h"
 
 #define VERSION_LEN 6
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Where a domain-spec leads. */
 static void

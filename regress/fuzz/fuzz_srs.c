@@ -2,8 +2,6 @@
  * Fuzz target: senders to be rewritten, and return addresses from anywhere.  Beyond what the
  * sanitizers see: what we wrote comes back as what it was, and nothing else comes back at all.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,18 +9,10 @@
 #include "deliver/srs.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+#include "regress/fuzz/target.h"
 
 static const struct srs srs = { .secret = "0123456789abcdef", .len = 16 };
 #define NOW 1800000000
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* SENDER is an address. */
 static void

@@ -2,21 +2,10 @@
  * Fuzz target: what a domain publishes for MTA-STS.  A record that is good has an id of the allowed letters; a policy that
  * parses is within its limits, names servers unless its mode is none, and every name in it matches itself.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "deliver/sts_policy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 check_policy(const struct sts_policy *p)

@@ -3,8 +3,6 @@
  * make it: messages with their envelopes, what is said besides, the command lines of programs, and the words that choose
  * messages and the ledger's records.  What decodes can be stored and comes back the same.  The first octet chooses.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,17 +12,9 @@
 #include "lib/cursor.h"
 #include "queue/select.h"
 #include "queue/submit_wire.h"
+#include "regress/fuzz/target.h"
 
 #define WORDS_MAX 16
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Encoded it decodes, and is encoded as before. */
 static void

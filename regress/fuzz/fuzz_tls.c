@@ -3,23 +3,13 @@
  * Octets are taken once as a bundle and once as a chain, a key and an OCSP response.  Whatever passes
  * the check can be served; what is refused leaves what was served before.
  */
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
 
 #include "lib/tls_server.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "regress/fuzz/target.h"
 
 static void
 on_complaint(enum tls_file file, bool fatal, const char *why, void *arg)
