@@ -8,8 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* LEN octets behind the verb.  False when they are no size that 64 bits hold, and LAST or nothing behind it: then nobody knows
- * where the chunk ends. */
-bool bdat_parse(const char *, size_t len, uint64_t *size, bool *last);
+enum bdat_argument {
+	BDAT_OK,
+	BDAT_TAIL,      /* wrong behind the size: a chunk of that size comes */
+	BDAT_MISSING,   /* no number at all: nothing was announced */
+	BDAT_UNREADABLE /* no size that 64 bits hold: nobody knows where the chunk ends */
+};
+
+/* LEN octets behind the verb.  *SIZE is set for BDAT_OK and BDAT_TAIL, *LAST for BDAT_OK. */
+enum bdat_argument bdat_parse(const char *, size_t len, uint64_t *size, bool *last);
 
 #endif

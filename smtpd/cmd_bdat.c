@@ -3,7 +3,7 @@
  *
  * Nothing here looks for an end: octets are counted, and dots mean nothing.  A chunk that cannot be taken is read to its end
  * all the same and refused then, as the RFC wants it, because what was announced comes, and must not be read as commands.  A
- * chunk whose length cannot be read ends the session for that reason.  The text is of lines, as in DATA, unless the
+ * chunk whose length cannot be read ends the session for that reason; who announced none, and waits, may go on.  The text is of lines, as in DATA, unless the
  * transaction is BODY=BINARYMIME: then everything behind the header is anybody's octets, kept as they are.
  *
  * A chunk is answered when it is here; that the message is safe, only the answer to the last one says (intake.c).
@@ -160,22 +160,38 @@ is_idle_play(struct session *s, const struct chunk *c)
 	return true;
 }
 
+/* True: there is no chunk. */
+static bool
+without_size(struct session *s, enum bdat_argument argument)
+{
+	if (argument == BDAT_MISSING && s->rest == 0) {
+		session_reply(s, 501, "5.5.4", "BDAT SIZE [LAST]");
+		session_error(s);
+	} else if (argument == BDAT_MISSING || argument == BDAT_UNREADABLE) {
+		session_reply(s, 501, "5.5.4", "BDAT SIZE [LAST]; without a size what follows cannot be read; good-bye");
+		session_finish(s, "chunk without size");
+	} else {
+		return false;
+	}
+	return true;
+}
+
 void
 cmd_bdat(struct session *s, const char *arg, size_t len)
 {
 	struct chunk c = { 0 };
+	enum bdat_argument argument = bdat_parse(arg, len, &c.size, &c.last);
 
-	if (!bdat_parse(arg, len, &c.size, &c.last)) {
-		session_reply(s, 501, "5.5.4", "BDAT SIZE [LAST]; without a size what follows cannot be read; good-bye");
-		session_finish(s, "chunk without size");
-		return;
-	}
-	if (is_idle_play(s, &c))
+	if (without_size(s, argument) || is_idle_play(s, &c))
 		return;
 	c.left = c.size;
 	s->chunk = xmalloc(sizeof(c));
 	*s->chunk = c;
-	if (s->state == STATE_BDAT) {
+	if (argument == BDAT_TAIL) {
+		refuse(s, 501, "5.5.4", "BDAT SIZE [LAST]");
+		if (s->chunk->left == 0)
+			end_of_chunk(s);
+	} else if (s->state == STATE_BDAT) {
 		begin(s);
 	} else if (s->state == STATE_RCPT && s->esmtp) {
 		session_wait(s);

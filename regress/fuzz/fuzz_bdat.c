@@ -17,10 +17,10 @@ parse(const char *s, size_t len)
 	uint64_t size, size2;
 	bool last, last2;
 
-	if (!bdat_parse(s, len, &size, &last))
+	if (bdat_parse(s, len, &size, &last) != BDAT_OK)
 		return;
 	snprintf(again, sizeof(again), "%llu%s", (unsigned long long)size, last ? " LAST" : "");
-	require(bdat_parse(again, strlen(again), &size2, &last2) && size == size2 && last == last2);
+	require(bdat_parse(again, strlen(again), &size2, &last2) == BDAT_OK && size == size2 && last == last2);
 }
 
 /* The first octet: how it is cut. */

@@ -95,7 +95,7 @@ def test_all_in_one_write(mx, c):  # RFC 2920 3.1
 def test_a_text_without_an_octet_has_its_answer_first(mx, c):
     """What is sent behind the one empty chunk waits until the queue has the message."""
     envelope(c)
-    c.send("BDAT 0 LAST\r\nBDAT \r\n")
+    c.send("BDAT 0 LAST\r\nBDAT 0x0\r\n")
     assert c.reply().code == 250
     assert c.reply().code == 501
     assert c.closed()
@@ -153,12 +153,30 @@ def test_before_ehlo(mx):
         assert chunk(c, TEXT, last=True).code == 503
 
 
-@pytest.mark.parametrize("argument", ["", " x", " -1", " 1x", " 1 FIRST", " 1 LAST 2", " 18446744073709551616", " 99999999999999999999999"])
+@pytest.mark.parametrize("argument", ["", " x", " -1", " 1x", " 18446744073709551616", " 99999999999999999999999"])
 def test_size_that_cannot_be_read(c, argument):  # what follows is nobody's commands
     envelope(c)
     c.send(f"BDAT{argument}\r\nNOOP\r\n")
     assert c.reply().code == 501
     assert c.closed()
+
+
+@pytest.mark.parametrize("argument", [" 6 FIRST", " 6 LAST 2", " 6 6"])
+def test_wrong_behind_the_size(mx, c, argument):  # the chunk is read, and refused then
+    n = count(mx)
+    envelope(c)
+    c.send(f"BDAT{argument}\r\nNOOP\r\n")
+    assert c.reply().code == 501
+    assert chunk(c, TEXT, last=True).code == 503
+    assert c.say("NOOP").code == 250
+    assert count(mx) == n
+
+
+@pytest.mark.parametrize("argument", ["", " ", " LAST", " many"])
+def test_no_size_and_nothing_behind(c, argument):  # RFC 5321 3.8: no reason to close
+    envelope(c)
+    assert c.say(f"BDAT{argument}").code == 501
+    assert chunk(c, TEXT, last=True).code == 250
 
 
 def test_too_large(c):  # RFC 1870 6.1; RFC 3030 2: discarded first

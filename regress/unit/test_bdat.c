@@ -14,33 +14,37 @@
 
 static const struct {
 	const char *text;
-	bool ok, last;
+	enum bdat_argument found;
+	bool last;
 	uint64_t size;
 } arguments[] = {
-	{ "0", true, false, 0 },
-	{ "86", true, false, 86 },
-	{ "86 LAST", true, true, 86 },
-	{ "0 LAST", true, true, 0 },
-	{ "1 last", true, true, 1 },
-	{ "1   LaSt", true, true, 1 },
-	{ "007", true, false, 7 },
-	{ "00000000000000000000000000000000000001", true, false, 1 },
-	{ "18446744073709551615", true, false, UINT64_MAX },
-	{ "18446744073709551616", false, false, 0 },
-	{ "18446744073709551620", false, false, 0 },
-	{ "99999999999999999999", false, false, 0 },
-	{ "184467440737095516150", false, false, 0 },
-	{ "", false, false, 0 },
-	{ "LAST", false, false, 0 },
-	{ "-1", false, false, 0 },
-	{ "+1", false, false, 0 },
-	{ "0x10", false, false, 0 },
-	{ "1LAST", false, false, 0 },
-	{ "1\tLAST", false, false, 0 },
-	{ "1 LASTS", false, false, 0 },
-	{ "1 LAS", false, false, 0 },
-	{ "1 LAST 2", false, false, 0 },
-	{ "1 2", false, false, 0 },
+	{ "0", BDAT_OK, false, 0 },
+	{ "86", BDAT_OK, false, 86 },
+	{ "86 LAST", BDAT_OK, true, 86 },
+	{ "0 LAST", BDAT_OK, true, 0 },
+	{ "1 last", BDAT_OK, true, 1 },
+	{ "1   LaSt", BDAT_OK, true, 1 },
+	{ "007", BDAT_OK, false, 7 },
+	{ "00000000000000000000000000000000000001", BDAT_OK, false, 1 },
+	{ "18446744073709551615", BDAT_OK, false, UINT64_MAX },
+	{ "18446744073709551616", BDAT_UNREADABLE, false, 0 },
+	{ "18446744073709551620", BDAT_UNREADABLE, false, 0 },
+	{ "99999999999999999999", BDAT_UNREADABLE, false, 0 },
+	{ "184467440737095516150", BDAT_UNREADABLE, false, 0 },
+	{ "", BDAT_MISSING, false, 0 },
+	{ "LAST", BDAT_MISSING, false, 0 },
+	{ "-1", BDAT_UNREADABLE, false, 0 },
+	{ "+1", BDAT_UNREADABLE, false, 0 },
+	{ "0x10", BDAT_UNREADABLE, false, 0 },
+	{ "1LAST", BDAT_UNREADABLE, false, 0 },
+	{ "1\tLAST", BDAT_UNREADABLE, false, 0 },
+	{ "1 LASTS", BDAT_TAIL, false, 1 },
+	{ "1 LAS", BDAT_TAIL, false, 1 },
+	{ "1 LAST 2", BDAT_TAIL, false, 1 },
+	{ "1 2", BDAT_TAIL, false, 1 },
+	{ "x", BDAT_MISSING, false, 0 },
+	{ "0 x", BDAT_TAIL, false, 0 },
+	{ " 1", BDAT_UNREADABLE, false, 0 },
 };
 
 static void
@@ -51,10 +55,11 @@ test_arguments(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
 		uint64_t size;
-		bool last, ok = bdat_parse(arguments[i].text, strlen(arguments[i].text), &size, &last);
+		bool last;
+		enum bdat_argument found = bdat_parse(arguments[i].text, strlen(arguments[i].text), &size, &last);
 
-		if (ok != arguments[i].ok ||
-		    (ok && (size != arguments[i].size || last != arguments[i].last)))
+		if (found != arguments[i].found || (found == BDAT_OK && last != arguments[i].last) ||
+		    ((found == BDAT_OK || found == BDAT_TAIL) && size != arguments[i].size))
 			fail_msg("\"%s\"", arguments[i].text);
 	}
 }
