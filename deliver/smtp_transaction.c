@@ -22,6 +22,7 @@
 #include "lib/clock.h"
 #include "lib/fatal.h"
 #include "lib/mem.h"
+#include "lib/orcpt.h"
 #include "lib/xtext.h"
 
 #define OUTPUT_HIGH (256 * 1024)
@@ -136,17 +137,14 @@ static void
 send_rcpt(struct smtp_client *c, unsigned i)
 {
 	const struct job_recipient *r = &c->message->recipients[i];
-	const char *address = r->address + (r->address[0] == '\\'), *semicolon;
+	const char *address = r->address + (r->address[0] == '\\');
 	struct buf params = { 0 };
 
 	if (c->offers & OFFER_DSN) {
 		add_notify(&params, r->notify);
 		if (r->original != NULL) {
-			semicolon = strchr(r->original, ';');
-			buf_addf(&params, " ORCPT=%.*s;",
-			    semicolon == NULL ? 6 : (int)(semicolon - r->original),
-			    semicolon == NULL ? "rfc822" : r->original);
-			xtext_add(&params, semicolon == NULL ? r->original : semicolon + 1);
+			buf_adds(&params, " ORCPT=");
+			orcpt_add_param(&params, r->original);
 		}
 	}
 	c->steps[i] = SENT;

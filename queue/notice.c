@@ -20,6 +20,7 @@
 #include "lib/buf.h"
 #include "lib/id.h"
 #include "lib/mem.h"
+#include "lib/orcpt.h"
 #include "lib/utf8.h"
 #include "queue/notice.h"
 
@@ -47,7 +48,7 @@ static const struct wording {
 		"fails.",
 	},
 	[NOTICE_SUCCESS] = {
-		"Delivered: your message has arrived", NULL,
+		"On its way: your message was handed on", NULL,
 		"Your message",
 		"has gone the way that is told below for each recipient.",
 		"You get this notice because you asked for it.",
@@ -257,16 +258,6 @@ add_status(struct buf *b, const struct notice *notice, const struct notice_recip
 		buf_addf(b, "%c.0.0", class);
 }
 
-/* "rfc822;user@example.net", as an ORCPT names its type (RFC 3461 4.2): the type's length, or 0. */
-static size_t
-type_length(const char *original)
-{
-	size_t len =
-	    strspn(original, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-");
-
-	return original[len] == ';' ? len : 0;
-}
-
 static const char *
 reason_of(const struct recipient *r)
 {
@@ -309,17 +300,16 @@ add_recipient_words(
     struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
 {
 	const struct recipient *r = nr->recipient;
-	const char *original = r->original;
+	char *original = r->original != NULL ? orcpt_address(r->original, true) : NULL;
 	struct buf line = { 0 };
 	struct target target;
 
-	if (original != NULL && type_length(original) > 0)
-		original += type_length(original) + 1;
 	/* which program or file stood behind it is nobody else's business */
 	target_parse(r->address, &target);
 	buf_addf(&line, "<%s>", target.address);
 	if (original != NULL && strcmp(original, target.address) != 0)
 		buf_addf(&line, " (for <%s>)", original);
+	free(original);
 	target_free(&target);
 	add_paragraph(b, "  ", buf_str(&line));
 	buf_clear(&line);
@@ -405,27 +395,28 @@ add_text_part(struct buf *b, const struct notice *notice)
 
 /* --- the part for programs --- */
 
+/* In a part that may have UTF-8 an address is written in it (RFC 6533 4.1). */
 static void
-add_typed_address(struct buf *b, const char *name, const char *address)
+add_typed_address(struct buf *b, const char *name, const char *typed, bool global)
 {
-	size_t len = type_length(address);
-	char *value;
+	char *address = orcpt_address(typed, global), *value;
+	size_t type = orcpt_type(typed);
 
-	if (len > 0)
-		value = xasprintf("%.*s; %s", (int)len, address, address + len + 1);
+	if (type > 0)
+		value = xasprintf("%.*s; %s", (int)type, typed, address);
 	else
 		value = xasprintf("%s; %s", is_ascii(address) ? "rfc822" : "utf-8", address);
 	add_header(b, name, value);
 	free(value);
+	free(address);
 }
 
-/* "mx.example.net[192.0.2.1]": the name, or if there is none the address literal. */
+/* "mx.example.net[192.0.2.1]:25": the name, or if there is none the address literal. */
 static void
 add_remote(struct buf *b, const char *host)
 {
-	const char *bracket = strchr(host, '[');
-	int len = bracket != NULL && bracket > host ? (int)(bracket - host) : (int)strlen(host);
-	char *value = xasprintf("dns; %.*s", len, host), *plain = ascii_of(value);
+	size_t len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, "[");
+	char *value = xasprintf("dns; %.*s", (int)len, host), *plain = ascii_of(value);
 
 	add_header(b, "Remote-MTA", plain);
 	free(plain);
@@ -448,16 +439,16 @@ add_diagnostic(struct buf *b, const struct recipient *r)
 
 /* RFC 3464 2.3 */
 static void
-add_recipient_fields(struct buf *b, const struct notice *notice, const struct notice_recipient *nr)
+add_recipient_fields(struct buf *b, const struct notice *notice, const struct notice_recipient *nr, bool global)
 {
 	const struct recipient *r = nr->recipient;
 	struct buf status = { 0 };
 	struct target target;
 
 	if (r->original != NULL)
-		add_typed_address(b, "Original-Recipient", r->original);
+		add_typed_address(b, "Original-Recipient", r->original, global);
 	target_parse(r->address, &target);
-	add_typed_address(b, "Final-Recipient", target.address);
+	add_typed_address(b, "Final-Recipient", target.address, global);
 	target_free(&target);
 	add_header(b, "Action", action_of(notice, r));
 	add_status(&status, notice, nr);
@@ -501,7 +492,7 @@ add_status_part(struct buf *b, const struct notice *notice, bool global)
 		add_header(b, "Future-Release-Request", notice->about->hold);
 	for (i = 0; i < notice->recipients_n; i++) {
 		buf_adds(b, "\r\n");
-		add_recipient_fields(b, notice, &notice->recipients[i]);
+		add_recipient_fields(b, notice, &notice->recipients[i], global);
 	}
 }
 
@@ -585,6 +576,18 @@ add_returned_part(struct buf *b, const struct notice *notice, const struct retur
 
 /* --- all of it --- */
 
+/* A notice of success, and nobody's message went to others. */
+static bool
+all_arrived(const struct notice *notice)
+{
+	unsigned i;
+
+	for (i = 0; i < notice->recipients_n; i++)
+		if (strcmp(action_of(notice, notice->recipients[i].recipient), "delivered") != 0)
+			return false;
+	return true;
+}
+
 static void
 add_top(struct buf *b, const struct notice *notice, const char *boundary, bool eight_bit)
 {
@@ -599,7 +602,7 @@ add_top(struct buf *b, const struct notice *notice, const char *boundary, bool e
 		buf_addf(&line, "<%s>", notice->to);
 	add_header(b, "To", buf_str(&line));
 	buf_free(&line);
-	add_header(b, "Subject", wordings[notice->kind].subject);
+	add_header(b, "Subject", all_arrived(notice) ? "Delivered: your message has arrived" : wordings[notice->kind].subject);
 	add_date_header(b, "Date", notice->time);
 	buf_addf(b, "Message-ID: <%s@%s>\r\n", id_text(notice->id).s, notice->host);
 	/* RFC 3834 5.1 */

@@ -11,6 +11,7 @@
 
 #include "lib/buf.h"
 #include "lib/mailaddr.h"
+#include "lib/orcpt.h"
 #include "lib/utf8.h"
 #include "lib/xtext.h"
 #include "queue/envelope.h"
@@ -78,18 +79,6 @@ value_notify(const char *s, size_t len, uint8_t *notify)
 	return true;
 }
 
-/* RFC 5322 3.2.3 */
-static bool
-is_atom(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if (!isalnum((unsigned char)s[i]) && (s[i] == '\0' || strchr("!#$%&'*+-/=?^_`{|}~", s[i]) == NULL))
-			return false;
-	return len > 0;
-}
-
 /* utf-8-addr-unitext as utf-8-addr-xtext (RFC 6533 3): "\x{HEX}" for what is not ASCII.  False: it is no UTF-8. */
 static bool
 add_embedded(struct buf *out, const char *s, size_t len)
@@ -118,7 +107,7 @@ value_orcpt(const char *s, size_t len, bool utf8)
 	struct buf text = { 0 };
 	char *address = NULL, *value = NULL;
 
-	if (!is_atom(s, type) || len > ORCPT_MAX || type + 1 == len)
+	if (!orcpt_is_atom(s, type) || len > ORCPT_MAX || type + 1 == len)
 		return NULL;
 	if (!utf8 || !is_word(s, type, "utf-8"))
 		buf_add(&text, semicolon + 1, len - type - 1);
