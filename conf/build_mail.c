@@ -14,6 +14,7 @@
 #include "deliver/lmtp.h"
 #include "deliver/provider.h"
 #include "lib/buf.h"
+#include "lib/idn.h"
 #include "lib/mailaddr.h"
 #include "lib/mem.h"
 #include "lib/table.h"
@@ -29,6 +30,25 @@ lower(char *s)
 		if (*s >= 'A' && *s <= 'Z')
 			*s = (char)(*s - 'A' + 'a');
 	}
+}
+
+/* A domain, "*.domain" or "local@domain" with the domain as DNS knows it (RFC 5891), in lower case.  NAME becomes it. */
+static char *
+as_dns(char *name)
+{
+	char *at = strrchr(name, '@'), *domain = at != NULL ? at + 1 : name + (strncmp(name, "*.", 2) == 0 ? 2 : 0);
+	char *ascii, *whole, *s;
+
+	lower(name);
+	for (s = domain; *s != '\0' && (*s & 0x80) == 0; s++)
+		;
+	ascii = *s != '\0' ? idn_to_ascii(domain) : NULL;
+	if (ascii == NULL)
+		return name;
+	whole = xasprintf("%.*s%s", (int)(domain - name), name, ascii);
+	free(ascii);
+	free(name);
+	return whole;
 }
 
 /* --- listeners --- */
@@ -150,12 +170,11 @@ void
 build_domain(struct build *build, struct place place, char *name)
 {
 	struct domain_draft draft = {
-		.place = place, .domain = { .name = name, .delimiter = xstrdup("+") }
+		.place = place, .domain = { .name = as_dns(name), .delimiter = xstrdup("+") }
 	};
 
-	lower(name);
-	if (!mailaddr_domain_ok(name, strlen(name), 0))
-		complain(&build->errors, place, "\"%s\" is not a mail domain", name);
+	if (!mailaddr_domain_ok(draft.domain.name, strlen(draft.domain.name), 0))
+		complain(&build->errors, place, "\"%s\" is not a mail domain", draft.domain.name);
 	build->domains = xreallocarray(build->domains, build->domains_n + 1, sizeof(draft));
 	build->domains[build->domains_n++] = draft;
 }
@@ -363,12 +382,12 @@ void
 build_route(struct build *build, struct place place, char *pattern, bool by_sender, struct hops hops)
 {
 	struct route_draft draft = { .place = place,
-		.route = { .pattern = pattern,
+		.route = { .pattern = as_dns(pattern),
 		    .by_sender = by_sender,
 		    .hops = hops.list,
 		    .hops_n = hops.n } };
 
-	lower(pattern);
+	pattern = draft.route.pattern;
 	if (!is_pattern(pattern) && !(by_sender && is_address(pattern)))
 		complain(&build->errors, place,
 		    "\"%s\" is no pattern of domains; expected \"*\", \"example.net\" or "
