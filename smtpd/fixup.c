@@ -7,6 +7,7 @@
  * end of the text, when the client listens.  What must never happen: that a Bcc field goes out.
  */
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -114,53 +115,102 @@ next_word(const char **s, const char *end, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* WORD against "9" for a digit, "A" for a letter, "+" for a sign, the rest as it is. */
-static bool
-looks_like(const char *pattern, const char *word, size_t len)
+static void
+skip_comments(const char **s, const char *end)
 {
-	size_t i;
+	const char *word;
+	size_t len;
 
-	for (i = 0; i < len && pattern[i] != '\0'; i++)
-		if (pattern[i] == '9' ? !isdigit((unsigned char)word[i])
-		    : pattern[i] == 'A' ? !isalpha((unsigned char)word[i])
-		    : pattern[i] == '+' ? word[i] != '+' && word[i] != '-'
-		                        : word[i] != pattern[i])
-			return false;
-	return i == len && pattern[i] == '\0';
+	if (next_word(s, end, &word, &len))
+		*s = word;
+}
+
+/* A number of LEAST to MOST digits that is at most HIGHEST; -1: there is none.  What stands between it and the next is skipped. */
+static long
+next_number(const char **s, const char *end, int least, int most, long highest)
+{
+	long n = 0;
+	int digits = 0;
+
+	for (; *s < end && isdigit((unsigned char)**s) && digits < most; digits++)
+		n = n * 10 + *(*s)++ - '0';
+	if (digits < least || n > highest)
+		return -1;
+	skip_comments(s, end);
+	return n;
+}
+
+/* The place of a word of three letters in a row of them, from 1 on; 0: it is none. */
+static int
+next_name(const char **s, const char *end, const char *names)
+{
+	int i;
+
+	for (i = 1; *names != '\0'; i++, names += 3) {
+		if (end - *s >= 3 && strncasecmp(names, *s, 3) == 0) {
+			*s += 3;
+			skip_comments(s, end);
+			return i;
+		}
+	}
+	return 0;
 }
 
 static bool
-is_one_of(const char *const *patterns, size_t n, const char *word, size_t len)
+next_is(const char **s, const char *end, char c)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (looks_like(patterns[i], word, len))
-			return true;
-	return false;
+	if (*s == end || **s != c)
+		return false;
+	++*s;
+	skip_comments(s, end);
+	return true;
 }
 
-/* [day ","] day month year time zone (RFC 5322 3.3 and 4.3), as far as receivers look. */
+/* "+0900", or letters (RFC 5322 4.3), as far as receivers look. */
+static bool
+next_zone(const char **s, const char *end)
+{
+	const char *begin = *s;
+
+	if (begin < end && (*begin == '+' || *begin == '-')) {
+		++*s;
+		return next_number(s, end, 4, 4, 9959) >= 0 && begin[3] < '6';
+	}
+	while (*s < end && isalpha((unsigned char)**s))
+		++*s;
+	if (*s == begin || *s - begin > 5)
+		return false;
+	skip_comments(s, end);
+	return true;
+}
+
+static bool
+next_time(const char **s, const char *end)
+{
+	if (next_number(s, end, 1, 2, 23) < 0 || !next_is(s, end, ':') || next_number(s, end, 2, 2, 59) < 0)
+		return false;
+	return !next_is(s, end, ':') || next_number(s, end, 2, 2, 60) >= 0;
+}
+
+/* [day ","] day month year time zone (RFC 5322 3.3 and 4.3): a day that there is, whatever white space and comments. */
 static bool
 is_date(const char *s, size_t len)
 {
-	static const char *const days[] = { "9", "99" }, *const years[] = { "9999", "99" },
-	    *const times[] = { "99:99", "99:99:99", "9:99:99", "9:99" },
-	    *const zones[] = { "+9999", "A", "AA", "AAA", "AAAA" };
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	const char *end = s + len, *w;
-	size_t n, i;
+	static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec",
+			  most[] = { 0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	const char *end = s + len;
+	long day, year;
+	int month;
 
-	if (!next_word(&s, end, &w, &n))
+	skip_comments(&s, end);
+	if (next_name(&s, end, days) > 0 && !next_is(&s, end, ','))
 		return false;
-	if (looks_like("AAA,", w, n) && !next_word(&s, end, &w, &n))
+	day = next_number(&s, end, 1, 2, 31);
+	month = next_name(&s, end, months);
+	year = next_number(&s, end, 2, 9, LONG_MAX);
+	if (day < 1 || month == 0 || day > most[month] || year < 0 || (month == 2 && day == 29 && year % 4 != 0))
 		return false;
-	if (!is_one_of(days, 2, w, n) || !next_word(&s, end, &w, &n) || n != 3)
-		return false;
-	for (i = 0; i < 36 && strncasecmp(months + i, w, 3) != 0; i += 3)
-		;
-	return i < 36 && next_word(&s, end, &w, &n) && is_one_of(years, 2, w, n) && next_word(&s, end, &w, &n) &&
-	    is_one_of(times, 4, w, n) && next_word(&s, end, &w, &n) && is_one_of(zones, 5, w, n);
+	return next_time(&s, end) && next_zone(&s, end) && s == end;
 }
 
 /* "<left@right>" and nothing else but comments (RFC 5322 3.6.4). */

@@ -13,6 +13,7 @@
 #include <event2/buffer.h>
 
 #include "lib/buf.h"
+#include "lib/mem.h"
 #include "smtpd/fixup.h"
 
 #define FROM "From: a@example.org\r\n"
@@ -65,6 +66,11 @@ static const struct {
 	{ FROM DATE "Message-ID: <a b@c>\r\n\r\n", FROM DATE NEW_ID "\r\n" },
 	{ FROM DATE "Message-ID: (c) <a@b> (d)\r\n\r\n", FROM DATE "Message-ID: (c) <a@b> (d)\r\n\r\n" },
 	{ FROM ID "Date: 1 jan 70 1:00 GMT (x)\r\n\r\n", FROM ID "Date: 1 jan 70 1:00 GMT (x)\r\n\r\n" },
+	/* RFC 5322 3.3, 4.3: white space and comments are where one likes */
+	{ FROM ID "Date: Sun,22 Nov 2026 10:00:00 +0900\r\n\r\n", FROM ID "Date: Sun,22 Nov 2026 10:00:00 +0900\r\n\r\n" },
+	{ FROM ID "Date: Sun (x) , 22\r\n Nov 2026 10 : 00 : 60 -0959\r\n\r\n",
+	    FROM ID "Date: Sun (x) , 22\r\n Nov 2026 10 : 00 : 60 -0959\r\n\r\n" },
+	{ FROM ID "Date: (a) Tue, 29 Feb 2028 23:59 Z\r\n\r\n", FROM ID "Date: (a) Tue, 29 Feb 2028 23:59 Z\r\n\r\n" },
 	{ FROM DATE ID "X: y", FROM DATE ID "X: y\r\n" }, /* BDAT ends anywhere */
 	{ "", "! there is no From field; receivers refuse that (RFC 5322 3.6)" },
 	{ "\r\n", "! there is no From field; receivers refuse that (RFC 5322 3.6)" },
@@ -106,6 +112,29 @@ test_missing(void **state)
 	assert_non_null(strstr(out, "\r\nMessage-ID: <"));
 	assert_non_null(strstr(out, "@mx.example.org>\r\n\r\n"));
 	free(out);
+}
+
+/* What receivers cannot read is replaced. */
+static void
+test_no_dates(void **state)
+{
+	static const char *const dates[] = { "", "yesterday", "22 Nov 2026", "22 Nov 2026 10:00:00", "2026-11-22T10:00:00Z",
+		"Sun 22 Nov 2026 10:00:00 +0900", "Xxx, 22 Nov 2026 10:00:00 +0900", "0 Nov 2026 10:00:00 +0900",
+		"31 Nov 2026 10:00:00 +0900", "29 Feb 2026 10:00:00 +0900", "32 Jan 2026 10:00:00 +0900", "22 Nov 2026 24:00:00 +0900",
+		"22 Nov 2026 10:60:00 +0900", "22 Nov 2026 10:00:61 +0900", "22 Nov 2026 10:00:00 +0960", "22 Nov 2026 10:00:00 +090",
+		"22 Nov 2026 10:00:00 +09:00", "22 Nov 2026 10:00:00 +0900 x", "22 Nov 6 10:00:00 +0900", "22 Nov 2026 10 +0900" };
+	char *text, *out;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+		text = xasprintf("%sDate: %s\r\n\r\n", FROM ID, dates[i]);
+		out = fix(text, strlen(text), 7, false);
+		if (strstr(out, "Date: Thu, 1 Jan 1970 ") == NULL)
+			fail_msg("\"%s\" passes for a date", dates[i]);
+		free(out);
+		free(text);
+	}
 }
 
 static void
@@ -161,6 +190,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_no_dates),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_authors),
 	};
