@@ -34,7 +34,8 @@ etrn_served(const struct session *s)
 	const struct lookup_conf *book = &session_conf()->lookup;
 	unsigned i = 0;
 
-	(void)s;
+	if (s->listener->submission) /* RFC 6409 7: MUST NOT */
+		return false;
 	while (i < book->domains_n && book->domains[i].kind != DOMAIN_RELAY)
 		i++;
 	return i < book->domains_n;

@@ -119,7 +119,8 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	s->tx = transaction_new(s, text);
 	s->door.grey_waited = 0;
 	free(text);
-	if (!mail_params_take(s, arg + skip + used, len - skip - used) || !ascii_unless_said(s, arg + skip, used)) {
+	if (!mail_params_take(s, arg + skip + used, len - skip - used) || !ascii_unless_said(s, arg + skip, used) ||
+	    submission_unqualified(s, s->tx->env->sender, "5.1.8")) {
 		drop(s);
 		session_error(s);
 		return;

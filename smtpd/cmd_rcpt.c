@@ -147,7 +147,7 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 		session_error(s);
 		return;
 	}
-	if (!rcpt_params_take(s, arg + used, len - used)) {
+	if (!rcpt_params_take(s, arg + used, len - used) || submission_unqualified(s, address, "5.1.2")) {
 		free(address);
 		session_error(s);
 		return;

@@ -193,8 +193,8 @@ intake_end(struct session *s, const struct intake_found *found)
 	s->messages++;
 	tx->found = *found;
 	what = fault(found, &code, &status);
-	if (what == NULL && tx->fixup != NULL)
-		what = fixup_end(tx->fixup, tx->text);
+	if (what == NULL && tx->fixup != NULL && (what = fixup_end(tx->fixup, tx->text)) != NULL)
+		code = 554; /* RFC 6409 6.3 */
 	if (what == NULL) {
 		normalize(tx, true);
 		submit_write(tx->submission, tx->text);

@@ -173,11 +173,11 @@ line_limit(const struct session *s)
 
 /* Only CRLF ends a line (RFC 5321 2.3.8): what stands behind a bare LF, or behind what is too long, is the rest of it. */
 static void
-refuse_line(struct session *s, const char *p, size_t n, const char *why)
+refuse_line(struct session *s, const char *p, size_t n, const char *status, const char *why)
 {
 	s->skipping = n < 2 || p[n - 2] != '\r' || p[n - 1] != '\n';
 	auth_forget(s);
-	session_reply(s, 500, "5.5.2", "%s", why);
+	session_reply(s, 500, status, "%s", why);
 	session_error(s);
 }
 
@@ -206,9 +206,9 @@ take_line(struct session *s, const char *p, size_t len)
 		return 0;
 	s->rest = len - n;
 	if (n > line_limit(s))
-		refuse_line(s, p, n, "line too long");
+		refuse_line(s, p, n, s->auth != NULL ? "5.5.6" : "5.5.2", "line too long"); /* RFC 4954 4 */
 	else if (n < 2 || p[n - 2] != '\r' || memchr(p, '\r', n - 2) != NULL || memchr(p, '\0', n) != NULL)
-		refuse_line(s, p, n, "bare CR, bare LF or NUL; lines end with CR LF");
+		refuse_line(s, p, n, "5.5.2", "bare CR, bare LF or NUL; lines end with CR LF");
 	else if (s->auth != NULL)
 		auth_line(s, p, n - 2);
 	else

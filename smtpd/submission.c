@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "deliver/book.h"
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/log.h"
@@ -34,6 +35,22 @@ submission_stranger(struct session *s)
 	return true;
 }
 
+/* A dot there must be: what else it could mean, only the writer's resolver would know. */
+bool
+submission_unqualified(struct session *s, const char *address, const char *status)
+{
+	const struct table *rewrite = session_conf()->rewrite;
+	char *sender = rewrite != NULL ? rewrite_address(rewrite, address) : NULL;
+	const char *whole = sender != NULL ? sender : address, *at = strrchr(whole, '@');
+	bool bad = s->listener->submission && at != NULL && at[1] != '[' && strchr(at, '.') == NULL &&
+	    !book_is_ours(&session_conf()->lookup, whole);
+
+	free(sender);
+	if (bad)
+		session_reply(s, 554, status, "<%s>: the domain is not fully qualified", address);
+	return bad;
+}
+
 /* --- as whom --- */
 
 static bool
@@ -43,7 +60,7 @@ is_bound(const struct session *s)
 }
 
 static void
-refuse(struct session *s, enum recipient_verdict verdict, int code, const char *where, const char *address)
+refuse(struct session *s, enum recipient_verdict verdict, const char *where, const char *address)
 {
 	bool later = verdict == RECIPIENT_TEMP;
 
@@ -53,7 +70,7 @@ refuse(struct session *s, enum recipient_verdict verdict, int code, const char *
 		session_reply(s, 451, "4.3.0", "it cannot be told now whether you may send as <%s>; please try again later",
 		    address);
 	else
-		session_reply(s, code, "5.7.1", "%s <%s>: the account \"%s\" may not send as this address", where, address,
+		session_reply(s, 550, "5.7.1", "%s <%s>: the account \"%s\" may not send as this address", where, address,
 		    s->login);
 }
 
@@ -74,7 +91,7 @@ on_sender(enum recipient_verdict verdict, const char *why, void *arg)
 	(void)why;
 	s->tx->lookup = NULL;
 	if (verdict != RECIPIENT_OURS)
-		refuse(s, verdict, 553, "MAIL FROM", s->tx->env->sender);
+		refuse(s, verdict, "MAIL FROM", s->tx->env->sender);
 	answer(s, verdict);
 }
 
@@ -106,7 +123,7 @@ on_author(enum recipient_verdict verdict, const char *why, void *arg)
 		return;
 	}
 	fixup_authors(s->tx->fixup, &authors);
-	refuse(s, verdict, 550, "From or Sender", authors[s->tx->author]);
+	refuse(s, verdict, "From or Sender", authors[s->tx->author]);
 	answer(s, verdict);
 }
 

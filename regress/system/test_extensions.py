@@ -249,6 +249,12 @@ def test_etrn(tmp_path_factory):  # RFC 1985 5
             assert c.say("ETRN customer.example").code == 503
 
 
+def test_etrn_is_not_for_submission(tmp_path):  # RFC 6409 7
+    with Genkan(tmp_path, CUSTOMER.replace("$port2", "9"), listen="submission") as mx, Client(mx.port) as c:
+        assert "ETRN" not in c.say("EHLO client.example").text
+        assert c.say("ETRN customer.example").code == 502
+
+
 def test_etrn_is_for_servers_with_customers(c):
     assert "ETRN" not in words(c.offered)
     assert c.say("ETRN example.org").code == 502
