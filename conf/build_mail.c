@@ -43,8 +43,10 @@ as_dns(char *name)
 	for (s = domain; *s != '\0' && (*s & 0x80) == 0; s++)
 		;
 	ascii = *s != '\0' ? idn_to_ascii(domain) : NULL;
-	if (ascii == NULL)
+	if (ascii == NULL || !mailaddr_domain_ok(ascii, strlen(ascii), 0)) { /* what was written is complained of */
+		free(ascii);
 		return name;
+	}
 	whole = xasprintf("%.*s%s", (int)(domain - name), name, ascii);
 	free(ascii);
 	free(name);
