@@ -4,7 +4,8 @@
 #include "lib/idn.h"
 #include "lib/mem.h"
 
-#define IDN_FLAGS (IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES)
+/* Not IDN2_USE_STD3_ASCII_RULES, which throws away what no host name may have: "exam＠ple.org" would be "example.org". */
+#define IDN_FLAGS (IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
 
 char *
 idn_to_ascii(const char *domain)

@@ -163,6 +163,15 @@ static const struct path_case {
 	{ "<a@B\xc3\x9c" "cher.example>", U8, "a", "xn--bcher-kva.example", "a@xn--bcher-kva.example" },
 	{ "<a@\xe4\xbe\x8b\xe3\x80\x82jp>", U8, "a", "xn--fsq.jp", "a@xn--fsq.jp" }, /* an ideographic full stop */
 	{ "<a@\xe2\x84\x80.jp>", U8, NULL, NULL, NULL },			      /* folds to "a/c" */
+	{ "<a@exam\xe2\x84\x80ple.jp>", U8, NULL, NULL, NULL },
+	/* a wide "@", "/", "_", "%" and space are signs and not nothing */
+	{ "<a@exam\xef\xbc\xa0ple.jp>", U8, NULL, NULL, NULL },
+	{ "<a@exam\xef\xbc\x8fple.jp>", U8, NULL, NULL, NULL },
+	{ "<a@exam\xef\xbc\xbfple.jp>", U8, NULL, NULL, NULL },
+	{ "<a@exam\xef\xbc\x85ple.jp>", U8, NULL, NULL, NULL },
+	{ "<a@exam\xe3\x80\x80ple.jp>", U8, NULL, NULL, NULL },
+	{ "<a@\xe4\xbe\x8b\xef\xbc\xbfx.jp>", U8, NULL, NULL, NULL },
+	{ "<a@\xef\xbc\xa5xample.jp>", U8, "a", "example.jp", "a@example.jp" }, /* a wide letter */
 	{ "<a@\xe3\x80\x82.jp>", U8, NULL, NULL, NULL },
 	{ "<a@\xcc\x81" "b.jp>", U8, NULL, NULL, NULL }, /* begins with an accent */
 	{ "<a@\xe4\xbe\x8b.JP>", 0, NULL, NULL, NULL },
