@@ -37,14 +37,24 @@ intake_tolerated(const struct session *s)
 	return s->tx->normalize ? CONTENT_BARE_CR | CONTENT_BARE_LF : 0;
 }
 
+/* Of who is listed, and at submission, where a text is made fit to be sent (RFC 6409 8): programs there read files with a bare
+ * LF behind each line, and say so to the network (curl -T). */
+static bool
+is_mended(const struct session *s)
+{
+	const struct table *from = s->listener->normalize_from;
+
+	return s->tx->env->body != BODY_BINARYMIME &&
+	    (s->listener->submission || (from != NULL && table_match_client(from, &s->ip, NULL)));
+}
+
 /* The header fields go on top first: all recipients and verdicts are known. */
 void
 intake_open(struct session *s)
 {
-	const struct table *from = s->listener->normalize_from;
 	struct transaction *tx = s->tx;
 
-	tx->normalize = from != NULL && tx->env->body != BODY_BINARYMIME && table_match_client(from, &s->ip, NULL);
+	tx->normalize = is_mended(s);
 	tx->submission = submit_begin(tx->env->id);
 	tx->text = evbuffer_new();
 	transaction_trace(s, tx->text);
@@ -52,7 +62,7 @@ intake_open(struct session *s)
 	submission_read(s);
 }
 
-/* For listed clients: what was read is made lines. */
+/* What was read is made lines; before anybody looks at them. */
 static void
 normalize(struct transaction *tx, bool end)
 {
@@ -82,9 +92,9 @@ intake_write(struct session *s, uint64_t size, uint8_t defects)
 
 	if (size > session_conf()->limits[LIMIT_SIZE] || defects != 0) /* read on to the end, keep nothing */
 		evbuffer_drain(tx->text, evbuffer_get_length(tx->text));
+	normalize(tx, false);
 	if (tx->fixup != NULL)
 		fixup_text(tx->fixup, tx->text);
-	normalize(tx, false);
 	submit_write(tx->submission, tx->text);
 	if (submit_busy(tx->submission)) {
 		session_wait(s);
@@ -193,10 +203,11 @@ intake_end(struct session *s, const struct intake_found *found)
 	s->messages++;
 	tx->found = *found;
 	what = fault(found, &code, &status);
+	if (what == NULL)
+		normalize(tx, true);
 	if (what == NULL && tx->fixup != NULL && (what = fixup_end(tx->fixup, tx->text)) != NULL)
 		code = 554; /* RFC 6409 6.3 */
 	if (what == NULL) {
-		normalize(tx, true);
 		submit_write(tx->submission, tx->text);
 		session_wait(s);
 		submission_check_authors(s, on_authors);

@@ -35,7 +35,7 @@ struct transaction {
 	struct intake_found found; /* in the whole text */
 	struct submission *submission;
 	struct evbuffer *text;     /* read and not yet handed to the submission */
-	bool normalize;            /* its lines are made lines: `normalize from` */
+	bool normalize;            /* its lines are made lines: `normalize from`, and submission */
 	struct crlf crlf;          /* then, how far that is */
 	struct fixup *fixup;       /* what our own users send is made fit by it; else NULL */
 	size_t author;             /* of those that it names, the next to be checked */

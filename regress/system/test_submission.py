@@ -216,6 +216,26 @@ def test_lines_that_just_fit(mx):
     assert reply.code == 250 and body == line.replace("\r\n", "\n") * 2
 
 
+def test_bare_line_feeds_are_mended(mx):  # RFC 6409 8; curl -T sends files so
+    text = (FROM + "Bcc: secret@far.example,\r\n more@far.example\r\n" + ID + "\r\nhello\r\nend\r\n").replace("\r\n", "\n")
+    for wanted in (text, text.replace("hello\n", "hello\r\n"), text.replace("hello\n", "hel\rlo\n")):
+        reply, header, body = submit(mx, wanted + "\r\n")
+        assert reply.code == 250 and body.replace("hel lo", "hello").startswith("hello\nend\n")
+        assert "Bcc" not in header and "far.example" not in header and "\nDate: " in header and ID.strip() in header
+
+
+@pytest.mark.parametrize("end", ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r\r\n.\r\r\n"])
+def test_mended_text_has_one_end(mx, end):
+    evil = "MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\nsmuggled\r\n"
+    with log_in(mx) as c:
+        reply = c.mail("alice@example.org", "alice@example.org", FROM + "\r\nbefore" + end + evil, helo=None)
+        assert reply.code == 250
+        assert c.say("NOOP").code == 250
+    found = wait_for(lambda: [m for m in mx.messages("alice") if reply.text.split()[-1].encode() in m], "the delivery")[0]
+    assert b"RCPT TO:<bob@example.org>" in found and b"smuggled" in found
+    assert not [m for m in mx.messages("bob") if b"smuggled" in m]
+
+
 def test_any_split_and_bdat(mx):
     text = (FROM + "Bcc: secret@far.example\r\nSubject: x\r\n\r\nhello\r\n").encode()
     with log_in(mx) as c:
