@@ -333,7 +333,8 @@ sts_find(const char *domain, void (*callback)(const struct sts_policy *, uint32_
 		return q;
 	if (!d->recalled) {
 		d->recalling = ledger_ask_policy(d->name, on_recalled, d);
-	} else if (clock_now() >= d->asked_until) {
+	} else if (clock_now() >= d->asked_until || d->asked_until > clock_now() + TTL_MAX) {
+		/* over, or written while the clock was ahead */
 		ask(d);
 	} else {
 		event_active(&d->turn, 0, 0);

@@ -30,7 +30,8 @@
 /* A store that could not be opened is tried again after so many ticks. */
 #define REOPEN_TICKS 3
 #define PURGE_SECONDS (6 * 3600)
-#define PURGE_FIRST 600
+/* By then a clock that was wrong at boot has been set, or what it made old would be lost. */
+#define PURGE_FIRST 3600
 #define CORRESPONDENT_SECONDS (180 * 86400)
 
 static struct ledger ledger;
@@ -40,6 +41,7 @@ static struct {
 	struct event tick, flush;
 	unsigned ticks;
 	int64_t purged; /* when the last purge began */
+	struct clock_watch clock;
 } here;
 
 /*
@@ -65,11 +67,12 @@ open_store(void)
 static void
 purge_if_due(void)
 {
-	int64_t now;
+	int64_t now = clock_now(), by = clock_was_set(&here.clock);
 
-	now = clock_now();
-	/* a clock that went back makes it due as well */
-	if (now - here.purged < PURGE_SECONDS && now >= here.purged)
+	/* nothing is thrown away before it has shown that it goes right now */
+	if (by != 0 || now < here.purged)
+		here.purged = now - PURGE_SECONDS + PURGE_FIRST;
+	if (now - here.purged < PURGE_SECONDS)
 		return;
 	here.purged = now;
 	ledger_purge(&ledger, now);
@@ -257,7 +260,7 @@ told_left(struct peer *peer, struct message *m)
 	ledger_decode_ip(&m->body, &ip);
 	if (!cursor_done(&m->body) || ip.family == 0)
 		return false;
-	(void)ledger_put_caller(ledger.store, ITEM_LEFT, &ip, clock_now() + GREYLIST_WINDOW);
+	(void)ledger_put_caller(ledger.store, ITEM_LEFT, &ip, clock_now(), clock_now() + GREYLIST_WINDOW);
 	return true;
 }
 
@@ -272,7 +275,7 @@ told_trap(struct peer *peer, struct message *m)
 	seconds = cursor_u32(&m->body);
 	if (!cursor_done(&m->body) || ip.family == 0)
 		return false;
-	(void)ledger_put_caller(ledger.store, ITEM_TRAP, &ip, clock_now() + seconds);
+	(void)ledger_put_caller(ledger.store, ITEM_TRAP, &ip, clock_now(), clock_now() + seconds);
 	return true;
 }
 

@@ -197,16 +197,16 @@ ledger_decide(struct ledger *l, const struct grey_question *q, int64_t now, stru
 void
 ledger_caller_has_passed(struct ledger *l, const struct ip *client, int64_t now)
 {
-	(void)ledger_put_caller(l->store, ITEM_PASSED, client, now + LEDGER_PASSED_SECONDS);
+	(void)ledger_put_caller(l->store, ITEM_PASSED, client, now, now + LEDGER_PASSED_SECONDS);
 }
 
 void
 ledger_caller_has_stayed(struct ledger *l, const struct ip *client, int64_t now)
 {
 	ledger_caller_has_passed(l, client, now);
-	(void)ledger_put_caller(l->store, ITEM_STAYED, client, now + LEDGER_PASSED_SECONDS);
+	(void)ledger_put_caller(l->store, ITEM_STAYED, client, now, now + LEDGER_PASSED_SECONDS);
 	if (ledger_get_caller(l->store, ITEM_LEFT, client, now) == 1)
-		(void)ledger_put_caller(l->store, ITEM_LEFT, client, now - 1);
+		(void)ledger_put_caller(l->store, ITEM_LEFT, client, now, now - 1);
 }
 
 /* A message got in.  What greylist and tempfail had put off they have counted themselves; a tarpit is not asked. */

@@ -15,7 +15,7 @@
 #include "lib/buf.h"
 #include "lib/cursor.h"
 
-#define UNTIL_VERSION 1
+#define UNTIL_VERSION 2
 #define EVENT_VERSION 1
 #define POLICY_VERSION 1
 
@@ -139,26 +139,25 @@ ledger_key_login(struct buf *b, enum lockout_subject s, const struct ip *ip, con
 }
 
 void
-ledger_until_encode(struct buf *b, int64_t until)
+ledger_until_encode(struct buf *b, int64_t since, int64_t until)
 {
 	buf_add_u8(b, UNTIL_VERSION);
+	buf_add_u64(b, (uint64_t)since);
 	buf_add_u64(b, (uint64_t)until);
 }
 
 bool
-ledger_until_decode(const void *data, size_t len, int64_t *until)
+ledger_until_decode(const void *data, size_t len, int64_t *since, int64_t *until)
 {
-	struct cursor c;
-	uint8_t version;
-	uint64_t t;
+	struct cursor c = cursor_init(data, len);
+	uint8_t version = cursor_u8(&c);
+	uint64_t from = version == 1 ? 0 : cursor_u64(&c), to = cursor_u64(&c);
 
-	c = cursor_init(data, len);
-	version = cursor_u8(&c);
-	t = cursor_u64(&c);
-	*until = 0;
-	if (!cursor_done(&c) || version != UNTIL_VERSION || t > INT64_MAX)
+	*since = *until = 0;
+	if (!cursor_done(&c) || version == 0 || version > UNTIL_VERSION || from > INT64_MAX || to > INT64_MAX)
 		return false;
-	*until = (int64_t)t;
+	*since = (int64_t)from;
+	*until = (int64_t)to;
 	return true;
 }
 
@@ -217,6 +216,8 @@ decode_grey(struct cursor *key, const void *value, size_t len, struct ledger_ite
 static bool
 decode_caller(struct cursor *key, const void *value, size_t len, struct ledger_item *item)
 {
+	int64_t since;
+
 	switch (cursor_u8(key)) {
 	case KEY_PASSED:
 		item->type = ITEM_PASSED;
@@ -235,16 +236,18 @@ decode_caller(struct cursor *key, const void *value, size_t len, struct ledger_i
 	}
 	ledger_decode_ip(key, &item->client);
 	return cursor_done(key) && item->client.family != 0 &&
-	       ledger_until_decode(value, len, &item->until);
+	       ledger_until_decode(value, len, &since, &item->until);
 }
 
 static bool
 decode_correspondent(struct cursor *key, const void *value, size_t len, struct ledger_item *item)
 {
+	int64_t since;
+
 	item->type = ITEM_CORRESPONDENT;
 	item->theirs = cursor_str(key);
 	item->ours = cursor_str(key);
-	return cursor_done(key) && ledger_until_decode(value, len, &item->until);
+	return cursor_done(key) && ledger_until_decode(value, len, &since, &item->until);
 }
 
 static bool

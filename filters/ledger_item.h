@@ -96,9 +96,9 @@ void ledger_key_event(struct buf *, uint64_t number);
 /* IP and ACCOUNT as far as SUBJECT has them. */
 void ledger_key_login(struct buf *, enum lockout_subject, const struct ip *, const char *account);
 
-/* The value of PASSED, TRAP, LEFT and CORRESPONDENT. */
-void ledger_until_encode(struct buf *, int64_t until);
-bool ledger_until_decode(const void *, size_t, int64_t *until);
+/* The value of PASSED, TRAP, LEFT, STAYED and CORRESPONDENT: written at SINCE (0: by a version that did not say). */
+void ledger_until_encode(struct buf *, int64_t since, int64_t until);
+bool ledger_until_decode(const void *, size_t, int64_t *since, int64_t *until);
 void ledger_event_value(struct buf *, const struct gate_event *);
 void ledger_key_policy(struct buf *, const char *domain);
 void ledger_policy_value(struct buf *, const struct ledger_policy *);

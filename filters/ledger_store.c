@@ -13,6 +13,7 @@
 #include "filters/ledger_events.h"
 #include "filters/ledger_store.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -235,25 +236,26 @@ ledger_put_identity(struct ledger_store *s, const char *identity, const struct g
 	return write_value(s, TABLE_GREY);
 }
 
-/* The key was begun: is there a time under it that NOW has not reached? */
+/* The key was begun: is there a time under it that NOW has not reached?  What was written while the clock was ahead
+ * does not count, or somebody would be trapped for a year. */
 static int
 find_until(struct ledger_store *s, enum ledger_table table, int64_t now)
 {
-	int64_t until;
+	int64_t since, until;
 	int rc;
 
 	rc = find(s, table);
 	if (rc != 1)
 		return rc;
-	if (!ledger_until_decode(s->found, s->found_len, &until))
+	if (!ledger_until_decode(s->found, s->found_len, &since, &until))
 		return drop(s, table);
-	return now <= until;
+	return now <= until && since <= now + CLOCK_SLACK;
 }
 
 static int
-write_until(struct ledger_store *s, enum ledger_table table, int64_t until)
+write_until(struct ledger_store *s, enum ledger_table table, int64_t since, int64_t until)
 {
-	ledger_until_encode(&s->value, until);
+	ledger_until_encode(&s->value, since, until);
 	return write_value(s, table);
 }
 
@@ -269,12 +271,12 @@ ledger_get_caller(
 
 int
 ledger_put_caller(
-    struct ledger_store *s, enum ledger_item_type type, const struct ip *ip, int64_t until)
+    struct ledger_store *s, enum ledger_item_type type, const struct ip *ip, int64_t now, int64_t until)
 {
 	if (s == NULL)
 		return -1;
 	ledger_key_caller(begin(s), type, ip);
-	return write_until(s, TABLE_CALLER, until);
+	return write_until(s, TABLE_CALLER, now, until);
 }
 
 static char *
@@ -318,7 +320,7 @@ ledger_put_correspondent(
 	if (s == NULL)
 		return -1;
 	begin_correspondent(s, theirs, ours);
-	return write_until(s, TABLE_CORRESPONDENT, until);
+	return write_until(s, TABLE_CORRESPONDENT, 0, until);
 }
 
 int

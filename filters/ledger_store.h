@@ -34,7 +34,7 @@ int ledger_put_identity(struct ledger_store *, const char *identity, const struc
 /* ITEM_PASSED, ITEM_TRAP, ITEM_LEFT, ITEM_STAYED.  What is over at NOW is not there. */
 int ledger_get_caller(struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t now);
 int ledger_put_caller(
-    struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t until);
+    struct ledger_store *, enum ledger_item_type, const struct ip *, int64_t now, int64_t until);
 /* Case does not matter. */
 int ledger_get_correspondent(
     struct ledger_store *, const char *theirs, const char *ours, int64_t now);

@@ -7,6 +7,7 @@
 
 #include "filters/lockout.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/cursor.h"
 
 #define VERSION 1
@@ -48,16 +49,25 @@ lockout_net_text(enum lockout_subject s, const struct ip *ip)
 	return net.bits == 32 ? ip_text(&net.ip) : ipnet_text(&net);
 }
 
+/* It was written while the clock was ahead: nobody is banned for a year because of that. */
+static bool
+is_ahead(const struct lockout *l, int64_t now)
+{
+	return l->last > now + CLOCK_SLACK || l->until > now + BAN_MOST + CLOCK_SLACK;
+}
+
 uint32_t
 lockout_failures(const struct lockout *l, int64_t now)
 {
+	if (is_ahead(l, now))
+		return 0;
 	return now - l->last > ROW_SECONDS ? 0 : l->failures;
 }
 
 uint32_t
 lockout_left(const struct lockout *l, int64_t now)
 {
-	return l->until > now ? (uint32_t)(l->until - now) : 0;
+	return l->until > now && !is_ahead(l, now) ? (uint32_t)(l->until - now) : 0;
 }
 
 bool
@@ -66,6 +76,8 @@ lockout_fail(struct lockout *l, enum lockout_subject s, int64_t now)
 	uint32_t seconds = BAN_FIRST, i;
 
 	l->failures = lockout_failures(l, now) + 1;
+	if (is_ahead(l, now))
+		l->until = 0;
 	l->last = now;
 	if (subjects[s].most == 0 || l->failures < subjects[s].most || lockout_left(l, now) > 0)
 		return false;

@@ -22,7 +22,7 @@
 #include "lib/fatal.h"
 
 /* Little endian; written by the test at any time. */
-static const uint64_t *offset;
+static const uint64_t *offset, *set;
 
 static void
 complain(const char *path, const char *why)
@@ -31,7 +31,7 @@ complain(const char *path, const char *why)
 }
 
 static const uint64_t *
-map_offset(const char *path, const char **why)
+map_offset(const char *path, size_t *len, const char **why)
 {
 	struct stat st;
 	void *p;
@@ -48,7 +48,8 @@ map_offset(const char *path, const char **why)
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(*offset)) {
 		*why = "it must be a file of at least 8 octets";
 	} else {
-		p = mmap(NULL, sizeof(*offset), PROT_READ, MAP_SHARED, fd, 0);
+		*len = (size_t)st.st_size;
+		p = mmap(NULL, 2 * sizeof(*offset), PROT_READ, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED)
 			*why = strerror(errno);
 	}
@@ -60,6 +61,7 @@ void
 clock_init(void)
 {
 	const char *path, *why = NULL;
+	size_t len = 0;
 
 	path = secure_getenv("GENKAN_CLOCK");
 	if (path == NULL || offset != NULL)
@@ -68,25 +70,44 @@ clock_init(void)
 		complain(path, "root has no test clock");
 		return;
 	}
-	offset = map_offset(path, &why);
+	offset = map_offset(path, &len, &why);
 	if (offset == NULL)
 		complain(path, why);
+	else if (len >= 2 * sizeof(*offset))
+		set = offset + 1;
+}
+
+/* SECONDS and what the test says, unless no clock can say it. */
+static int64_t
+shifted(int64_t seconds, const uint64_t *by)
+{
+	int64_t sum;
+
+	if (by == NULL ||
+	    __builtin_add_overflow(seconds, (int64_t)le64toh(__atomic_load_n(by, __ATOMIC_RELAXED)), &sum))
+		return seconds;
+	return sum;
 }
 
 int64_t
 clock_now(void)
 {
 	struct timespec ts;
-	int64_t sum, shift;
 
 	if (clock_gettime(CLOCK_REALTIME, &ts) == -1)
 		fatal("clock_gettime: %m");
-	if (offset == NULL)
-		return ts.tv_sec;
-	shift = (int64_t)le64toh(__atomic_load_n(offset, __ATOMIC_RELAXED));
-	if (__builtin_add_overflow((int64_t)ts.tv_sec, shift, &sum))
-		return ts.tv_sec;
-	return sum;
+	return shifted(shifted(ts.tv_sec, offset), set);
+}
+
+/* It counts while the machine sleeps. */
+int64_t
+clock_steady(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &ts) == -1)
+		fatal("clock_gettime: %m");
+	return shifted(ts.tv_sec, offset);
 }
 
 bool

@@ -21,6 +21,7 @@
 #include "lib/id.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "queue/calendar.h"
 #include "queue/notice.h"
 #include "queue/outcome.h"
 #include "queue/queue.h"
@@ -149,25 +150,25 @@ fail(struct work *work, uint32_t index, bool expired)
 
 /* RFC 2852 4.1.3: also when the sender's own time has come. */
 static bool
-is_late(const struct envelope *env, uint32_t delay_notice)
+is_late(const struct queue *q, const struct envelope *env)
 {
 	int64_t now = clock_now(), since = env->release > env->time ? env->release : env->time;
+	uint32_t delay_notice = q->conf->delay_notice;
 
 	if ((env->by & BY_NOTIFY) && now >= env->deliver_by)
 		return true;
-	return delay_notice != 0 && now - since >= delay_notice;
+	return delay_notice != 0 && calendar_is_over(q, since + delay_notice);
 }
 
 /* The delay notice, once, when it is time. */
 static bool
 is_delay_told(struct work *work, uint32_t index, int64_t due)
 {
-	const struct queue_conf *conf = work->queue->conf;
 	const struct envelope *env = work->env;
 	const struct recipient *r = &env->recipients[index];
 	struct verdict verdict = { .index = index, .kind = VERDICT_DELAYED, .due = due };
 
-	if (r->delay_told || !is_late(env, conf->delay_notice) ||
+	if (r->delay_told || !is_late(work->queue, env) ||
 	    !notice_wanted(NOTICE_DELAY, env, index))
 		return false;
 	decide(work, &verdict);
@@ -182,14 +183,14 @@ defer(struct work *work, uint32_t index, const char *detail, int64_t not_before)
 	struct recipient *r = &work->env->recipients[index];
 	int64_t now = clock_now(), due;
 
-	if (now >= env->expires) {
+	if (calendar_is_over(q, env->expires)) {
 		fail(work, index, true);
 		return;
 	}
 	due = now + retry_wait(&q->retry, r->attempts, env->id);
 	if (due < not_before)
 		due = not_before;
-	if (due > env->expires)
+	if (due > env->expires && now < env->expires)
 		due = env->expires;
 	if ((env->by & BY_NOTIFY) && now < env->deliver_by && due > env->deliver_by)
 		due = env->deliver_by; /* that the notice goes out then */
@@ -276,11 +277,11 @@ outcome_unreachable(
 	}
 	if (is_news)
 		note_answer(r, host, text != NULL ? text : TEXT_UNREACHABLE);
-	if (clock_now() >= env->expires) {
+	if (calendar_is_over(work->queue, env->expires)) {
 		fail(work, index, true);
 		return;
 	}
-	r->due = until < env->expires ? until : env->expires;
+	r->due = until > env->expires && clock_now() < env->expires ? env->expires : until;
 	/* a million that wait for one dead host are one line in the log, not a million each time */
 	if (is_news) {
 		work->queue->counters.deferred++;

@@ -18,6 +18,7 @@
 #include "lib/peer.h"
 #include "lib/role.h"
 #include "queue/accept.h"
+#include "queue/calendar.h"
 #include "queue/carriers.h"
 #include "queue/dispatch.h"
 #include "queue/lanes.h"
@@ -56,6 +57,7 @@ next_time(const struct queue *q)
 static int64_t
 look(struct queue *q, int64_t now)
 {
+	calendar_look(q);
 	outcome_tell_due(q, now);
 	dispatch_due(q, now);
 	if (clock_ms() - role.swept_ms > SWEEP_MS) {
@@ -157,6 +159,7 @@ recovered(struct envelope *env, void *arg)
 	struct queue *q = arg;
 	uint32_t i;
 
+	calendar_recovered(q, env);
 	if (envelope_finished(env)) {
 		schedule_add(&q->schedule, 0, env->id, MESSAGE_FINISHED);
 		return;
@@ -180,6 +183,7 @@ open_store(struct queue *q)
 		free(why);
 		role_exit(1);
 	}
+	calendar_begin(q);
 	store_stats(q->store, &stats);
 	log_info("queue.open", F_U64("messages", stats.messages),
 	    F_U64("recipients", stats.recipients), F_U64("segments", stats.segments));
@@ -191,6 +195,7 @@ queue_role_start(const struct queue_conf *conf)
 	struct queue *q = &role.queue;
 
 	queue_role_renew(conf);
+	(void)clock_was_set(&q->clock);
 	q->conf = &role.conf;
 	RB_INIT(&q->works);
 	TAILQ_INIT(&q->untold);

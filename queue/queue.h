@@ -27,6 +27,7 @@
 
 #include "queue/envelope.h"
 #include "queue/schedule.h"
+#include "lib/clock.h"
 #include "queue/store.h"
 #include "queue/submit.h"
 #include "queue/work.h"
@@ -60,6 +61,10 @@ struct queue {
 	int64_t (*look)(struct queue *, int64_t now);
 	struct lanes *lanes;
 	struct queue_counters counters;
+	/* calendar.h */
+	struct clock_watch clock;
+	int64_t latest;          /* that anything in the store was touched, when it was opened */
+	int64_t sure_at;         /* clock_steady() from which the clock is believed */
 };
 
 #endif

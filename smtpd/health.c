@@ -28,7 +28,6 @@
 #define PROBE_AGAIN_SECONDS 300
 #define PROBE_SOON_SECONDS 10 /* never oftener */
 #define TICK_MS 2000
-#define JUMP_SECONDS 120
 /* How long clients wait for the first probe, while our own DNS does not answer. */
 #define PATIENCE_MS 5000
 
@@ -51,7 +50,7 @@ static struct {
 	uint64_t since_ms;
 	struct breaker dns;
 	uint64_t dns_failed;
-	int64_t clock_offset; /* wall clock less the other */
+	struct clock_watch clock;
 	uint64_t clock_jumps;
 	struct event *tick;
 } here;
@@ -213,23 +212,19 @@ health_dns_is_broken(void)
 
 /* --- the clock --- */
 
-static int64_t
-clock_offset(void)
-{
-	return clock_now() - (int64_t)(clock_ms() / 1000);
-}
-
 /* What is remembered by the wall clock is then older or younger than it was; the greylist and the
  * ledger take times in the future as now, so nobody waits longer than a whole delay again. */
 static void
-watch_clock(void)
+watch_clock(int64_t now)
 {
-	int64_t offset = clock_offset(), jump = offset - here.clock_offset;
+	int64_t jump = clock_was_set(&here.clock);
+	unsigned i;
 
-	here.clock_offset = offset;
-	if (jump < JUMP_SECONDS && jump > -JUMP_SECONDS)
+	if (jump == 0)
 		return;
 	here.clock_jumps++;
+	for (i = 0; i < here.lists_n; i++)
+		here.lists[i].due = now;
 	if (here.tells)
 		log_warning("clock.jumped", F_I64("seconds", jump),
 		    F_STR("effect", "greylist times are measured by the new time; nothing is refused for it"));
@@ -246,7 +241,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	watch_clock();
+	watch_clock(now);
 	for (i = 0; i < here.lists_n; i++)
 		probe_if_due(&here.lists[i], now);
 }
@@ -260,7 +255,7 @@ health_start(const struct gate *gate, unsigned instance, void (*proven)(void))
 	here.tells = instance % role_cores() == 0;
 	here.proven = proven;
 	here.since_ms = clock_ms();
-	here.clock_offset = clock_offset();
+	(void)clock_was_set(&here.clock);
 	here.lists_n = here.unproven = gate->lists != NULL ? gate->lists->questions_n : 0;
 	here.lists = xcalloc(here.lists_n, sizeof(here.lists[0]));
 	for (i = 0; i < here.lists_n; i++) {

@@ -102,7 +102,7 @@ class Genkan:
         self.log_path = self.dir / "log"
         self.conf_path = self.dir / "smtpd.conf"
         self.clock_path = self.dir / "clock"
-        self.clock_path.write_bytes(struct.pack("<q", 0))
+        self.clock_path.write_bytes(struct.pack("<qq", 0, 0))
         self.env = watched.environment(dict(os.environ, GENKAN_CLOCK=str(self.clock_path), **(env or {})), as_root)
         resolver = f"resolver 127.0.0.1 port {dns.port if dns else 9}"
         resolver += f' anchor "{dns.anchor}"\n' if dns and getattr(dns, "signed", False) else "\n"
@@ -200,9 +200,18 @@ class Genkan:
     # --- time ---
 
     def advance(self, seconds):
-        offset = struct.unpack("<q", self.clock_path.read_bytes())[0] + int(seconds)
+        """So much time passes."""
+        passed, by = struct.unpack("<qq", self.clock_path.read_bytes())
+        self.clock_path_write(passed + int(seconds), by)
+
+    def set_clock(self, seconds):
+        """The wall clock is set by so much, in no time."""
+        passed, by = struct.unpack("<qq", self.clock_path.read_bytes())
+        self.clock_path_write(passed, by + int(seconds))
+
+    def clock_path_write(self, passed, by):
         with open(self.clock_path, "r+b") as f:
-            f.write(struct.pack("<q", offset))
+            f.write(struct.pack("<qq", passed, by))
 
     # --- looking ---
 

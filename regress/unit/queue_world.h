@@ -75,6 +75,7 @@ static struct world {
 	char dir[64];
 	struct queue_conf conf;
 	int64_t now;
+	int64_t set; /* what the clock was set by: part of NOW */
 	uint64_t ms;
 	struct actor master, lookup, ledger, session, control, relays[2], locals[LOCALS];
 	unsigned cancels;
@@ -113,6 +114,12 @@ int64_t
 clock_now(void)
 {
 	return world.now;
+}
+
+int64_t
+clock_steady(void)
+{
+	return world.now - world.set;
 }
 
 bool

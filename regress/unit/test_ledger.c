@@ -424,8 +424,8 @@ test_callers(void **state)
 	(void)state;
 	ledger_judge_caller(&ledger, &client, NULL, T0, &c);
 	assert_true(!c.unknown && !c.passed && !c.trapped);
-	assert_int_equal(ledger_put_caller(ledger.store, ITEM_PASSED, &client, T0 + 100), 1);
-	assert_int_equal(ledger_put_caller(ledger.store, ITEM_TRAP, &client, T0 + 50), 1);
+	assert_int_equal(ledger_put_caller(ledger.store, ITEM_PASSED, &client, T0, T0 + 100), 1);
+	assert_int_equal(ledger_put_caller(ledger.store, ITEM_TRAP, &client, T0, T0 + 50), 1);
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 50, &c);
 	assert_true(c.passed && c.trapped);
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 51, &c);
@@ -439,9 +439,18 @@ test_callers(void **state)
 	ledger_take_event(&ledger, &e);
 	ledger_judge_caller(&ledger, &other, NULL, T0 + 86400, &c);
 	assert_true(c.passed && c.stayed);
+	/* trapped while the clock was a year ahead: free when it is right, and when it goes by a little he is not */
+	client = ip("192.0.2.9");
+	assert_int_equal(ledger_put_caller(ledger.store, ITEM_TRAP, &client, T0 + 31536000, T0 + 31536000 + 86400), 1);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 31536000, &c);
+	assert_true(c.trapped);
+	ledger_judge_caller(&ledger, &client, NULL, T0 + 31536000 - 60, &c);
+	assert_true(c.trapped);
+	ledger_judge_caller(&ledger, &client, NULL, T0, &c);
+	assert_true(!c.trapped);
 	/* who hung up has to be greylisted, until he shows that he waits */
 	client = ip("192.0.2.3");
-	assert_int_equal(ledger_put_caller(ledger.store, ITEM_LEFT, &client, T0 + 100), 1);
+	assert_int_equal(ledger_put_caller(ledger.store, ITEM_LEFT, &client, T0, T0 + 100), 1);
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 100, &c);
 	assert_true(c.left && !c.passed && !c.unknown);
 	ledger_judge_caller(&ledger, &client, NULL, T0 + 101, &c);

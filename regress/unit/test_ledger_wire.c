@@ -192,7 +192,7 @@ test_items(void **state)
 	buf_clear(&k);
 	buf_clear(&v);
 	ledger_key_caller(&k, ITEM_TRAP, &client);
-	ledger_until_encode(&v, T0 + 5);
+	ledger_until_encode(&v, T0, T0 + 5);
 	assert_true(ledger_item_decode(TABLE_CALLER, k.data, k.len, v.data, v.len, &item));
 	assert_int_equal(item.type, ITEM_TRAP);
 	assert_true(ip_equal(&item.client, &client));

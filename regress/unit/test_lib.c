@@ -690,6 +690,31 @@ is_off_by(int64_t offset)
 	return apart >= offset - 1 && apart <= offset + 1;
 }
 
+/* Time that passes moves both clocks; what is set only the one on the wall. */
+static int
+clock_was_moved(int fd)
+{
+	static const uint8_t back[8] = { 0x80, 0xae, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff }, little[8] = { 0x81, 0xae, 0xfe, 0xff,
+		0xff, 0xff, 0xff, 0xff }, none[8] = { 0 };
+	struct clock_watch watch = { 0 };
+	int64_t steady = clock_steady(), by;
+
+	if (clock_was_set(&watch) != 0)
+		return 20;
+	if (pwrite(fd, back, sizeof(back), 8) != sizeof(back) || !is_off_by(0))
+		return 21;
+	by = clock_was_set(&watch);
+	if (by < -86401 || by > -86399 || clock_was_set(&watch) != 0)
+		return 22;
+	if (clock_steady() < steady || clock_steady() > steady + 60)
+		return 23;
+	if (pwrite(fd, little, sizeof(little), 8) != sizeof(little) || clock_was_set(&watch) != 0)
+		return 24;
+	if (pwrite(fd, none, sizeof(none), 0) != sizeof(none) || clock_was_set(&watch) != 0)
+		return 25;
+	return clock_steady() > steady - 86400 + 60 ? 26 : 0;
+}
+
 static int
 clock_child(void *arg)
 {
@@ -712,6 +737,8 @@ clock_child(void *arg)
 		return 13;
 	if (!is_off_by(86400))
 		return 14;
+	if (k->len >= 16)
+		return clock_was_moved(k->fd);
 	return clock_ms() < start || clock_ms() - start > 3600 * 1000 ? 15 : 0;
 }
 
@@ -743,6 +770,7 @@ test_clock(void **state)
 {
 	static struct clock_case cases[] = {
 		{ .bytes = "\x10\x0e\0\0\0\0\0\0", .len = 8, .is_test = true, .offset = 3600 },
+		{ .bytes = "\x10\x0e\0\0\0\0\0\0\0\0\0\0\0\0\0\0", .len = 16, .is_test = true, .offset = 3600 },
 		{ .bytes = "\xf0\xf1\xff\xff\xff\xff\xff\xff more",
 		    .len = 13,
 		    .is_test = true,

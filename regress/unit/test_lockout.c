@@ -65,6 +65,23 @@ test_bans_grow(void **state)
 	}
 }
 
+/* What was counted while the clock was a year ahead is forgotten when it is right; by a little it may be off. */
+static void
+test_clock_set_back(void **state)
+{
+	struct lockout l = { 0 };
+	const int64_t ahead = NOW + 365 * 86400;
+
+	(void)state;
+	assert_int_equal(fail_until_banned(&l, LOCKOUT_ADDRESS, ahead, 0), 10);
+	assert_int_equal(lockout_left(&l, ahead - 60), 660);
+	assert_int_equal(lockout_left(&l, NOW), 0);
+	l.failures = 9;
+	assert_int_equal(lockout_failures(&l, NOW), 0);
+	assert_int_equal(fail_until_banned(&l, LOCKOUT_ADDRESS, NOW, 0), 10);
+	assert_int_equal(lockout_left(&l, NOW), 1200);
+}
+
 static void
 test_known(void **state)
 {
@@ -135,6 +152,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_bans_grow),
+		cmocka_unit_test(test_clock_set_back),
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_delays),
 		cmocka_unit_test(test_networks),
