@@ -31,15 +31,15 @@ static struct conf conf;
 
 /* --- clients --- */
 
-struct client {
+struct asker {
 	struct channel *channel; /* NULL: the server closed it */
 	struct buf got;          /* "record key=value|text 5|end 0 why" */
 };
 
 static inline bool
-on_answer(struct channel *ch, struct message *m, void *arg)
+on_record(struct channel *ch, struct message *m, void *arg)
 {
-	struct client *c = arg;
+	struct asker *c = arg;
 	struct field *fields;
 	const char *why;
 	size_t len;
@@ -69,13 +69,13 @@ static inline void
 on_lost(struct channel *ch, void *arg)
 {
 	(void)ch;
-	((struct client *)arg)->channel = NULL;
+	((struct asker *)arg)->channel = NULL;
 }
 
-static const struct channel_ops client_ops = { on_answer, on_lost };
+static const struct channel_ops client_ops = { on_record, on_lost };
 
 static inline void
-turn(void)
+run_turn(void)
 {
 	int i;
 
@@ -84,10 +84,10 @@ turn(void)
 }
 
 /* The kernel notes who is asking when he connects. */
-static inline struct client *
+static inline struct asker *
 connect_as(uid_t uid)
 {
-	struct client *c = xcalloc(1, sizeof(*c));
+	struct asker *c = xcalloc(1, sizeof(*c));
 	int fd;
 
 	if (uid != geteuid())
@@ -97,27 +97,27 @@ connect_as(uid_t uid)
 		assert_int_equal(seteuid(getuid()), 0);
 	assert_true(fd >= 0);
 	c->channel = channel_new(base, fd, &client_ops, c);
-	turn();
+	run_turn();
 	return c;
 }
 
-static inline struct client *
+static inline struct asker *
 connect_own(void)
 {
 	return connect_as(geteuid());
 }
 
 static inline void
-leave(struct client *c)
+leave(struct asker *c)
 {
 	channel_free(c->channel);
-	turn();
+	run_turn();
 	buf_free(&c->got);
 	free(c);
 }
 
 static inline void
-ask_words(struct client *c, unsigned n, const char *const *words)
+ask_words(struct asker *c, unsigned n, const char *const *words)
 {
 	struct buf *b = channel_begin(c->channel, CTL_REQUEST, 7);
 
@@ -128,7 +128,7 @@ ask_words(struct client *c, unsigned n, const char *const *words)
 
 /* LINE's words. */
 static inline void
-ask(struct client *c, const char *line)
+ask_line(struct asker *c, const char *line)
 {
 	char *copy = xstrdup(line), *word, *rest = copy;
 	const char *words[32];
@@ -137,29 +137,29 @@ ask(struct client *c, const char *line)
 	while ((word = strsep(&rest, " ")) != NULL)
 		words[n++] = word;
 	ask_words(c, n, words);
-	turn();
+	run_turn();
 	free(copy);
 }
 
 static inline void
-send_content(struct client *c, const void *p, size_t len)
+send_content(struct asker *c, const void *p, size_t len)
 {
 	buf_add_blob(channel_begin(c->channel, CTL_CONTENT, 7), p, len);
 	channel_end(c->channel, -1);
 }
 
 static inline void
-expect(struct client *c, const char *want)
+expect(struct asker *c, const char *want)
 {
-	turn();
+	run_turn();
 	assert_string_equal(buf_str(&c->got), want);
 	buf_clear(&c->got);
 }
 
 static inline void
-expect_begin(struct client *c, const char *want)
+expect_begin(struct asker *c, const char *want)
 {
-	turn();
+	run_turn();
 	if (strncmp(buf_str(&c->got), want, strlen(want)) != 0)
 		fail_msg("\"%s\" does not begin with \"%s\"", buf_str(&c->got), want);
 	buf_clear(&c->got);
@@ -268,7 +268,7 @@ static inline void
 role_dies(struct role_end *r)
 {
 	channel_free(r->channel);
-	turn();
+	run_turn();
 	buf_free(&r->heard);
 	buf_free(&r->mail);
 	envelope_free(r->env);

@@ -336,7 +336,7 @@ do_job(struct actor *a, const struct job *job)
 
 /* As the relay role: what was begun goes on. */
 static inline void
-cancel(struct actor *a, uint64_t id)
+cancel_job(struct actor *a, uint64_t id)
 {
 	unsigned i;
 
@@ -376,7 +376,7 @@ on_job(struct channel *ch, struct message *m, void *arg)
 
 	(void)ch;
 	if (m->type == DELIVERY_CANCEL) {
-		cancel(a, m->id);
+		cancel_job(a, m->id);
 		return true;
 	}
 	if (m->type == DELIVERY_WAY)
@@ -701,7 +701,7 @@ delivery_of(const char *address)
 /* --- for cmocka --- */
 
 static inline int
-begin(void **state)
+set_up(void **state)
 {
 	(void)state;
 	begin_world();
@@ -709,7 +709,7 @@ begin(void **state)
 }
 
 static inline int
-end(void **state)
+tear_down(void **state)
 {
 	(void)state;
 	remove_tree(world.dir);

@@ -74,7 +74,7 @@ fill_past(struct world *w, uint64_t number, uint64_t *id)
 	do {
 		assert_non_null(add(w, ++*id, 3000));
 		at = segment_of_message(w, *id);
-		finish(w, *id);
+		finish_message(w, *id);
 	} while (at <= number);
 }
 

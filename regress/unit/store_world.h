@@ -300,7 +300,7 @@ add(struct world *w, uint64_t id, size_t size)
 }
 
 static inline void
-finish(struct world *w, uint64_t id)
+finish_message(struct world *w, uint64_t id)
 {
 	struct envelope *env = store_find(w->store, id);
 
@@ -320,10 +320,10 @@ settle(struct world *w)
 	/* what the keeper is asked for after the first is done before the second's next turn */
 	for (i = 0; i < 4; i++) {
 		add(w, ++id, 10);
-		finish(w, id);
+		finish_message(w, id);
 	}
 	add(w, ++id, 10);
-	finish(w, id);
+	finish_message(w, id);
 }
 
 /* 0, or what is wrong with the content of a message. */

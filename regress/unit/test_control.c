@@ -39,13 +39,13 @@ answer_end(struct role_end *r, int status, const char *why)
 {
 	ctl_end_write(channel_begin(r->channel, CTL_END, r->id), status, why);
 	channel_end(r->channel, -1);
-	turn();
+	run_turn();
 }
 
 static void
 expect_heard(struct role_end *r, const char *want)
 {
-	turn();
+	run_turn();
 	assert_string_equal(buf_str(&r->heard), want);
 	buf_clear(&r->heard);
 }
@@ -55,12 +55,12 @@ expect_heard(struct role_end *r, const char *want)
 static void
 test_version(void **state)
 {
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "version");
+	ask_line(c, "version");
 	expect_begin(c, "record version=");
-	ask(c, "version"); /* one after the other is fine */
+	ask_line(c, "version"); /* one after the other is fine */
 	expect_begin(c, "record version=");
 	leave(c);
 }
@@ -69,10 +69,10 @@ static void
 test_forward(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "queue list from=a@b");
+	ask_line(c, "queue list from=a@b");
 	expect_heard(q, "request queue list from=a@b");
 	answer_record(q, FIELDS(F_STR("message", "X")));
 	buf_add_blob(channel_begin(q->channel, CTL_TEXT, q->id), "hello", 5);
@@ -94,13 +94,13 @@ test_nonsense_words(void **state)
 		{ "", "end 2 the server knows no such request" },
 		{ "queue list", "end 1 the part of the server that knows is down; it is being restarted, ask again" },
 	};
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 	const char *many[CTL_WORDS_MAX + 1];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < COUNT(t); i++) {
-		ask(c, t[i].line);
+		ask_line(c, t[i].line);
 		expect(c, t[i].answer);
 	}
 	for (i = 0; i < COUNT(many); i++)
@@ -115,10 +115,10 @@ static void
 test_fan_out(void **state)
 {
 	struct role_end *s0 = connect_role(ROLE_SESSION, 0), *s1 = connect_role(ROLE_SESSION, 1);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "pause in");
+	ask_line(c, "pause in");
 	expect_heard(s0, "request pause in");
 	expect_heard(s1, "request pause in");
 	answer_end(s1, 0, "");
@@ -126,7 +126,7 @@ test_fan_out(void **state)
 	answer_end(s0, 1, "cannot");
 	expect(c, "end 1 session: cannot");
 
-	ask(c, "pause"); /* the queue is asked, too, and is down */
+	ask_line(c, "pause"); /* the queue is asked, too, and is down */
 	answer_end(s0, 0, "");
 	answer_end(s1, 0, "");
 	expect(c, "end 1 queue: is down; it is being restarted, ask again");
@@ -143,10 +143,10 @@ test_stats(void **state)
 	struct role_end *k = connect_role(ROLE_LOOKUP, 0);
 	struct role_end *r = connect_role(ROLE_RESOLVER, 0), *y = connect_role(ROLE_RELAY, 0);
 	struct role_end *v = connect_role(ROLE_VAULT, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "stats");
+	ask_line(c, "stats");
 	expect(c, "record role=control instance=0 clients=1");
 	answer_record(s, FIELDS(F_U64("sessions", 3)));
 	answer_end(s, 0, "");
@@ -174,12 +174,12 @@ static void
 test_role_dies(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "queue list");
+	ask_line(c, "queue list");
 	answer_record(q, FIELDS(F_STR("message", "X")));
-	turn();
+	run_turn();
 	role_dies(q);
 	expect(c, "record message=X|end 1 went down over this request; it is being restarted, ask again");
 	leave(c);
@@ -189,16 +189,16 @@ static void
 test_client_leaves(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own(), *other = connect_own();
+	struct asker *c = connect_own(), *other = connect_own();
 
 	(void)state;
-	ask(c, "queue list");
+	ask_line(c, "queue list");
 	expect_heard(q, "request queue list");
 	leave(c);
 	expect_heard(q, "cancel");
 	answer_record(q, FIELDS(F_STR("message", "X"))); /* too late */
 	answer_end(q, 0, "");
-	ask(other, "queue summary");
+	ask_line(other, "queue summary");
 	expect_heard(q, "request queue summary");
 	answer_end(q, 0, "");
 	expect(other, "end 0 ");
@@ -211,18 +211,18 @@ static void
 test_slow_client(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 	char *piece = xcalloc(1, 65536);
 	int i;
 
 	(void)state;
-	ask(c, "queue cat X");
+	ask_line(c, "queue cat X");
 	expect_heard(q, "request queue cat X");
 	channel_pause(c->channel, true);
 	for (i = 0; i < 40; i++) {
 		buf_add_blob(channel_begin(q->channel, CTL_TEXT, q->id), piece, 65536);
 		channel_end(q->channel, -1);
-		turn();
+		run_turn();
 	}
 	expect_heard(q, "pause");
 	channel_pause(c->channel, false);
@@ -232,11 +232,11 @@ test_slow_client(void **state)
 	for (i = 0; i < 400; i++) {
 		buf_add_blob(channel_begin(q->channel, CTL_TEXT, q->id), piece, 65536);
 		channel_end(q->channel, -1);
-		turn();
+		run_turn();
 	}
 	expect_heard(q, "pause|cancel");
 	channel_pause(c->channel, false);
-	turn();
+	run_turn();
 	assert_null(c->channel);
 	leave(c);
 	role_dies(q);
@@ -249,7 +249,7 @@ static void
 test_stranger(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c;
+	struct asker *c;
 
 	(void)state;
 	if (geteuid() != 0) {
@@ -258,12 +258,12 @@ test_stranger(void **state)
 		skip();
 	}
 	c = connect_as(STRANGER);
-	ask(c, "queue list");
+	ask_line(c, "queue list");
 	expect(c, "end 1 only the superuser, and the account that the server runs as, may ask this");
 	expect_heard(q, "");
-	ask(c, "version");
+	ask_line(c, "version");
 	expect_begin(c, "record version=");
-	ask(c, "submit from=a@b.example to=c@d.example");
+	ask_line(c, "submit from=a@b.example to=c@d.example");
 	send_content(c, "x: y\r\n\r\n", 8);
 	channel_send(c->channel, CTL_CONTENT_END, 7);
 	expect_begin(c, "record message=");
@@ -276,7 +276,7 @@ test_stranger(void **state)
 static void
 test_places(void **state)
 {
-	struct client *many[21], *own;
+	struct asker *many[21], *own;
 	size_t i;
 
 	(void)state;
@@ -286,12 +286,12 @@ test_places(void **state)
 	}
 	for (i = 0; i < COUNT(many); i++)
 		many[i] = connect_as(STRANGER);
-	ask(many[0], "version");
+	ask_line(many[0], "version");
 	expect_begin(many[0], "record version=");
 	assert_null(many[20]->channel);
 	expect(many[20], "end 1 451 4.3.2 too many submissions at once; try again");
 	own = connect_own();
-	ask(own, "version");
+	ask_line(own, "version");
 	expect_begin(own, "record version=");
 	leave(own);
 	for (i = 0; i < COUNT(many); i++)
@@ -320,7 +320,7 @@ test_nonsense_octets(void **state)
 		{ "\0\0\0\0\1\7\2\0\7\0\0\0\0\0\0\0", 16 },              /* an unknown flag */
 		{ "\0\0\0\0\1\7\1\0\7\0\0\0\0\0\0\0", 16 },              /* a descriptor that is not there */
 	};
-	struct client *other = connect_own();
+	struct asker *other = connect_own();
 	char octet;
 	size_t i;
 	int fd;
@@ -330,12 +330,12 @@ test_nonsense_octets(void **state)
 		fd = unix_socket_connect(path);
 		assert_true(fd >= 0);
 		assert_int_equal(write(fd, t[i].octets, t[i].len), t[i].len);
-		turn();
+		run_turn();
 		if (recv(fd, &octet, 1, MSG_DONTWAIT) != 0)
 			fail_msg("case %zu is still connected", i);
 		close(fd);
 	}
-	ask(other, "version");
+	ask_line(other, "version");
 	expect_begin(other, "record version=");
 	leave(other);
 }
@@ -344,11 +344,11 @@ static void
 test_two_requests(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "queue list");
-	ask(c, "queue list");
+	ask_line(c, "queue list");
+	ask_line(c, "queue list");
 	assert_null(c->channel);
 	expect_heard(q, "request queue list|cancel");
 	leave(c);

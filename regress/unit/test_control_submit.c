@@ -17,19 +17,19 @@
 /* --- mail --- */
 
 static void
-submit(struct client *c, const char *line, const void *content, size_t len)
+submit(struct asker *c, const char *line, const void *content, size_t len)
 {
-	ask(c, line);
+	ask_line(c, line);
 	send_content(c, content, len);
 	channel_send(c->channel, CTL_CONTENT_END, 7);
-	turn();
+	run_turn();
 }
 
 static void
 test_submit(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
 	submit(c, "submit from=\"a\"@B.example to=c@d.example to=e@f.example envid=E ret=hdrs verp=-= notify=success,delay",
@@ -80,7 +80,7 @@ test_submit_refused(void **state)
 		{ "submit from=a@b to=c@d", "0123456789012345678901234567890123456789012345678901234567890", "end 1 552 5.3.4", 61 },
 	};
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 	size_t i;
 
 	(void)state;
@@ -101,7 +101,7 @@ static void
 test_submit_not_stored(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
 	q->refuse_mail = true;
@@ -122,12 +122,12 @@ static void
 test_submit_leaves(void **state)
 {
 	struct role_end *q = connect_role(ROLE_QUEUE, 0);
-	struct client *c = connect_own();
+	struct asker *c = connect_own();
 
 	(void)state;
-	ask(c, "submit from=a@b to=c@d");
+	ask_line(c, "submit from=a@b to=c@d");
 	send_content(c, "a: b\r\n", 6);
-	turn();
+	run_turn();
 	leave(c);
 	assert_null(q->env);
 	c = connect_own();
@@ -137,7 +137,7 @@ test_submit_leaves(void **state)
 	leave(c);
 	submit_add_answer(channel_begin(q->channel, SUBMIT_ANSWER, q->env->id), &(struct submit_answer){ SUBMIT_OK, "" });
 	channel_end(q->channel, -1);
-	turn();
+	run_turn();
 	role_dies(q);
 }
 

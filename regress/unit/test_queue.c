@@ -505,5 +505,5 @@ main(void)
 		cmocka_unit_test(states_are_ours),
 	};
 
-	return cmocka_run_group_tests_name("queue", tests, begin, end);
+	return cmocka_run_group_tests_name("queue", tests, set_up, tear_down);
 }

@@ -400,5 +400,5 @@ main(void)
 		cmocka_unit_test(local_process_dies),
 	};
 
-	return cmocka_run_group_tests_name("queue", tests, begin, end);
+	return cmocka_run_group_tests_name("queue", tests, set_up, tear_down);
 }

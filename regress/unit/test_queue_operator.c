@@ -299,5 +299,5 @@ main(void)
 		cmocka_unit_test(shows),
 	};
 
-	return cmocka_run_group_tests_name("queue", tests, begin, end);
+	return cmocka_run_group_tests_name("queue", tests, set_up, tear_down);
 }

@@ -37,7 +37,7 @@ test_add_and_reopen(void **state)
 	for (id = 1; id <= 6; id++)
 		assert_there(&w, id);
 	assert_string_equal(store_find(w.store, 3)->recipients[0].address, "user3@example.net");
-	finish(&w, 3);
+	finish_message(&w, 3);
 	assert_null(store_find(w.store, 3));
 	world_restart(&w);
 	assert_int_equal(w.found, 5);
@@ -115,7 +115,7 @@ test_fresh(void **state)
 	assert_int_equal(seam_count(SEAM_READ), reads);
 	assert_there(&w, 1); /* too old */
 	assert_true(seam_count(SEAM_READ) > reads);
-	finish(&w, 8);
+	finish_message(&w, 8);
 	for (id = 9; id <= 20; id++)
 		assert_non_null(add(&w, id, 8000));
 	for (id = 1; id <= 20; id++)
@@ -274,7 +274,7 @@ test_outcomes_cause_no_flush(void **state)
 	flushes = stats(&w).flushes;
 	for (id = 1; id <= 9; id++) {
 		writes = seam_count(SEAM_WRITE);
-		finish(&w, id);
+		finish_message(&w, id);
 		event_base_loop(w.base, EVLOOP_NONBLOCK);
 		seam_await(SEAM_WRITE, writes + 1);
 	}
@@ -296,7 +296,7 @@ test_lingering(void **state)
 	journal_sizes.linger_ms = 1;
 	assert_non_null(add(&w, 1, 10));
 	flushes = stats(&w).flushes;
-	finish(&w, 1);
+	finish_message(&w, 1);
 	while (stats(&w).live_bytes > 0)
 		event_base_loop(w.base, EVLOOP_ONCE);
 	assert_int_equal(stats(&w).flushes, flushes + 1);
@@ -374,14 +374,14 @@ test_history(void **state)
 	assert_int_equal(history(&w, 1).attempts[1], 1);
 	assert_history(&w, 77, NULL, 0);
 	number = segment_of_message(&w, 1);
-	finish(&w, 1);
+	finish_message(&w, 1);
 	assert_non_null(add(&w, 3, 2000));
 	assert_history(&w, 1, all, 5);
 	world_restart(&w);
 	assert_history(&w, 1, all, 5);
 	while (segment_of_message(&w, 2) == number) {
 		assert_non_null(add(&w, ++id, 3000));
-		finish(&w, id);
+		finish_message(&w, id);
 		settle(&w);
 	}
 	env = store_find(w.store, 2);
@@ -464,7 +464,7 @@ test_large(void **state)
 	world_restart(&w);
 	assert_int_equal(count_files(&w, "content", ""), 2); /* 3 never came */
 	assert_there(&w, 1);
-	finish(&w, 1);
+	finish_message(&w, 1);
 	assert_becomes(&w, count_files(&w, "content", "") == 1);
 	/* a crash between rename and record */
 	snprintf(path, sizeof(path), "%s/content/0000000000009", w.dir);

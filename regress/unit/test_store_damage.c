@@ -25,7 +25,7 @@ test_crash_at_every_step(void **state)
 	for (id = 1; id <= 60; id++) {
 		assert_non_null(add(&w, id, 2000));
 		if (id > 2)
-			finish(&w, id - 2);
+			finish_message(&w, id - 2);
 		copy = w;
 		strcat(copy.dir, "x");
 		copy_tree(w.dir, copy.dir);
@@ -475,7 +475,7 @@ test_dead_disk(void **state)
 		assert_non_null(env = add(&w, 1, 3000));
 		seam_fail(ops[i], ENOSPC, 0, ULONG_MAX);
 		while (add(&w, ++id, 3000) != NULL)
-			finish(&w, id); /* until the segments that were ready are full */
+			finish_message(&w, id); /* until the segments that were ready are full */
 		assert_int_equal(errno, ENOSPC);
 		assert_null(add(&w, ++id, 3000));
 		assert_int_equal(store_check_room(w.store, 1000), ENOSPC);
@@ -485,7 +485,7 @@ test_dead_disk(void **state)
 		seam_fail(ops[i], 0, 0, 0);
 		while (add(&w, ++id, 3000) == NULL)
 			; /* it is tried again once a second */
-		finish(&w, id);
+		finish_message(&w, id);
 		assert_int_equal(store_check_room(w.store, 1000), 0);
 		world_restart(&w);
 		assert_int_equal(w.found, 1);
@@ -507,7 +507,7 @@ test_dead_disk_comes_back(void **state)
 	assert_non_null(add(&w, 1, 3000));
 	seam_fail(SEAM_SYNC, EIO, 0, ULONG_MAX);
 	while (add(&w, 2, 3000) != NULL)
-		finish(&w, 2);
+		finish_message(&w, 2);
 	assert_int_equal(store_check_room(w.store, 1000), EIO);
 	seam_fail(SEAM_SYNC, 0, 0, 0);
 	while (store_check_room(w.store, 1000) != 0)

@@ -53,11 +53,11 @@ test_finish_outlives_message(void **state)
 	assert_non_null(add(&w, 2, 100));
 	first = segment_of_message(&w, 1);
 	fill_past(&w, first, &id);
-	finish(&w, 1); /* the statement is in the second segment */
+	finish_message(&w, 1); /* the statement is in the second segment */
 	assert_non_null(add(&w, ++id, 100));
 	second = segment_of_message(&w, id);
 	assert_true(second > first);
-	finish(&w, id);
+	finish_message(&w, id);
 	fill_past(&w, second + 3, &id);
 	settle(&w);
 	assert_true(segment_exists(&w, first));
@@ -71,7 +71,7 @@ test_finish_outlives_message(void **state)
 	assert_true(segment_exists(&w, first));
 	assert_true(segment_exists(&w, second));
 	/* and when the first may go, so may the second */
-	finish(&w, 2);
+	finish_message(&w, 2);
 	fill_past(&w, second + 9, &id);
 	assert_becomes(&w, !segment_exists(&w, first));
 	assert_becomes(&w, !segment_exists(&w, second));
@@ -104,7 +104,7 @@ test_finish_outlives_moved_message(void **state)
 	assert_becomes(&w, segment_of_message(&w, 2) > poisoned);
 	moved = segment_of_message(&w, 2);
 	fill_past(&w, moved, &id);
-	finish(&w, 2);
+	finish_message(&w, 2);
 	fill_past(&w, moved + 4, &id);
 	settle(&w);
 	assert_true(segment_exists(&w, poisoned)); /* or this proves nothing */
@@ -163,7 +163,7 @@ test_compaction_meets_changes(void **state)
 		env->recipients[0].attempts = 3;
 		store_update(w.store, env, 0);
 		if (i % 3 == 0)
-			finish(&w, i + 1);
+			finish_message(&w, i + 1);
 		fill_past(&w, i / 2, &id);
 	}
 	settle(&w);
