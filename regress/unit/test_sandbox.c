@@ -630,8 +630,10 @@ confine_and_try(const struct role_spec *spec, const struct attempt *attempt)
 	    (setgroups(1, &gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0))
 		return TROUBLE;
 	roles_serve(conf);
-	if (spec->prepare != NULL)
-		spec->prepare(spec->role == ROLE_LOCAL ? (const void *)home : conf, 0);
+	if (spec->role == ROLE_LOCAL) /* what is left to do once the configuration has explained the process (smtpd/deliverer.c) */
+		sandbox_allow_write(home);
+	else if (spec->prepare != NULL)
+		spec->prepare(conf, 0);
 	if (as_root && spec->chroot != NULL)
 		chroot_path = xasprintf("%s/spool/%s", base, spec->chroot);
 	inside = chroot_path != NULL ? xstrdup("") : xasprintf("%s/%s", base, folder_of(spec));
