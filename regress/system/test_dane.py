@@ -1,4 +1,5 @@
 """DANE on the way out (RFC 7672): a signed root of our own, TLSA records of every kind, and servers to deliver to."""
+import contextlib
 import os
 
 import pytest
@@ -6,11 +7,12 @@ import pytest
 from certs import Authority, tlsa
 from dnsserver import DnsServer
 from genkan import Client, Genkan, wait_for
+from httpspeer import PolicyServer
 from smtppeer import SmtpPeer
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="port 25 needs root")
 
-MX1, MX2 = "127.0.8.12", "127.0.8.13"
+MX1, MX2, MX3 = "127.0.8.12", "127.0.8.13", "127.0.8.15"
 RECORDS = ["partner.example MX 10 mx1.partner.example", f"mx1.partner.example A {MX1}"]
 BASE = "_25._tcp.mx1.partner.example"
 
@@ -223,3 +225,74 @@ def test_operator_may_lift_it(tmp_path):
     with w.dns, w.server(), w.genkan('route "partner.example" to mx tls off') as mx:
         w.send(mx)
         assert outcome(mx)["detail"] == "in the clear"
+
+
+# --- beside MTA-STS (RFC 8461 2): DANE goes first, whatever the policy says ---
+
+WEB = "127.0.8.14"
+
+
+class Both(World):
+    """The domain publishes a policy, too; the authority is trusted, so that the certificate alone would do for it."""
+
+    def __init__(self, tmp_path, names, **dns):
+        super().__init__(tmp_path, **dns)
+        self.dns.add(f"mta-sts.partner.example A {WEB}", '_mta-sts.partner.example TXT "v=STSv1; id=one;"')
+        self.web = PolicyServer(WEB, self.ca.context("mta-sts.partner.example"))
+        self.web.policy("enforce", names)
+
+    def genkan(self, relay=""):
+        return super().genkan(f'trust "{self.ca.path}"')
+
+
+def test_a_policy_that_names_another_server_does_not_hinder(tmp_path):
+    w = Both(tmp_path, ["mx2.partner.example"])
+    w.tlsa(3, 1, 1)
+    with w.dns, w.web, w.server() as server, w.genkan() as mx:
+        w.send(mx)
+        line = outcome(mx)
+        assert line["detail"].endswith(" dane") and line["host"].startswith("mx1.partner.example[")
+        assert server.messages
+
+
+@pytest.mark.parametrize("forged", [True, False])
+def test_a_policy_that_fits_does_not_heal(tmp_path, forged):
+    """Forged TLSA records, or right ones about another certificate, while PKIX and the policy would be content."""
+    w = Both(tmp_path, ["mx1.partner.example"])
+    w.tlsa(3, 1, 1, chain=w.chain if forged else w.ca.issue("mx1.partner.example")[0])
+    if forged:
+        w.dns.forge(BASE, "TLSA")
+    with w.dns, w.web, w.server() as server, w.genkan() as mx:
+        w.send(mx)
+        reply = outcome(mx)["reply"]
+        assert ("forged" if forged else "TLS is needed (dane)") in reply and "(dane)" in reply
+        assert not server.messages
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_each_server_by_what_is_said_of_it(tmp_path, up):
+    """The first has TLSA and is not named, the second is named and has none: both get mail, in their order; one before them
+    that has neither gets none."""
+    w = Both(tmp_path, ["mx2.partner.example"])
+    w.chain, w.key = w.ca.issue("mx1.partner.example", "mx2.partner.example", "mx3.partner.example")
+    w.dns.add("partner.example MX 20 mx2.partner.example", f"mx2.partner.example A {MX2}",
+              "partner.example MX 5 mx3.partner.example", f"mx3.partner.example A {MX3}")
+    w.tlsa(3, 1, 1)
+    first = w.server() if up else contextlib.nullcontext()
+    with w.dns, w.web, first, w.server(MX2) as second, w.server(MX3) as third, w.genkan() as mx:
+        w.send(mx)
+        line = outcome(mx)
+        assert line["host"].startswith(f"mx{1 if up else 2}.partner.example[")
+        assert line["detail"].endswith(" dane" if up else " mta-sts")
+        assert bool(second.messages) != up and not third.sessions
+
+
+def test_records_of_no_use_leave_it_to_the_policy(tmp_path):
+    """RFC 7672 2.2: what cannot be used is no DANE, so that the policy counts."""
+    w = Both(tmp_path, ["mx2.partner.example"])
+    w.dns.add(f"{BASE} TLSA 1 1 1 {'00' * 32}")
+    with w.dns, w.web, w.server() as server, w.genkan() as mx:
+        w.send(mx)
+        assert outcome(mx)["reply"] == (
+            "451 4.7.5 mx1.partner.example is not used (mta-sts): the domain's MTA-STS policy does not name this server")
+        assert not server.sessions
