@@ -10,11 +10,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "queue/calendar.h"
-#include "queue/dispatch.h"
 #include "queue/envelope.h"
-#include "queue/lanes.h"
 #include "queue/queue.h"
-#include "queue/wake.h"
 
 #define LONG 86400
 #define PROBATION (6 * 3600)
@@ -113,25 +110,25 @@ go_back(struct queue *q)
 	struct work *work;
 
 	store_each(q->store, pull_back, q);
-	lanes_wake(q->lanes);
 	TAILQ_FOREACH(work, &q->untold, untold)
 		if (work->tell_at > now)
 			work->tell_at = now;
 }
 
-void
+bool
 calendar_look(struct queue *q)
 {
 	int64_t by = clock_was_set(&q->clock);
 
 	if (by == 0)
-		return;
+		return false;
 	log_warning("queue.clock", F_I64("set_by", by),
 	    F_STR("effect", by < 0 ? "what waited for a later time is tried now"
 				   : "nothing is given up for its age in the next six hours"));
 	begin_probation(q);
 	if (by < 0)
 		go_back(q);
+	return by < 0;
 }
 
 bool

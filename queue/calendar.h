@@ -17,8 +17,8 @@ bool calendar_pull_back(struct envelope *, int64_t now, uint32_t most);
 void calendar_recovered(struct queue *, struct envelope *);
 /* When all of it was found: a queue that nobody looked at for long was closed, or the clock is wrong. */
 void calendar_begin(struct queue *);
-/* Before the queue looks at what is due. */
-void calendar_look(struct queue *);
+/* Before the queue looks at what is due.  True: the clock was set back, and dead destinations are to be woken, too. */
+bool calendar_look(struct queue *);
 /* It is older than it may get, and the clock that says so has gone right for a while. */
 bool calendar_is_over(const struct queue *, int64_t time);
 

@@ -57,7 +57,8 @@ next_time(const struct queue *q)
 static int64_t
 look(struct queue *q, int64_t now)
 {
-	calendar_look(q);
+	if (calendar_look(q))
+		lanes_wake(q->lanes);
 	outcome_tell_due(q, now);
 	dispatch_due(q, now);
 	if (clock_ms() - role.swept_ms > SWEEP_MS) {
