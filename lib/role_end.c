@@ -162,6 +162,8 @@ process_ended(pid_t pid, int status)
 	} else if (i < master.n) {
 		peer = child_peer(&master.children[i]);
 		child_ended(&master.children[i], status);
+		if (master.m->left != NULL)
+			master.m->left(master.children[i].spec, master.children[i].instance);
 	} else if (master.m->reaped != NULL) {
 		master.m->reaped(pid, status);
 	}

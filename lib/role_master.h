@@ -18,6 +18,7 @@ struct role_master {
 	/* In each child, first: closes what only the master or some roles may hold.  Channels and
 	 * the loop are closed already. */
 	void (*forked)(const struct role_spec *);
+	void (*left)(const struct role_spec *, unsigned instance); /* one of a row has ended, however; may be NULL */
 	void (*reaped)(pid_t, int status); /* a child that is no role has ended; may be NULL */
 	void (*ended)(void);    /* all children are gone after role_master_stop */
 };

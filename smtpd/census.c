@@ -39,16 +39,18 @@ census_init(unsigned workers)
 void
 census_join(unsigned worker)
 {
-	unsigned i, used;
+	unsigned used;
 
 	mine = worker;
 	for (used = atomic_load(&census->used); used <= worker;)
 		if (atomic_compare_exchange_weak(&census->used, &used, worker + 1))
 			break;
-	atomic_store(&census->columns[mine].all, 0);
-	for (i = 0; i < SLOTS; i++) /* do not touch pages that were never used */
-		if (atomic_load_explicit(&census->columns[mine].slots[i], memory_order_relaxed) != 0)
-			atomic_store_explicit(&census->columns[mine].slots[i], 0, memory_order_relaxed);
+}
+
+void
+census_clear(unsigned worker)
+{
+	memset(&census->columns[worker], 0, sizeof(census->columns[worker]));
 }
 
 static unsigned

@@ -1,6 +1,6 @@
 /*
  * How many connections there are from each address and network, over all session workers: counters in memory that is
- * shared by fork, one column a worker, so that a worker that dies takes its counts with it when its column is cleared.
+ * shared by fork, one column a worker, so that the counts of one that dies can be taken back.
  * Addresses fall into slots by a keyed hash; two that share one are counted together, which a limit survives.
  */
 #ifndef SMTPD_CENSUS_H
@@ -12,8 +12,10 @@
 
 /* In the master, before any fork; numbers of workers are below WORKERS. */
 void census_init(unsigned workers);
-/* In a worker, at its start: clears what its predecessor left. */
+/* In a worker, at its start. */
 void census_join(unsigned worker);
+/* In the master, when a worker has ended: its connections have gone with it, and it may never come back. */
+void census_clear(unsigned worker);
 
 struct census_count {
 	uint32_t all, address, network;

@@ -37,7 +37,7 @@
 extern char **environ;
 
 static struct role_master master = { .table = role_table, .run_user = RUN_USER, .queue_user = QUEUE_USER,
-	.forked = roles_forked, .reaped = upgrade_reaped };
+	.forked = roles_forked, .left = roles_left, .reaped = upgrade_reaped };
 
 static void
 usage(void)

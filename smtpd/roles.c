@@ -522,3 +522,10 @@ roles_forked(const struct role_spec *spec)
 	if (spec->role != ROLE_CONTROL && control_fd >= 0)
 		close(control_fd);
 }
+
+void
+roles_left(const struct role_spec *spec, unsigned instance)
+{
+	if (spec->role == ROLE_SESSION)
+		census_clear(instance);
+}

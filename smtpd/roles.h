@@ -25,5 +25,7 @@ int roles_renew(const struct conf *, char **why);
 void roles_serve(const struct conf *);
 /* In each child: closes what it may not hold. */
 void roles_forked(const struct role_spec *);
+/* In the master: a process of a row has ended. */
+void roles_left(const struct role_spec *, unsigned instance);
 
 #endif

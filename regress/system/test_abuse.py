@@ -1,5 +1,7 @@
 """Clients that hold connections, drip octets, do not read, or flood: each costs little, and mail goes on."""
+import os
 import re
+import signal
 import socket
 import time
 
@@ -156,6 +158,26 @@ def test_a_full_house_makes_room(tmp_path, dns):
         finally:
             for c in crowd:
                 c.close()
+
+
+def test_connections_of_a_worker_that_is_killed_do_not_count(tmp_path, dns):
+    """It had retired, so that nobody takes its place."""
+    with Genkan(tmp_path, CONF.replace("idle 2s", "idle 5m") + "limit connections-per-address 10\n", dns=dns) as g:
+        held = [Client(g.port, source="127.0.4.1") for _ in range(8)]
+        retired = g.pids("session")
+        assert g.run_ctl("reload").returncode == 0
+        with Client(g.port, source="127.0.5.1") as c:
+            assert c.greeting.code == 220  # it is the new ones' turn
+        for pid in retired:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:  # nobody was with it
+                pass
+        wait_for(lambda: not set(retired) & set(g.pids().values()), "them to be gone")
+        again = [Client(g.port, source="127.0.4.1") for _ in range(8)]
+        assert [c.greeting.code for c in again] == [220] * 8
+        for c in held + again:
+            c.close()
 
 
 def time_to_settle(g):
