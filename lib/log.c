@@ -38,6 +38,7 @@
 #define STRING_MIN 16
 #define FIELDS_MAX 32
 #define RECONNECT_MS 1000
+#define PACE_MS 60000
 #define SYSLOG_SOCKET "/dev/log"
 
 static struct {
@@ -417,6 +418,20 @@ log_event(int level, const char *event, const struct field *fields)
 	lost = atomic_exchange(&out.lost, 0);
 	if (lost > 0 && !emit(LOG_WARNING, "log.lost", FIELDS(F_U64("lines", lost))))
 		atomic_fetch_add(&out.lost, lost);
+}
+
+bool
+log_may_tell(struct log_pace *pace, uint64_t *held)
+{
+	uint64_t now = clock_ms();
+
+	if (pace->told_ms != 0 && now - pace->told_ms < PACE_MS) {
+		pace->held++;
+		return false;
+	}
+	*held = pace->held;
+	*pace = (struct log_pace){ .told_ms = now };
+	return true;
 }
 
 bool

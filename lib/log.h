@@ -7,6 +7,7 @@
 #define LIB_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 #include "lib/field.h"
@@ -42,5 +43,11 @@ void log_event(int level, const char *event, const struct field *);
 			log_event(LOG_DEBUG, event, FIELDS(__VA_ARGS__)); \
 	} while (0)
 bool log_is_verbose(void);
+/* For a line that strangers can cause as often as they like: true once a minute, with *HELD, how many were held back since.  One
+ * struct, zero at first, for each such line. */
+struct log_pace {
+	uint64_t told_ms, held;
+};
+bool log_may_tell(struct log_pace *, uint64_t *held);
 
 #endif

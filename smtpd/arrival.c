@@ -19,29 +19,64 @@
 #include "smtpd/session_tls.h"
 #include "smtpd/transaction.h"
 
-/* A limit on connections is said in the banner's place (RFC 5321 3.1, 3.8). */
+static const struct {
+	enum limit limit;
+	const char *text;
+} crowds[] = {
+	{ LIMIT_CONNECTIONS_PER_ADDRESS, "too many connections from your address; please close some first" },
+	{ LIMIT_CONNECTIONS_PER_NETWORK, "too many connections from your network; please close some first" },
+	{ LIMIT_CONNECTIONS, "too many connections; please try again later" },
+};
+#define CROWDS (sizeof(crowds) / sizeof(crowds[0]))
+
+/* The crowd of which he is one too many; CROWDS: none.  Nobody has to go for one whose own are too many. */
+static size_t
+find_crowd(const struct session *s, const struct census_count *n)
+{
+	const uint64_t counts[CROWDS] = { n->address, n->network, n->all };
+	size_t i;
+
+	for (i = 0; i < CROWDS; i++)
+		if (counts[i] > session_conf()->limits[crowds[i].limit] &&
+		    (crowds[i].limit != LIMIT_CONNECTIONS || !patience_make_room(s, n->all)))
+			break;
+	return i;
+}
+
+static void
+log_crowd(const struct session *s, size_t crowd, const struct census_count *n)
+{
+	static struct log_pace pace[CROWDS];
+	uint64_t held;
+
+	if (log_may_tell(&pace[crowd], &held))
+		log_notice("session.crowd", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+		    F_STR("limit", crowds[crowd].text), F_U64("all", n->all), F_U64("address", n->address),
+		    F_U64("network", n->network), F_U64("others", held));
+}
+
+/*
+ * A limit on connections is said in the banner's place (RFC 5321 3.1, 3.8).  Whoever is refused is not counted, and not waited for
+ * when that is said: one who rings all the time would else be a crowd by those who were refused, and his neighbours, or the whole
+ * house, would pay for it.
+ */
 static bool
 refuse_crowd(struct session *s)
 {
 	struct census_count n = census_enter(&s->ip);
-	const char *limit = NULL;
+	size_t crowd = find_crowd(s, &n);
 
-	s->counted = true;
-	if (n.all > session_conf()->limits[LIMIT_CONNECTIONS] && !patience_make_room(s, n.all))
-		limit = "too many connections; please try again later";
-	else if (n.address > session_conf()->limits[LIMIT_CONNECTIONS_PER_ADDRESS])
-		limit = "too many connections from your address; please close some first";
-	else if (n.network > session_conf()->limits[LIMIT_CONNECTIONS_PER_NETWORK])
-		limit = "too many connections from your network; please close some first";
-	if (limit == NULL)
+	s->counted = crowd == CROWDS;
+	if (s->counted)
 		return false;
-	log_notice("session.crowd", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-	    F_STR("limit", limit), F_U64("all", n.all), F_U64("address", n.address), F_U64("network", n.network));
+	census_leave(&s->ip);
+	log_crowd(s, crowd, &n);
 	if (session_awaits_tls(s)) { /* it would take a handshake to tell him */
 		session_drop(s, "crowd");
 		return true;
 	}
-	reply_format(&s->out, 421, "4.7.0", "%s %s", session_conf()->host, limit);
+	reply_format(&s->out, 421, "4.7.0", "%s %s", session_conf()->host, crowds[crowd].text);
+	s->brief = true;
 	session_finish(s, "crowd");
 	return true;
 }

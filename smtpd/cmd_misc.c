@@ -51,6 +51,6 @@ cmd_quit(struct session *s, const char *arg, size_t len)
 	(void)arg;
 	(void)len;
 	session_reply(s, 221, "2.0.0", "%s good-bye", session_conf()->host);
-	s->quit = true;
+	s->brief = true;
 	session_finish(s, "quit");
 }

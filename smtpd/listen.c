@@ -279,7 +279,12 @@ rest(unsigned ms)
 static void
 take_breath(int error)
 {
-	log_warning("listen.breath", F_STR("error", strerror(error)), F_U64("sessions", session_count()));
+	static struct log_pace pace;
+	uint64_t held;
+
+	if (log_may_tell(&pace, &held))
+		log_warning("listen.breath", F_STR("error", strerror(error)), F_U64("sessions", session_count()),
+		    F_U64("others", held));
 	rest(BREATH_MS);
 }
 

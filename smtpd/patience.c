@@ -15,7 +15,6 @@
 #include "smtpd/session.h"
 
 #define SHORT_MS 10000
-#define TELL_MS 60000     /* between two lines of the log about one state of affairs */
 #define SETTLED_MS 1000   /* nobody goes before he could have begun */
 #define LOOKED_AT 256     /* sessions, for one that has to go */
 
@@ -23,17 +22,16 @@
 static bool
 is_short(void)
 {
-	static uint64_t told_ms;
+	static struct log_pace pace;
 	uint64_t most = session_conf()->limits[LIMIT_CONNECTIONS];
 	uint32_t all = census_all();
+	uint64_t held;
 
 	if (all <= most / 4 * 3 || most == UINT64_MAX)
 		return false;
-	if (told_ms == 0 || clock_ms() - told_ms > TELL_MS) {
-		told_ms = clock_ms();
+	if (log_may_tell(&pace, &held))
 		log_warning("session.stress", F_U64("connections", all), F_U64("limit", most),
 		    F_STR("effect", "clients get ten seconds for each command"));
-	}
 	return true;
 }
 

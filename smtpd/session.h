@@ -64,7 +64,7 @@ struct session {
 	bool skipping;              /* the rest of a line that was refused is thrown away */
 	bool relay_client;          /* one of relay { from } */
 	bool counted;               /* in the census */
-	bool quit;                  /* the client asked to */
+	bool brief;                 /* it closes when all is said, and does not wait for the client to hear it */
 	const char *why;            /* it is closing */
 	const char *leaving;        /* what 421 tells him when his text has its answer; NULL: he may stay */
 	bool lingering;             /* our last words are out; what comes is thrown away */

@@ -120,11 +120,11 @@ session_io_await(struct session *s, int want)
 }
 
 /* All is said.  A socket closed while octets are unread resets the connection, and our last words with it: unless the client
- * asked to quit, read on for a moment, and throw away. */
+ * asked to quit, or was not let in, read on for a moment, and throw away. */
 static void
 say_good_bye(struct session *s)
 {
-	if (s->quit || s->eof || wire_end(s->fd, s->tls) < 0) {
+	if (s->brief || s->eof || wire_end(s->fd, s->tls) < 0) {
 		session_drop(s, s->why);
 		return;
 	}

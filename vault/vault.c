@@ -119,10 +119,13 @@ challenge(struct dialogue *d, const void *text, size_t len)
 static void
 conclude(struct dialogue *d, enum vault_result result, const char *text)
 {
+	static struct log_pace pace;
+	uint64_t held;
+
 	stats.temp += result == VAULT_TEMP;
-	if (result == VAULT_TEMP)
+	if (result == VAULT_TEMP && log_may_tell(&pace, &held))
 		log_warning("vault.unknown", F_STR("session", id_text(d->session).s), F_STR("account", d->name),
-		    F_STR("why", text));
+		    F_STR("why", text), F_U64("others", held));
 	send_answer(d, result, text, strlen(text));
 	dialogue_free(d);
 }

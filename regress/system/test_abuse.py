@@ -160,6 +160,23 @@ def test_a_full_house_makes_room(tmp_path, dns):
                 c.close()
 
 
+def test_who_is_refused_is_no_crowd(tmp_path, dns):
+    """One address rings far more often than it may, and hangs up never: its neighbours, and others, are let in."""
+    conf = CONF.replace("idle 2s", "idle 5m") + ("limit connections-per-address 3\nlimit connections-per-network 6\n"
+                                                 "limit connections 12\n")
+    with Genkan(tmp_path, conf, dns=dns) as g:
+        held = [Client(g.port, source="127.0.4.1") for _ in range(3)]
+        crowd = [Client(g.port, source="127.0.4.1") for _ in range(60)]
+        assert {c.greeting.code for c in crowd} == {421}
+        for source in "127.0.4.2", "127.0.5.1":
+            with Client(g.port, source=source) as c:
+                assert c.mail("a@client.example", "alice@example.org").code == 250
+        assert all(c.say("NOOP").code == 250 for c in held)
+        assert len(g.log("session.crowd")) <= len(g.pids("session"))  # the others are told in one number
+        for c in held + crowd:
+            c.close()
+
+
 def test_connections_of_a_worker_that_is_killed_do_not_count(tmp_path, dns):
     """It had retired, so that nobody takes its place."""
     with Genkan(tmp_path, CONF.replace("idle 2s", "idle 5m") + "limit connections-per-address 10\n", dns=dns) as g:
