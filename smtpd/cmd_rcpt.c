@@ -125,6 +125,21 @@ foreign_letters(const struct session *s, const char *arg, size_t len)
 	return false;
 }
 
+/* Those above the limit are to be sent again (RFC 5321 4.5.3.1.10), which is no mistake of the client's.  But nobody names
+ * them without end: as many refused ones as there may be accepted ones are enough, for whatever reason. */
+static bool
+too_many(struct session *s)
+{
+	uint64_t most = session_conf()->limits[LIMIT_RECIPIENTS];
+
+	if (s->tx->env->recipients_n < most && s->tx->refused < most)
+		return false;
+	session_reply(s, 452, "4.5.3", "too many recipients for one message; send it again to the others");
+	if (s->tx->refused++ >= most)
+		session_error(s);
+	return true;
+}
+
 void
 cmd_rcpt(struct session *s, const char *arg, size_t len)
 {
@@ -132,11 +147,7 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 	const char *why;
 	size_t used;
 
-	if (s->tx->env->recipients_n >= session_conf()->limits[LIMIT_RECIPIENTS]) {
-		session_reply(s, 452, "4.5.3", "too many recipients for one message; send it again to the others");
-		return;
-	}
-	if (submission_spent(s))
+	if (too_many(s) || submission_spent(s))
 		return;
 	used = recipient_read(s, arg, len, &address, &why);
 	if (used == 0) {

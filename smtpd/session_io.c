@@ -27,7 +27,9 @@
 #define DOOR_LIMIT 1024       /* octets kept of one who talks before the banner */
 #define LINGER_MS 2000        /* for our last words to arrive */
 
-static char scratch[128 * 1024]; /* what one read brings; used within one call, by one session at a time */
+/* What one read brings; used within one call, by one session at a time.  No more than a TLS record has, and not much: with hundreds
+ * who bring texts at once, the next turn of one who says a word comes when each of them has had his. */
+static char scratch[16 * 1024];
 
 static void on_readable(evutil_socket_t, short, void *);
 static void on_timer(evutil_socket_t, short, void *);

@@ -163,8 +163,9 @@ submission_spent(struct session *s)
 
 	if (!is_bound(s) || most == UINT64_MAX || meters_account(s->login) < most)
 		return false;
-	log_notice("account.limit", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-	    F_STR("account", s->login), F_U64("recipients", most));
+	if (s->tx->refused++ == 0) /* once is enough */
+		log_notice("account.limit", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+		    F_STR("account", s->login), F_U64("recipients", most));
 	session_reply(s, 450, "4.7.1", "%" PRIu64 " recipients within an hour are enough for one account; please go on later",
 	    most);
 	return true;

@@ -132,6 +132,22 @@ def test_what_a_browser_is_talked_into(mx, verb):
     mx.await_log("session.closed", why="HTTP")
 
 
+def test_recipients_without_end(tmp_path, dns):
+    """Each is refused for now, which is no mistake; a hundred thousand of them are."""
+    with Genkan(tmp_path, CONF + "limit recipients 100\n", dns=dns) as g:
+        with Client(g.port) as c:
+            c.say("EHLO a")
+            c.say("MAIL FROM:<a@client.example>")
+            codes = [c.say("RCPT TO:<alice@example.org>").code for _ in range(200)]
+            assert codes == [250] * 100 + [452] * 100
+            for _ in range(30):
+                reply = c.say("RCPT TO:<alice@example.org>")
+                if reply.code == 421:
+                    break
+            assert reply.code == 421
+            assert c.closed()
+
+
 def test_mail_on_one_connection_for_long(mx):
     """An EHLO or RSET for each message is a habit, not a flood."""
     with Client(mx.port) as c:
