@@ -276,6 +276,7 @@ struct try {
 	bool stapled;
 	char tls[80];
 	char *server_why, *client_why, *client_name;
+	void (*then)(SSL *server, SSL *client); /* when all is agreed; or NULL */
 };
 
 static void
@@ -352,6 +353,8 @@ try(struct try *t, const char *name)
 	SSL_SESSION_free(t->session);
 	assert_string_equal(tls_name(server).s, "");
 	pump(t, server, client);
+	if (t->then != NULL)
+		t->then(server, client);
 	t->resumed = SSL_session_reused(server);
 	keep(t->peer, sizeof(t->peer), client);
 	if (SSL_get0_peer_certificate(client) != NULL)
@@ -499,6 +502,36 @@ test_tickets(void **state)
 		assert_false(resumes(&t));
 		done(&t);
 	}
+}
+
+/* Each ends a read, so that one who sends nothing but these has no more than his turn. */
+static void
+change_keys(SSL *server, SSL *client)
+{
+	char octet;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(SSL_do_handshake(client), 1);
+	}
+	assert_int_equal(tls_write(client, "z", 1), 1);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(tls_read(server, &octet, 1), TLS_WANT_READ);
+	assert_int_equal(tls_read(server, &octet, 1), 1);
+	assert_int_equal(octet, 'z');
+}
+
+static void
+test_key_updates(void **state)
+{
+	struct try t = { .least = TLS1_3_VERSION, .then = change_keys };
+
+	(void)state;
+	load_usual();
+	try(&t, "first");
+	assert_true(t.ok);
+	done(&t);
 }
 
 static void
@@ -701,6 +734,7 @@ main(void)
 		cmocka_unit_test(test_verified_by_chain),
 		cmocka_unit_test(test_stapling),
 		cmocka_unit_test(test_tickets),
+		cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_client_certificates),
 		cmocka_unit_test(test_tickets_and_client_certificates),
 		cmocka_unit_test(test_old_client),
