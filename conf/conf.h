@@ -121,7 +121,7 @@ void conf_forget_secrets(struct conf *);
 void conf_print(struct buf *, const struct conf *);
 /* Our host's name, or a domain that is delivered here; case does not matter. */
 bool conf_is_ours(const struct conf *, const char *name);
-/* Postmaster or abuse there (RFC 5321 4.5.1, RFC 2142): who is refused elsewhere can ask him why. */
+/* Postmaster or abuse there (RFC 5321 4.5.1, RFC 2142): whoever is refused elsewhere can ask him why. */
 bool conf_is_postmaster(const struct conf *, const char *address);
 /* Where the file is looked for without -f. */
 #define CONF_PATH "/etc/genkan/smtpd.conf"

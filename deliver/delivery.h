@@ -20,10 +20,12 @@ enum delivery_type {
 	DELIVERY_RESULT,                                  /* back: one recipient; struct delivery_result */
 	DELIVERY_DONE,                                    /* back: all recipients of the job were reported */
 	DELIVERY_CANCEL,                                  /* queue to relay: drop it if it was not begun */
-	DELIVERY_START,                                   /* queue to master: a local process, please; u32 instance, u32 uid, u32 gid, u8 enum mailbox_method, str account, str root */
+	DELIVERY_START,                                   /* queue to master: a local process, please; u32 instance, u32 uid,
+	                                                   * u32 gid, u8 enum mailbox_method, str account, str root */
 	DELIVERY_WAY,                                     /* queue to relay: where does it lead? str destination */
 	DELIVERY_SITE,                                    /* back: struct delivery_site */
-	DELIVERY_EXPANSION                                /* back, instead of a result: one recipient stands for others; struct delivery_expansion */
+	DELIVERY_EXPANSION                                /* back, instead of a result: one recipient stands for others;
+	                                                   * struct delivery_expansion */
 };
 
 /* RFC 6152, RFC 3030 */

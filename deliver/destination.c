@@ -4,8 +4,8 @@
  * The lookup role writes the text, the queue groups recipients by it and hands it on, the relay
  * reads it.  It is words with a space between: "mx DOMAIN", or HOST:PORT, where an address stands
  * in brackets as ip_text writes it; behind either "tls LEVEL" or "implicit-tls LEVEL", and "login
- * FILE", "source ADDRESS", "as NAME".  No configuration can put a space into one of them, so the words are what they were; what
- * was damaged on the way is no destination.
+ * FILE", "source ADDRESS", "as NAME".  No configuration can put a space into one of them, so the
+ * words are what they were; what was damaged on the way is no destination.
  */
 #include <stdio.h>
 #include <stdlib.h>

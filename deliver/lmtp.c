@@ -435,7 +435,7 @@ read_mail_reply(struct transaction *t)
 
 /*
  * MAIL, RCPT and DATA, together or one by one.  With pipelining all replies are read whatever they
- * are.  Who is refused is settled; ACCEPTED marks the others.  Returns false when the connection is
+ * are.  Whoever is refused is settled; ACCEPTED marks the others.  Returns false when the connection is
  * gone, or there is nothing more to say; else *CODE is the reply to DATA, which a chunk does without.
  */
 static bool
@@ -522,7 +522,7 @@ reset(struct lmtp *l)
 	return flush(l, 0) && expect_200(l, "after RSET");
 }
 
-/* False: the connection is gone, and L->WHY is for who is not settled. */
+/* False: the connection is gone, and L->WHY is for those who are not settled. */
 static bool
 run_transaction(struct transaction *t)
 {

@@ -19,7 +19,7 @@ struct logins;
 
 /* NULL, with *WHY "PATH:LINE: ..." (caller frees), when a line makes no sense.  PATH names it. */
 struct logins *login_parse(const char *path, const char *text, size_t len, char **why);
-/* The same from the file, which must be a regular one of root or of who runs us, with no rights for
+/* The same from the file, which must be a regular one of root or of whoever runs us, with no rights for
  * anybody else. */
 struct logins *login_load(const char *path, char **why);
 /* Overwrites the passwords. */

@@ -9,7 +9,7 @@
  *	user "local"                              also for the part before the delimiter
  *	SRS0=..., SRS1=...                        what we wrote for a sender whose mail we forwarded
  *	alias or user "@domain", "*"              everybody else
- *	postmaster, abuse, mailer-daemon          root, or who is named for it: see book.h
+ *	postmaster, abuse, mailer-daemon          root, or whoever is named for it: see book.h
  *
  * An alias that names itself means the mailbox behind it; the answer then says "\local@domain",
  * which a later question takes as: no alias.  A program or file that an alias names is asked about

@@ -2,8 +2,8 @@
  * Writing mbox files.
  *
  * Called by the local delivery process, one message at a time.  A mailbox is locked as Debian's
- * policy (11.6) and most readers want it: fcntl first, the dotlock second, and who does not get the
- * second gives the first back before it tries again, so that nobody waits for each other.  The
+ * policy (11.6) and most readers want it: fcntl first, the dotlock second, and whoever does not get the
+ * second gives the first back before it tries again, so that no two wait for each other.  The
  * dotlock is made with O_EXCL.  One that nobody has touched for MBOX_STALE seconds is removed; who
  * holds one longer than that has to touch it.  Where the directory does not let us make a dotlock
  * nothing is delivered: a reader that knows only this lock would lose mail.

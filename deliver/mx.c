@@ -1,11 +1,12 @@
 /*
  * The way to the next server: MX records, then addresses (mx.h).
  *
- * The relay role asks for every destination, and keeps the answer for a while.  First the MX of the
- * domain, if the destination says so, then both kinds of addresses of all hosts at once, then the
- * TLSA records of those that DNSSEC vouches for; what is known when the last answer is in decides.  What DNS cannot tell now is a reason to wait; a domain that does
- * not exist, takes no mail, or has servers without any address is one to give up.  A smarthost
- * without an address is a mistake in the configuration, and that mail waits.
+ * The relay role asks for every destination, and keeps the answer for a while.  First the MX of
+ * the domain, if the destination says so, then both kinds of addresses of all hosts at once, then
+ * the TLSA records of those that DNSSEC vouches for; what is known when the last answer is in
+ * decides.  What DNS cannot tell now is a reason to wait; a domain that does not exist, takes no
+ * mail, or has servers without any address is one to give up.  A smarthost without an address is
+ * a mistake in the configuration, and that mail waits.
  *
  * We are never our own next server: where our name or address is in an MX list, it and all that is
  * not better goes (RFC 5321 5.1).  Servers that the configuration names are taken as they are: the

@@ -7,7 +7,7 @@
  * signed, at its own.  The first of these names with signed records is the one that certificates
  * are judged by.
  *
- * An answer that is forged, or does not come, makes the host unreachable, for who could keep the
+ * An answer that is forged, or does not come, makes the host unreachable, for whoever could keep the
  * records from us could also be the one who answers in the host's place (2.1.2).
  */
 #include <stdlib.h>

@@ -49,7 +49,7 @@ choose(const struct relay_job *job, const struct mx_server *server)
 	return tls_decide(&facts);
 }
 
-/* Why SERVER is left out; kept for who has no other. */
+/* Why SERVER is left out; kept for those who have no other. */
 static void
 refuse(struct relay_job *job, const struct mx_server *server, const struct tls_choice *choice)
 {

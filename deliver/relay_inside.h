@@ -97,7 +97,7 @@ unsigned relay_count_open(const struct relay_job *);
  * again. */
 void relay_keep_reason(
     struct relay_job *, enum delivery_status, const char *host, const char *text);
-/* All servers were tried: who has no result yet gets the reason that is kept.  The job is gone. */
+/* All servers were tried: whoever has no result yet gets the reason that is kept.  The job is gone. */
 void relay_give_up(struct relay_job *);
 /* It is over for the queue, too. */
 void relay_finish(struct relay_job *);
@@ -116,7 +116,7 @@ void relay_links_quit(void);
 /* --- relay_site.c --- */
 /* A DELIVERY_WAY; false: it is none. */
 bool relay_site_asked(struct peer *queue, struct message *);
-/* Who asked is gone. */
+/* Whoever asked is gone. */
 void relay_site_forget(const struct peer *queue);
 
 #endif

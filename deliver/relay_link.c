@@ -99,7 +99,7 @@ has_ipv4_left(const struct relay_job *job)
 }
 
 /* IPv6 without a PTR, refused for that: our IPv4 address may have one, so this is not the last word
- * (RFC 5321 5.1: the next address).  The reason is kept for who has no other. */
+ * (RFC 5321 5.1: the next address).  The reason is kept for those who have no other. */
 static bool
 turn_to_ipv4(struct relay_link *link, enum delivery_status status, const char *text)
 {

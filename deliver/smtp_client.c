@@ -44,7 +44,7 @@ smtp_client_is_committed(const struct smtp_client *c)
 bool
 smtp_client_tells_sender(const struct smtp_client *c, const struct smtp_client_message *m)
 {
-	/* RFC 2852 4.1.4: who wants a trace, or a time that is no longer kept, is told by us that it was relayed */
+	/* RFC 2852 4.1.4: whoever wants a trace, or a time that is no longer kept, is told by us that it was relayed */
 	if ((m->by & BY_TRACE) || ((m->by & BY_NOTIFY) && !(c->offers & OFFER_DELIVERBY)))
 		return false;
 	return (c->offers & OFFER_DSN) != 0;

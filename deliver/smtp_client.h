@@ -76,7 +76,7 @@ struct smtp_client_ops {
 	void (*ended)(struct smtp_client *, const struct smtp_client_end *, void *arg);
 };
 
-/* Needs files, none later: before the sandbox, for who has logins.  0, or -1 with *WHY (caller
+/* Needs files, none later: before the sandbox, for those who have logins.  0, or -1 with *WHY (caller
  * frees). */
 int smtp_login_prepare(char **why);
 

@@ -28,7 +28,7 @@
 
 static const struct mechanism {
 	const char *name;
-	bool shows; /* the password, to who listens */
+	bool shows; /* the password, to whoever listens */
 } mechanisms[] = {
 	{ "SCRAM-SHA-512", false },
 	{ "SCRAM-SHA-256", false },

@@ -4,7 +4,7 @@
  * A relay that needs a domain's policy looks in its memory, then asks the ledger, which outlives
  * restarts, then DNS whether there is a new one, and only then the web.  What DNS said holds for its
  * time, so that mail to one domain asks once.  A policy that was ever fetched holds until its own
- * end, whatever DNS and the web say or fail to say meanwhile (RFC 8461 3.1, 5.1): who can suppress
+ * end, whatever DNS and the web say or fail to say meanwhile (RFC 8461 3.1, 5.1): whoever can suppress
  * an answer must not be able to suppress a policy.  It is fetched again after a day, beside the
  * mail (3.3).  A fetch that fails is not repeated for five minutes, unless the record changes.
  *
@@ -122,7 +122,7 @@ sweep(void)
 	}
 }
 
-/* Everybody who waits; who asks from a callback has the next turn. */
+/* Everybody who waits; whoever asks from a callback has the next turn. */
 static void
 tell(struct sts_domain *d)
 {

@@ -2,10 +2,11 @@
  * Ways that are known, and those who wait for one (way.h).
  *
  * The relay role asks for every job.  The first for a destination makes an entry, which asks DNS
- * and then for the domain's policy; who comes meanwhile waits with it.  A way that was found serves until the least of its records'
- * times is over, five minutes at most, since the operator who changes his DNS wants to see mail
- * follow; "not now" and "never" serve those who waited, and who comes within the second.  A way that was handed out
- * lives on with its job after its entry is gone.
+ * and then for the domain's policy; whoever comes meanwhile waits with it.  A way that was found
+ * serves until the least of its records' times is over, five minutes at most, since the operator
+ * who changes his DNS wants to see mail follow; "not now" and "never" serve those who waited, and
+ * whoever comes within the second.  A way that was handed out lives on with its job after its
+ * entry is gone.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>

@@ -41,7 +41,7 @@ struct dnsbl_set {
  * too many, and *WHY is filled in, words behind its name. */
 int dnsbl_set_add(struct dnsbl_set *, const char *text, const char **why);
 void dnsbl_set_free(struct dnsbl_set *);
-/* The zone of a question, for who asks it. */
+/* The zone of a question, for whoever asks it. */
 const char *dnsbl_set_zone(const struct dnsbl_set *, unsigned question);
 
 /* What is known of one client, a bit for each listing.  What is known and neither listed nor failed

@@ -127,7 +127,7 @@ struct rule {
 	uint32_t delay, window, lifetime; /* greylist; 0: the defaults */
 	enum grey_by by;      /* greylist */
 	uint32_t trust_after; /* greylist: triplets passed; 0: the default */
-	uint32_t rescue;      /* tempfail: who comes back as a mail server does is let in for so long; 0: never by itself */
+	uint32_t rescue;      /* tempfail: whoever comes back as a mail server does is let in for so long; 0: never by itself */
 	char *text;           /* reply text (gate_reply.h), or the marked header's value; NULL: the default */
 	char *name;           /* mark: header name */
 };

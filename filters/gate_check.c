@@ -283,7 +283,7 @@ check_fields(const struct rule *rule)
 	return why;
 }
 
-/* Who comes back is known by the mail that he brings. */
+/* Whoever comes back is known by the mail that he brings. */
 static char *
 check_rescue(const struct rule *rule)
 {

@@ -250,7 +250,7 @@ kind_matches(
 static bool
 state_matches(const char *wanted, const char *state)
 {
-	/* who waits and may come now is still waiting */
+	/* whoever waits and may come now is still waiting */
 	return strcmp(wanted, state) == 0 ||
 	       (strcmp(wanted, "waiting") == 0 && strcmp(state, "ready") == 0);
 }

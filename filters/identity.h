@@ -18,7 +18,7 @@ char *identity_of_address(const struct ip *client);
 /* The sender as a greylist key: lower case, extension after '+' dropped, digit runs between non-letters become '#'
  * (VERP), BATV's prvs= tag dropped (the rules of postgrey 1.37).  "" for the null sender.  The caller frees. */
 char *identity_sender(const char *address);
-/* The recipient as a greylist key: lower case, as postgrey has it, for who comes back may spell it as the writer did. */
+/* The recipient as a greylist key: lower case, as postgrey has it, for whoever comes back may spell it as the writer did. */
 char *identity_recipient(const char *address);
 
 #endif

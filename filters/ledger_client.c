@@ -356,7 +356,7 @@ ledger_record(const struct gate_event *e)
 	if (ch == NULL)
 		return;
 	ledger_encode_event(b, e);
-	if (e->action == ACTION_COUNT) /* who was let in need not wait again, and may come again at once */
+	if (e->action == ACTION_COUNT) /* whoever was let in need not wait again, and may come again at once */
 		channel_end(ch, -1);
 	else
 		channel_end_lazily(ch);

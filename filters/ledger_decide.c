@@ -239,7 +239,7 @@ ledger_take_event(struct ledger *l, const struct gate_event *e)
 	(void)ledger_put_event(l->store, e);
 	if (e->action == ACTION_COUNT)
 		note_let_in(l, e);
-	/* Who came back and was let in need not sit through the next pause or tarpit either. */
+	/* Whoever came back and was let in need not sit through the next pause or tarpit either. */
 	if (e->action == ACTION_COUNT && e->waited > 0 && e->client.family != 0)
 		ledger_caller_has_stayed(l, &e->client, e->time);
 }

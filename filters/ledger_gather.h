@@ -1,5 +1,5 @@
 /*
- * Sessions tell the ledger of their decisions in their own time (channel_end_lazily).  Who asks for a report or a session's
+ * Sessions tell the ledger of their decisions in their own time (channel_end_lazily).  Whoever asks for a report or a session's
  * story means everything that is over, so those who answer such requests have it fetched first.
  */
 #ifndef FILTERS_LEDGER_GATHER_H

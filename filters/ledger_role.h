@@ -11,7 +11,7 @@
 #include "filters/ledger_store.h"
 #include "filters/operator.h"
 
-/* Who sat through a pause or passed the greylist is remembered for a day. */
+/* Whoever sat through a pause or passed the greylist is remembered for a day. */
 #define LEDGER_PASSED_SECONDS 86400
 
 struct ledger {

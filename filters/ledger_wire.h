@@ -1,6 +1,6 @@
 /*
  * The ledger's messages, both directions: one encoder and one decoder each, used by the role
- * (ledger.c) and by who asks it (ledger_client.c).  A message's id is the request's; what is only
+ * (ledger.c) and by whoever asks it (ledger_client.c).  A message's id is the request's; what is only
  * told has id 0.
  */
 #ifndef FILTERS_LEDGER_WIRE_H

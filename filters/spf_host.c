@@ -1,6 +1,6 @@
 /*
  * check_host() of RFC 7208 4: fetches a domain's record, has its directives judged one after the
- * other, and hands the result to who asked: to the include that asks about the domain, or to the
+ * other, and hands the result to whoever asked: to the include that asks about the domain, or to the
  * end.
  *
  * Includes make a stack of frames, redirects put another record into the same frame, and both are

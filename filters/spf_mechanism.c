@@ -1,11 +1,11 @@
 /*
  * The mechanisms of RFC 7208 5: does a directive match this client?
  *
- * spf_host.c asks, one directive at a time.  Where DNS must be asked the verdict comes later, by a
- * callback.  A
- * name that DNS cannot hold is a name that does not exist (4.8 leaves it open): no question, no
- * match.  The addresses of an mx are asked for all at once, and a host that matches counts even
- * when another's DNS fails, so that the verdict does not hang on which answer was first.
+ * spf_host.c asks, one directive at a time.  Where DNS must be asked the verdict comes later, by
+ * a callback.  A name that DNS cannot hold is a name that does not exist (4.8 leaves it open): no
+ * question, no match.  The addresses of an mx are asked for all at once, and a host that matches
+ * counts even when another's DNS fails, so that the verdict does not hang on which answer was
+ * first.
  *
  * Void lookups are counted by term: one that finds nothing at all in DNS counts once.  `ptr` does
  * not count: whether the client has a name is not the publisher's to know.

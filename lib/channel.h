@@ -63,7 +63,7 @@ void channel_end_lazily(struct channel *);
 void channel_send(struct channel *, uint16_t type, uint64_t id);
 /* Octets that the other side has not yet taken: whoever produces much looks here and waits. */
 size_t channel_backlog(const struct channel *);
-/* DRAINED is called once, from the loop, when the backlog is below 64 KiB, be it that it is already. */
+/* DRAINED is called once, from the loop, when the backlog is below 64 KiB, even if it is already. */
 void channel_on_drained(struct channel *, void (*drained)(struct channel *, void *), void *arg);
 /* What goes over it is secret: its buffers are overwritten as soon as it was sent or handled. */
 void channel_keep_secret(struct channel *);

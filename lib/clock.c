@@ -4,7 +4,7 @@
  * clock_init() runs once in each program, before roles are forked and sandboxes closed: the mapping
  * is inherited, so that one write to the file moves the time of every role at once.  A test clock
  * that cannot be mapped is said on standard error and does without; it must never keep a mail
- * server from starting.  Root never has a test clock: who can set the environment of a privileged
+ * server from starting.  Root never has a test clock: whoever can set the environment of a privileged
  * program must not be able to expire its greylist or its queue.
  */
 #include <endian.h>

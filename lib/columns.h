@@ -27,7 +27,7 @@ void human_add_text(struct buf *, const char *);
 /* NOW: for times. */
 struct columns *columns_new(int64_t now);
 void columns_free(struct columns *);
-/* A row.  A record whose first key is another than the row's before it begins a table of its own.
+/* A row.  A record whose first key differs from that of the row before begins a table of its own.
  * Rows may be printed to OUT at once, when there are enough of them to know how wide the columns
  * are. */
 void columns_add(struct columns *, const struct field *, struct buf *out);

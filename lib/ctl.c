@@ -64,7 +64,7 @@ request(struct peer *peer, struct message *m)
 	return true;
 }
 
-/* Who waits for room to write waits no more: there is some, or nobody to write to. */
+/* Whoever waits for room to write waits no more: there is some, or nobody to write to. */
 static void
 release_waiting(struct ctl *c)
 {

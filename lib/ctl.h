@@ -21,7 +21,7 @@ enum ctl_type {
 	CTL_END,                                        /* u8 exit status (0, 1, 2), string: what is wrong, or "" */
 	CTL_CANCEL,                                     /* the caller went away */
 	CTL_PAUSE,                                      /* the caller reads slowly: send no more of this answer */
-	CTL_RESUME,                                     /* until now */
+	CTL_RESUME,                                     /* go on with it */
 	/* between the caller of `submit` and the control role only */
 	CTL_CONTENT,                                    /* blob */
 	CTL_CONTENT_END

@@ -1,7 +1,7 @@
 /*
- * Ids of sessions and messages: 64 bits, the upper 32 the seconds of their birth, the lower 32 the
- * process and its count from a random start; printed as 13
- * characters of Crockford's base 32, which sort by time and can be read over the telephone.
+ * Ids of sessions and messages: 64 bits, the upper 32 the seconds of their birth, the lower 32 the process and
+ * its count from a random start; printed as 13 characters of Crockford's base 32, which sort by time and can be
+ * read over the telephone.
  */
 #ifndef LIB_ID_H
 #define LIB_ID_H

@@ -2,7 +2,7 @@
  * A small ordered key-value store with transactions: Berkeley DB behind about ten calls.  One
  * process opens it (the ledger), always with recovery, in a directory of its own (0700); another
  * backend needs only this header. Keys and values are a few hundred octets; what is read is data
- * and is checked by who reads it.
+ * and is checked by whoever reads it.
  */
 #ifndef LIB_KV_H
 #define LIB_KV_H

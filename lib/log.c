@@ -33,7 +33,7 @@
 #define BODY_MAX 8192
 #define HEAD_MAX 192
 #define STAMP_SIZE sizeof("2026-11-22T04:15:38.123Z")
-/* At the least so much of a string and so many fields are left of a line that is too long:
+/* At least so much of a string, and so many fields, are left of a line that is too long:
  * together, escaped, they are well below BODY_MAX. */
 #define STRING_MIN 16
 #define FIELDS_MAX 32

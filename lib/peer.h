@@ -74,7 +74,7 @@ void peer_each(enum role, void (*visit)(struct peer *, void *), void *arg);
 struct peer *peer_connect(enum role, unsigned instance, int fd);
 /* Gives it nothing new from now on: called by lib/role.c. */
 void peer_retire(enum role, unsigned instance);
-/* Drops it without a DOWN callback to its own subject handlers being skipped: all get DOWN. */
+/* Drops it; all subjects get DOWN, the one that calls this too. */
 void peer_disconnect(struct peer *);
 /* In a child of the master, right after the fork: the master's loop and connections are closed, its
  * subjects forgotten. */

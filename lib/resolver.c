@@ -1,9 +1,10 @@
 /*
  * The asking side of DNS, in every role.  Normally a question goes to the resolver role as a
  * message and comes back by its number; with resolver_use_engine it goes to an engine in this
- * process, and with resolver_use_table to a list of records.  While the resolver role is away, and for each question that it took with it, the answer
- * is DNS_TEMP: the resolver's death is never a verdict over a caller.  A callback never comes from
- * inside resolver_ask, so such answers wait for the next turn of the loop.
+ * process, and with resolver_use_table to a list of records.  While the resolver role is away,
+ * and for each question that it took with it, the answer is DNS_TEMP: the resolver's death is
+ * never a verdict over a caller.  A callback never comes from inside resolver_ask, so such
+ * answers wait for the next turn of the loop.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>

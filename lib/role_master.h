@@ -30,8 +30,10 @@ struct role_master {
  * frees) when nothing was started. */
 int role_master_start(const struct role_master *, char **why);
 /* The configuration that role_master_start was given is another one now: every row of ROLES
- * (ROLE_BIT()s; those that are ROLE_ALONE are left as they are) gets new processes, with numbers of their own, and the old ones retire.  Nobody is left without a partner meanwhile.  0; or -1
- * with *WHY (caller frees) and nothing changed: all are ending, or too many that retired earlier still live. */
+ * (ROLE_BIT()s; those that are ROLE_ALONE are left as they are) gets new processes, with numbers of
+ * their own, and the old ones retire.  Nobody is left without a partner meanwhile.  0; or -1 with
+ * *WHY (caller frees) and nothing changed: all are ending, or too many that retired earlier still
+ * live. */
 int role_master_renew(uint32_t roles, char **why);
 /* Lines of the log go to another descriptor from now on, in all children; a copy of FD. */
 void role_master_log(int fd);

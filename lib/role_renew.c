@@ -1,7 +1,7 @@
 /*
  * New processes for rows that serve another configuration, beside those that retire (role_master.h).
  *
- * Successors are born before anybody hears that his partner retires, so that work always has somewhere to go.  Who retires
+ * Successors are born before anybody hears that his partner retires, so that work always has somewhere to go.  Whoever retires
  * keeps his number and his channels until he ends; a place is taken again when its owner has left.
  */
 #include <errno.h>

@@ -8,7 +8,7 @@
  *
  * They are read when the configuration is loaded; table_refresh reads them again when their file
  * changed, in roles that may open it.  A line of a file that makes no sense costs what it would have
- * said, and no other line: table_each_fault tells all of them, and who asks for the value of a key
+ * said, and no other line: table_each_fault tells all of them, and whoever asks for the value of a key
  * that has two different ones gets none.
  */
 #ifndef LIB_TABLE_H
@@ -49,7 +49,7 @@ bool table_add(struct table *, const char *key, const char *value);
  * wrong with it (caller frees). */
 char *table_add_element(struct table *, const char *key, const char *value);
 /* What the values of this table must be: CHECK gives NULL, or what is wrong (caller frees).  For
- * table_each_fault; a value that fails it is given all the same to who asks. */
+ * table_each_fault; a value that fails it is given all the same to whoever asks. */
 void table_set_check(struct table *, char *(*check)(const char *key, const char *value));
 /* Reads FILE now; NULL, or why it cannot be read: "/etc/x: Permission denied" (caller frees).  A DB is
  * opened. */

@@ -3,7 +3,7 @@
  *
  * Lists of the configuration and text files end here.  A question costs one lookup however long the
  * table is.  Nothing can fail but a key that is there already; when lines of a file give it different
- * values neither of them counts, since nobody can know which was meant.  The hash is not keyed: who can
+ * values neither of them counts, since nobody can know which was meant.  The hash is not keyed: whoever can
  * choose the keys can write the configuration.
  */
 #include <stdint.h>

@@ -2,7 +2,7 @@
  * What servers and clients have in common (tls.h).
  *
  * OpenSSL keeps its errors in a queue of the thread.  Each step here begins with an empty queue, and
- * who gets TLS_FAILED asks tls_why() before anything else is done with OpenSSL; so no error is ever
+ * whoever gets TLS_FAILED asks tls_why() before anything else is done with OpenSSL; so no error is ever
  * taken for another connection's.
  */
 #include <malloc.h>
@@ -75,7 +75,8 @@ void
 tls_policy(SSL_CTX *ctx)
 {
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-	    SSL_CTX_set_cipher_list(ctx, CIPHERS_12) != 1 || SSL_CTX_set_ciphersuites(ctx, CIPHERS_13) != 1 || SSL_CTX_set1_groups_list(ctx, GROUPS) != 1)
+	    SSL_CTX_set_cipher_list(ctx, CIPHERS_12) != 1 ||
+	    SSL_CTX_set_ciphersuites(ctx, CIPHERS_13) != 1 || SSL_CTX_set1_groups_list(ctx, GROUPS) != 1)
 		fatal("tls: OpenSSL lacks a cipher or a curve that it always had");
 	SSL_CTX_set_max_proto_version(ctx, 0);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |

@@ -133,7 +133,7 @@ check_key(struct check *c, const struct tls_pair *p)
 	ERR_clear_error();
 }
 
-/* Not to be had, or old, it is left out: the certificate is as good as without. */
+/* One that is missing or out of date is left out: the certificate serves as well without. */
 static void
 check_ocsp(struct check *c, const struct tls_pair *p)
 {

@@ -1,6 +1,6 @@
 /*
  * Variable envelope return paths (VERP): a reverse-path for each recipient that names him, so that
- * who gets a bounce knows who bounced, whatever it says.  The formula is two characters: with "+=",
+ * whoever gets a bounce knows who bounced, whatever it says.  The formula is two characters: with "+=",
  * "owner@lists.example" and "alice@example.org" make "owner+alice=example.org@lists.example".
  * Postfix's VERP_README has the same.  Pure.
  */

@@ -39,7 +39,7 @@ calendar_pull_back(struct envelope *env, int64_t now, uint32_t most)
 	latest = (env->release > now ? env->release : now) + most + CLOCK_SLACK;
 	for (i = 0; i < env->recipients_n; i++) {
 		r = &env->recipients[i];
-		/* who was never tried waits because somebody said so */
+		/* whoever was never tried waits because somebody said so */
 		if (r->state != RECIPIENT_WAITING || r->due <= latest || (r->attempts == 0 && !was_ahead))
 			continue;
 		r->due = env->release > now ? env->release : now;
@@ -96,7 +96,7 @@ pull_back(struct envelope *env, void *arg)
 
 	if (!calendar_pull_back(env, clock_now(), longest_wait(q)) || env->held)
 		return true;
-	/* who is busy is put off anew when he fails */
+	/* whoever is busy is put off anew when he fails */
 	for (i = 0; i < env->recipients_n; i++)
 		if (recipient_is_open(&env->recipients[i]))
 			schedule_add(&q->schedule, env->recipients[i].due, env->id, i);

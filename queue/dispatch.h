@@ -18,7 +18,7 @@ void dispatch_due(struct queue *, int64_t now);
 /* False while there is no room, no address book, or the operator or the end of the role keep
  * everything where it is. */
 bool dispatch_may_begin(const struct queue *);
-/* A busy recipient stands for others, by the address book or by who would deliver to it: they are
+/* A busy recipient stands for others, by the address book or by whoever would deliver to it: they are
  * recipients from here on, in one durable record with its end.  OWNER: who sends to them, or NULL
  * when the sender stays. */
 void dispatch_expand(struct work *, uint32_t index, const char *const *targets, unsigned n,

@@ -211,7 +211,7 @@ envelope_share(struct envelope *env)
 	uint32_t i;
 
 	text_share(&env->origin);
-	/* who has a million messages waiting has sent most of them under one name */
+	/* whoever has a million messages waiting has sent most of them under one name */
 	text_share(&env->sender);
 	for (i = 0; i < env->recipients_n; i++)
 		envelope_share_state(&env->recipients[i]);

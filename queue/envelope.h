@@ -83,7 +83,7 @@ struct envelope *envelope_new(void);
 /* Returns the index of the new recipient; ADDRESS and ORIGINAL are copied. */
 uint32_t envelope_add_recipient(
     struct envelope *, const char *address, const char *original, uint8_t notify);
-/* Before anything is done for them: who is named twice, with nothing said of notices, gets one copy.
+/* Before anything is done for them: whoever is named twice, with nothing said of notices, gets one copy.
  * Whoever asked for notices under two names (RFC 3461 ORCPT) is told of both. */
 void envelope_drop_doubles(struct envelope *);
 void envelope_free(struct envelope *);

@@ -298,7 +298,7 @@ make_room(struct journal *j)
 	return j->active != NULL ? 0 : open_segment(j);
 }
 
-/* No segment can be written: who waits is told, the others stay in the queue. */
+/* No segment can be written: whoever waits is told, the others stay in the queue. */
 static void
 give_up(struct journal *j, int error)
 {

@@ -120,7 +120,7 @@ struct site {
 	char *host, *text;       /* dead: who said so, and what */
 	uint32_t refs;           /* lanes, and tasks on their way there */
 	struct lane_list lanes;  /* by OF_SITE */
-	struct lane_list turn;   /* of these, who has something: in turn, a task each */
+	struct lane_list turn;   /* of these, those that have something: in turn, a task each */
 };
 RB_HEAD(site_tree, site);
 

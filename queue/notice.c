@@ -81,7 +81,7 @@ notice_wanted(enum notice_kind kind, const struct envelope *env, uint32_t index)
 	if (kind == NOTICE_DOUBLE && strcmp(env->origin, NOTICE_ORIGIN_DOUBLE) == 0)
 		return false;
 	if (kind == NOTICE_SUCCESS && env->by != 0 && r->relayed)
-		return true; /* RFC 2852 4.1.4: also to who did not ask for it */
+		return true; /* RFC 2852 4.1.4: also to those who did not ask for it */
 	if (r->notify == NOTIFY_DEFAULT)
 		return kind != NOTICE_SUCCESS;
 	return (r->notify & asked[kind]) != 0;

@@ -30,7 +30,7 @@
 
 /* As much of a large message is read for its header. */
 #define HEADER_MAX (64 * 1024)
-/* A message is returned whole, to who asked for that, up to so many octets. */
+/* A message is returned whole, to whoever asked for that, up to so many octets. */
 #define RETURN_MAX (128 * 1024)
 #define TEXT_UNREACHABLE                                                                           \
 	"451 4.4.1 The destination does not answer; waiting until it is tried again"
@@ -495,7 +495,7 @@ kind_of(const struct work *work, const struct verdict *verdict)
 }
 
 /* A failure goes to the return path of its recipient, so that a list learns who it was.  All else
- * goes to who sends to them: lists that take every notice for a failure are many. */
+ * goes to whoever sends to them: lists that take every notice for a failure are many. */
 static bool
 is_told_alone(const struct work *work, const struct verdict *verdict)
 {

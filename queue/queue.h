@@ -16,7 +16,7 @@
  *   outcome.c    what becomes of a recipient; notices to senders
  *   calendar.c   a wall clock that was wrong
  *   work.c       messages that something is being done about
- *   wake.c       the timer, and who waits for it
+ *   wake.c       the timer, and those who wait for it
  *
  * Each calls those below it, and none above.
  */

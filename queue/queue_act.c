@@ -6,7 +6,7 @@
  * not begun is called back (DELIVERY_CANCEL), and the rest ends as it ends: a message that is being
  * sent cannot be held.
  *
- * Who removes, returns or reroutes what goes to one domain means those recipients, and not the others
+ * Whoever removes, returns or reroutes what goes to one domain means those recipients, and not the others
  * of a message that has ten thousand.
  */
 #include <stdlib.h>

@@ -2,9 +2,10 @@
  * smtpctl's requests about the queue: `queue VERB SELECTOR...` and `stats`.
  *
  * One table of verbs.  A request goes through the messages in the order of their ids, up to the
- * youngest there was when it came, resting whenever the caller reads slower than we write and after
- * every few hundred, so that mail goes on meanwhile; it keeps nothing but its place.  A verb that changes something wants to be told what, if only by "all", and shows with
- * "dry-run" what it would have done it to.
+ * youngest there was when it came, resting whenever the caller reads slower than we write and
+ * after every few hundred, so that mail goes on meanwhile; it keeps nothing but its place.  A
+ * verb that changes something wants to be told what, if only by "all", and shows with "dry-run"
+ * what it would have done it to.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -125,7 +125,8 @@ struct store_stats {
 void store_stats(const struct store *, struct store_stats *);
 /* 0, or an errno when a message of SIZE octets should not be taken on now: ENOSPC when disk or
  * inodes run short (32 MiB, of a small disk an eighth, are kept for outcomes and notices; looked
- * at once a second, and what is added meanwhile is counted), EBUSY when more waits for the disk than memory should hold, else why the journal cannot be written. */
+ * at once a second, and what is added meanwhile is counted), EBUSY when more waits for the disk
+ * than memory should hold, else why the journal cannot be written. */
 int store_check_room(struct store *, uint64_t size);
 
 #endif

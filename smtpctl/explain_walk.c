@@ -90,7 +90,7 @@ puts_off(enum action action)
 	    action == ACTION_TEMPFAIL;
 }
 
-/* As the doorman: whoever passed lately does not wait, and who hung up in a tarpit with a greylist behind it owes that. */
+/* As the doorman: whoever passed lately does not wait, and whoever hung up in a tarpit with a greylist behind it owes that. */
 static const char *
 apply_wait(struct walk *w, const struct rule *r)
 {

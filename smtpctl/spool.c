@@ -2,7 +2,7 @@
  * Where the server is found: the spool that the configuration names.
  *
  * The requests that need no more of the configuration must not fail because something else in it is
- * wrong, or because a table that it names cannot be read by who asks.  So when it cannot be used as
+ * wrong, or because a table that it names cannot be read by whoever asks.  So when it cannot be used as
  * a whole, its lines are searched for the one statement, and when that fails, too, the server of
  * the default spool is asked.
  */

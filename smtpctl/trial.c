@@ -62,7 +62,7 @@ run(struct trial *t, const struct facts *f, struct trial_step *step)
 	gate_run(&t->conf->gate, step->phase, &all, &step->result);
 }
 
-/* `tarpit ... else greylist` leaves a choice to who has not made it yet. */
+/* `tarpit ... else greylist` leaves a choice to whoever has not made it yet. */
 static const struct rule *
 choose_wait(struct trial *t, const struct gate_result *r)
 {
@@ -152,7 +152,7 @@ ask_greylist(struct trial *t, const struct rule *r, struct trial_step *step)
 		step->code = gate_refusal(ACTION_TEMPFAIL)->code;
 }
 
-/* Who came back to a `tempfail rescue` as a mail server does. */
+/* Whoever came back to a `tempfail rescue` as a mail server does. */
 static bool
 is_rescued(struct trial *t, const struct rule *r, struct trial_step *step)
 {

@@ -4,7 +4,7 @@
  * what comes of thousands.
  *
  * It is the doorman's way (smtpd/doorman.c) without a socket: the wait of a phase, then the verdict,
- * then the greylist's word; who sat through a pause is not made to wait again, who hung up in a tarpit
+ * then the greylist's word; whoever sat through a pause is not made to wait again, whoever hung up in a tarpit
  * with a greylist behind it owes it.
  */
 #ifndef SMTPCTL_TRIAL_H
@@ -56,7 +56,7 @@ struct facts trial_facts_at(struct trial *, enum phase);
 /* Phases in their order; RCPT, DATA and MESSAGE again for each recipient and mail. */
 void trial_pass(struct trial *, enum phase, struct trial_step *);
 void trial_step_clear(struct trial_step *);
-/* The mail was accepted, after the greylist had held it for so long: who came back is known. */
+/* The mail was accepted, after the greylist had held it for so long: whoever came back is known. */
 void trial_let_in(struct trial *, uint32_t held);
 
 #endif

@@ -2,9 +2,8 @@
  * AUTH (RFC 4954): the client says who it is, the vault whether that is so.
  *
  * This file speaks the SMTP side: base 64, the order of things, the replies.  What a client responds goes to the vault as it is
- * and is overwritten here at once.  From AUTH to the reply that ends it the client's lines belong to the dialogue and not to the command
- * table; a line that is none, or "*", ends it.  The vault's death or silence is 454, never a verdict on
- * a password.
+ * and is overwritten here at once.  From AUTH to the reply that ends it the client's lines belong to the dialogue and not to
+ * the command table; a line that is none, or "*", ends it.  The vault's death or silence is 454, never a verdict on a password.
  */
 #include <stdlib.h>
 #include <string.h>

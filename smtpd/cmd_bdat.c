@@ -3,8 +3,9 @@
  *
  * Nothing here looks for an end: octets are counted, and dots mean nothing.  A chunk that cannot be taken is read to its end
  * all the same and refused then, as the RFC wants it, because what was announced comes, and must not be read as commands.  A
- * chunk whose length cannot be read ends the session for that reason; who announced none, and waits, may go on.  The text is of lines, as in DATA, unless the
- * transaction is BODY=BINARYMIME: then everything behind the header is anybody's octets, kept as they are.
+ * chunk whose length cannot be read ends the session for that reason; whoever announced none, and waits, may go on.  The text
+ * is of lines, as in DATA, unless the transaction is BODY=BINARYMIME: then everything behind the header is anybody's octets,
+ * kept as they are.
  *
  * A chunk is answered when it is here; that the message is safe, only the answer to the last one says (intake.c).
  */

@@ -24,7 +24,7 @@ watch_header(struct data_reader *r, unsigned char c)
 	static const char field[] = "received:";
 
 	if (c == '\n') {
-		if (r->column <= 1) /* the CR alone, or not even that from who is tolerated */
+		if (r->column <= 1) /* the CR alone, or not even that from one who is tolerated */
 			r->in_body = true;
 		r->column = 0;
 		r->matched = 0;

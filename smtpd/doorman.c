@@ -168,7 +168,7 @@ note_others(struct session *s, const struct gate_result *r)
 		ledger_trap(&s->ip, longest_trap(r->traps));
 }
 
-/* Who is put off is known by SPF first of all (identity.h), so it is asked even if no rule does. */
+/* Whoever is put off is known by SPF first of all (identity.h), so it is asked even if no rule does. */
 static bool
 must_identify(const struct doorman *d, const struct rule *verdict)
 {
@@ -192,8 +192,8 @@ is_allowed(const struct doorman *d, const struct rule *verdict)
 }
 
 /*
- * `tarpit ... else greylist` leaves the caller the choice.  Who has waited in one lately, or passed the greylist, has shown
- * what it asks for; a pause, which is shorter, shows less.  Who hung up has chosen the greylist, which then needs a
+ * `tarpit ... else greylist` leaves the caller the choice.  Whoever has waited in one lately, or passed the greylist, has shown
+ * what it asks for; a pause, which is shorter, shows less.  Whoever hung up has chosen the greylist, which then needs a
  * recipient.  Everybody else waits.
  */
 static const struct rule *
@@ -404,7 +404,7 @@ door_early(struct session *s)
 		    F_U64("ms", ms));
 }
 
-/* Who leaves before a tarpit that has a greylist behind it has begun left it as well: it takes its judgement to know. */
+/* Whoever leaves before a tarpit that has a greylist behind it has begun left it as well: it takes its judgement to know. */
 bool
 door_left(const struct session *s)
 {
@@ -468,7 +468,7 @@ nobody_waits_for_it(const struct grey_answer *g, void *arg)
 	(void)arg;
 }
 
-/* Who hangs up while he is kept waiting was stopped by that rule.  If it has a greylist behind it, and no other rule would have
+/* Whoever hangs up while he is kept waiting was stopped by that rule.  If it has a greylist behind it, and no other rule would have
  * decided, this was the first try that the greylist saw: he comes back once, as every other who is greylisted. */
 static void
 note_hung_up(struct session *s)

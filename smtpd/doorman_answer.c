@@ -148,8 +148,8 @@ on_grey(const struct grey_answer *g, void *arg)
 		answer_refusal(s, r);
 		return;
 	}
-	log_info(r->action == ACTION_TEMPFAIL ? "rescue" : "greylist", F_STR("session", id_text(s->id).s), F_STR("state", grey_state_name(g->state)),
-	    F_STR("from", s->door.facts.sender), F_STR("to", s->door.facts.recipient), F_U64("left", g->left),
+	log_info(r->action == ACTION_TEMPFAIL ? "rescue" : "greylist", F_STR("session", id_text(s->id).s),
+	    F_STR("state", grey_state_name(g->state)), F_STR("from", s->door.facts.sender), F_STR("to", s->door.facts.recipient), F_U64("left", g->left),
 	    F_U64("waited", g->waited));
 	switch (g->state) {
 	case GREY_NEW:
@@ -198,7 +198,7 @@ door_act(struct session *s, const struct rule *r)
 		door_ask_greylist(s, r);
 		break;
 	case ACTION_TEMPFAIL:
-		/* the ledger knows mail by its recipient, and who comes back with it */
+		/* the ledger knows mail by its recipient, and whoever comes back with it */
 		if (s->door.phase == PHASE_RCPT)
 			door_ask_greylist(s, r);
 		else

@@ -6,7 +6,7 @@
  * inside the call that asks; then the doorman judges again.
  *
  * Nobody is asked in the first moment of a caller who will be kept waiting: the pause still hides the time that answers
- * take, and who talks at once and is refused for it has cost nobody a question.
+ * take, and whoever talks at once and is refused for it has cost nobody a question.
  */
 #include <sys/socket.h>
 

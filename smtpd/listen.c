@@ -5,7 +5,7 @@
  * clients seconds of retransmission each.  When descriptors run out, accepting stops for a moment instead of spinning; the
  * callers wait in the kernel's queue.
  *
- * The kernel wakes all workers for one caller.  Who comes too late steps back for a moment and leaves the door to who was
+ * The kernel wakes all workers for one caller.  Whoever comes too late steps back for a moment and leaves the door to who was
  * quicker; when that one is busy, callers wait no longer than the moment.
  */
 #include <sys/mman.h>

@@ -12,7 +12,7 @@ struct session;
 
 /* It is the client's turn: so long until he has said it all, a command or the first octets of a text. */
 void patience_turn(struct session *);
-/* N octets of a text came.  They buy time, at `limit data-rate`, but no more than a turn's: who is slower uses up what he has. */
+/* N octets of a text came.  They buy time, at `limit data-rate`, but no more than a turn's: whoever is slower uses up what he has. */
 void patience_text(struct session *, uint64_t n);
 /* There are ALL connections, too many.  True: the newcomer may stay, because another had to go, or soon will. */
 bool patience_make_room(const struct session *newcomer, uint64_t all);

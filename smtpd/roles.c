@@ -161,7 +161,7 @@ session_stop(void)
 	leave_when_empty(&looks);
 }
 
-/* Who is in stays as long as he likes. */
+/* Whoever is in stays as long as he likes. */
 static void
 session_retire(void)
 {

@@ -237,8 +237,8 @@ session_drop(struct session *s, const char *why)
 
 	if (s->fd < 0)
 		return;
-	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), F_STR("helo", s->helo), F_STR("why", why), F_STR("state", states[s->state].name),
-	    F_U64("accepted", s->accepted), F_U64("errors", s->errors),
+	log_info("session.closed", F_STR("session", id.s), F_STR("client", ip.s), F_STR("helo", s->helo), F_STR("why", why),
+	    F_STR("state", states[s->state].name), F_U64("accepted", s->accepted), F_U64("errors", s->errors),
 	    F_U64("ms", clock_ms() - s->door.since_ms));
 	ops->dropped(s);
 	close(s->fd);

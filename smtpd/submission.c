@@ -1,7 +1,7 @@
 /*
  * Our own users' mail (submission.h): called by MAIL, RCPT and the intake; the address book is asked who owns an address.
  *
- * Clients of `relay from` are believed as before: they have no account.  Who has logged in sends as himself, or as what the
+ * Clients of `relay from` are believed as before: they have no account.  Whoever has logged in sends as himself, or as what the
  * operator's table says.  What must never happen: that an answer which did not come (the lookup role is down) is
  * taken for a no.
  */

@@ -17,7 +17,7 @@
 #include "lib/mem.h"
 #include "vault/password.h"
 
-/* What is computed for who does not exist, so that time does not tell: the usual cost of SHA512-CRYPT. */
+/* What is computed for a name that does not exist, so that time does not tell: the usual cost of SHA512-CRYPT. */
 #define DUMMY "$6$genkangenkangenk$"
 
 static const struct scheme {

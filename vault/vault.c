@@ -4,7 +4,7 @@
  * A dialogue reads what the mechanism says until there is a name, asks the ledger whether that name may be tried from
  * there, lets the source of accounts decide (attempt.h), and tells the ledger what came of it.  One step waits
  * for another, nothing waits for anything else: the loop never does.  A refusal is held back as long as the ledger says.
- * Who leaves before the answer is counted all the same: else a guesser who never waits would never be banned.
+ * Whoever leaves before the answer is counted all the same: else a guesser who never waits would never be banned.
  *
  * What a session says is data: a message out of turn ends its channel.  What must never happen: that a dialogue is
  * answered "ok" otherwise than by passed(), or a secret is logged, or outlives its dialogue.
@@ -464,7 +464,7 @@ tell_offer(struct peer *peer, void *arg)
 static void
 on_offer(uint32_t set)
 {
-	set |= MECHANISM_BIT(MECHANISM_EXTERNAL); /* who has a certificate needs no password */
+	set |= MECHANISM_BIT(MECHANISM_EXTERNAL); /* whoever has a certificate needs no password */
 	if (set == offered)
 		return;
 	offered = set;
