@@ -183,8 +183,10 @@ end(struct request *rq)
 	const struct verb *verb = rq->verb;
 	const char *why = rq->why;
 
-	if (rq->summary != NULL)
+	if (rq->summary != NULL) {
 		summary_end(rq->summary, rq->ctl);
+		show_destinations(rq->queue, rq->ctl);
+	}
 	if (why == NULL && rq->n == 0 && ((verb->flags & NAMED) != 0 || rq->selector.ids_n > 0))
 		why = "there is no such message in the queue; the log tells of those that are "
 		      "finished";

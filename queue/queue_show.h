@@ -23,6 +23,8 @@ void show_stats(struct queue *, struct ctl *);
 /* Totals, and for the domains with most recipients. */
 struct summary *summary_new(void);
 void summary_add(struct summary *, struct queue *, const struct envelope *);
+/* Which destinations keep mail waiting, and until when. */
+void show_destinations(struct queue *, struct ctl *);
 /* Sends and frees it. */
 void summary_end(struct summary *, struct ctl *);
 

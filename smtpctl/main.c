@@ -29,7 +29,7 @@ static const struct command {
 	const char *meaning;
 } commands[] = {
 	{ "queue", "list", queue_ask, 0, -1, SELECTORS, "what waits, a line for each message" },
-	{ "queue", "summary", queue_ask, 0, -1, SELECTORS, "how much waits, and for which domains" },
+	{ "queue", "summary", queue_ask, 0, -1, SELECTORS, "how much waits, for which domains, and what keeps it" },
 	{ "queue", "show", queue_show, 1, 1, "ID", "one message: envelope and recipients" },
 	{ "queue", "cat", queue_cat, 1, 1, "ID", "its content" },
 	{ "queue", "log", queue_ask, 1, 1, "ID", "what was tried, and what the answers were" },

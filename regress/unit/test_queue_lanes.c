@@ -29,6 +29,9 @@ asks_a_dead_host_once(void **state)
 	assert_int_equal(world.attempts, attempts);
 	assert_true(
 	    is_told("queue list to=host3@dead.test", "reason=\"451 4.4.1 Connection refused\""));
+	assert_true(is_told("queue summary",
+	    "destination=\"mx dead.test\" state=dead domains=1 next="));
+	assert_true(is_told("queue summary", "host=mx.test[192.0.2.1] reason=\"451 4.4.1 Connection refused\"\n"));
 	/* its time comes: one asks for all */
 	world.now += 661;
 	until(world.attempts > attempts);
@@ -197,8 +200,10 @@ rests_when_asked(void **state)
 	submit(SENDER, "ok@shared1.busy.test", 0);
 	until(is_told("queue list to=ok@shared2.busy.test", "reason=\"451 4.7.500 Too much from you\""));
 	settle();
+	assert_true(is_told("queue summary", "destination=busy.test state=rests domains=2 next=1800 "));
 	world.now += 1700;
 	settle();
+	assert_true(is_told("queue summary", "destination=busy.test state=rests domains=2 next=100 "));
 	assert_int_equal(reached("ok@shared2.busy.test"), 0);
 	assert_in_range(world.attempts - attempts, 2, 2); /* what settles */
 	world.healed = true;

@@ -142,6 +142,7 @@ pauses_one(void **state)
 	submit(SENDER, "ok@twentytwo.test ok@twentythree.test", 0);
 	until(reached("ok@twentythree.test") == 1);
 	assert_int_equal(reached("ok@twentytwo.test"), 0);
+	assert_true(is_told("queue summary", "destination=\"mx twentytwo.test\" state=paused domains=1 "));
 	assert_false(is_told("resume out twentytwo.test", "destination_paused"));
 	until(reached("ok@twentytwo.test") == 1);
 	until(is_empty());
