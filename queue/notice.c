@@ -16,6 +16,7 @@
 
 #include <event2/buffer.h>
 
+#include "deliver/downgrade.h"
 #include "deliver/target.h"
 #include "lib/buf.h"
 #include "lib/id.h"
@@ -529,16 +530,31 @@ has_8bit(const char *s, size_t len)
 	return false;
 }
 
+/* A server on the way may take 7 bits only: what cannot be encoded for it would keep the notice from
+ * arriving.  Those that take a global one take 8 bits. */
+static bool
+goes_anywhere(const struct notice *notice, bool global)
+{
+	struct downgrade plan = { 0 };
+	bool fits;
+
+	if (global || !has_8bit(notice->content, notice->content_len))
+		return true;
+	fits = downgrade_plan(&plan, notice->content, notice->content_len) == NULL;
+	downgrade_free(&plan);
+	return fits;
+}
+
 /* RFC 3461 4.3: the whole only when asked for, only of failures, not when it could not be sent as
  * lines of text, and not when it requires TLS (RFC 8689 5). */
 static bool
-returns_whole(const struct notice *notice)
+returns_whole(const struct notice *notice, bool global)
 {
 	bool asked = notice->kind == NOTICE_DOUBLE ||
 	    (notice->kind == NOTICE_FAILURE && notice->about->ret == 1);
 
 	return asked && notice->whole && notice->about->body != BODY_BINARYMIME &&
-	    !notice->about->requiretls;
+	    !notice->about->requiretls && goes_anywhere(notice, global);
 }
 
 struct returned {
@@ -552,7 +568,7 @@ choose_returned(const struct notice *notice, bool global)
 {
 	struct returned r = { .len = header_length(notice) };
 
-	if (returns_whole(notice)) {
+	if (returns_whole(notice, global)) {
 		r.len = notice->content_len;
 		r.type = global ? "message/global" : "message/rfc822";
 	} else {

@@ -322,6 +322,7 @@ static void
 returned(void **state)
 {
 	static const char eight[] = "Subject: Tee f\xc3\xbcr zwei\r\n\r\n\xc3\xa4\r\n";
+	static const char body_of_8[] = "Subject: Tee\r\n\r\n\xc3\xa4\r\n";
 	static const char unended[] = "Subject: x\r\nX-Cut: in the mid";
 	static const struct {
 		const char *content;
@@ -340,9 +341,14 @@ returned(void **state)
 		    BODY_7BIT },
 		{ content, 1, BODY_BINARYMIME, true,
 		    "Content-Type: text/rfc822-headers\r\n\r\nHEADER", BODY_7BIT },
-		{ eight, 1, BODY_8BITMIME, true,
+		{ body_of_8, 1, BODY_8BITMIME, true,
 		    "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-		    "Subject: Tee f\xc3\xbcr zwei\r\n\r\n\xc3\xa4\r\n",
+		    "Subject: Tee\r\n\r\n\xc3\xa4\r\n",
+		    BODY_8BITMIME },
+		/* nobody could encode it for a server of 7 bits, and the notice would be lost there */
+		{ eight, 1, BODY_8BITMIME, true,
+		    "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+		    "Subject: Tee f\xc3\xbcr zwei\r\n",
 		    BODY_8BITMIME },
 		{ eight, 2, BODY_8BITMIME, true,
 		    "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
