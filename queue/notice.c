@@ -396,6 +396,20 @@ add_text_part(struct buf *b, const struct notice *notice)
 
 /* --- the part for programs --- */
 
+/* "Name: value" as it is, for an address may have spaces, in quotes, that count; where it fits in a line. */
+static void
+add_exactly(struct buf *b, const char *name, const char *value)
+{
+	const char *s;
+
+	for (s = value; (unsigned char)*s >= ' ' && *s != 0x7f; s++)
+		;
+	if (*s == '\0' && s - value <= WORD_MAX)
+		buf_addf(b, "%s: %s\r\n", name, value);
+	else
+		add_header(b, name, value);
+}
+
 /* In a part that may have UTF-8 an address is written in it (RFC 6533 4.1). */
 static void
 add_typed_address(struct buf *b, const char *name, const char *typed, bool global)
@@ -407,7 +421,7 @@ add_typed_address(struct buf *b, const char *name, const char *typed, bool globa
 		value = xasprintf("%.*s; %s", (int)type, typed, address);
 	else
 		value = xasprintf("%s; %s", is_ascii(address) ? "rfc822" : "utf-8", address);
-	add_header(b, name, value);
+	add_exactly(b, name, value);
 	free(value);
 	free(address);
 }

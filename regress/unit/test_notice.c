@@ -543,6 +543,54 @@ internationalised(void **state)
 	finish(&w);
 }
 
+/* Names as RFC 3464 2.3 and RFC 6533 4.1 want them. */
+static void
+names(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, NOTICE_FAILURE);
+	add(&w, "\"two  spaces\"@example.com", "rfc822;\"a  b\"@old.example", "[192.0.2.7]:2525", "550 5.1.1 No");
+	add(&w, "c@example.com", "utf-8;j\\x{F6}rg@old.example", "mx.example.com[192.0.2.7]:2525", "550 5.1.1 No");
+	add(&w, "d@example.com", NULL, "[IPv6:2001:db8::1]:2525", "550 5.1.1 No");
+	compose(&w);
+	assert_in_part(&w, 1, "Final-Recipient: rfc822; \"two  spaces\"@example.com\r\n");
+	assert_in_part(&w, 1, "Original-Recipient: rfc822; \"a  b\"@old.example\r\n");
+	assert_in_part(&w, 1, "Original-Recipient: utf-8; j\\x{F6}rg@old.example\r\n");
+	assert_in_part(&w, 1, "Remote-MTA: dns; [192.0.2.7]\r\n");
+	assert_in_part(&w, 1, "Remote-MTA: dns; mx.example.com\r\n");
+	assert_in_part(&w, 1, "Remote-MTA: dns; [IPv6:2001:db8::1]\r\n");
+	finish(&w);
+	begin(&w, NOTICE_FAILURE);
+	add(&w, "j\xc3\xb6rg@example.com", "utf-8;\\x{4F8B}@old.example", NULL, "550 5.1.1 No");
+	compose(&w);
+	assert_in_part(&w, 1, "Original-Recipient: utf-8; \xe4\xbe\x8b@old.example\r\n");
+	finish(&w);
+}
+
+/* A subject promises no more than is true. */
+static void
+arrived_or_not(void **state)
+{
+	struct recipient *r;
+	struct world w;
+
+	(void)state;
+	begin(&w, NOTICE_SUCCESS);
+	add(&w, "a@example.com", NULL, NULL, "250 2.0.0 ok");
+	compose(&w);
+	assert_non_null(strstr(buf_str(&w.text), "Subject: Delivered: "));
+	finish(&w);
+	begin(&w, NOTICE_SUCCESS);
+	add(&w, "a@example.com", NULL, NULL, "250 2.0.0 ok");
+	r = add(&w, "b@example.com", NULL, "mx.example.com[192.0.2.7]", "250 2.0.0 ok");
+	r->relayed = true;
+	compose(&w);
+	assert_non_null(strstr(buf_str(&w.text), "Subject: On its way: "));
+	finish(&w);
+}
+
 /* --- whether to tell (RFC 3461 4.1) --- */
 
 static void
@@ -594,6 +642,8 @@ main(void)
 		cmocka_unit_test(endless_header),
 		cmocka_unit_test(status_codes),
 		cmocka_unit_test(hostile_reasons),
+		cmocka_unit_test(names),
+		cmocka_unit_test(arrived_or_not),
 		cmocka_unit_test(long_reasons_are_folded),
 		cmocka_unit_test(marked_mailbox),
 		cmocka_unit_test(internationalised),
