@@ -173,11 +173,12 @@ line_limit(const struct session *s)
 	return auth_served(s) ? AUTH_LINE_LIMIT : LINE_LIMIT;
 }
 
-/* Only CRLF ends a line (RFC 5321 2.3.8): what stands behind a bare LF, or behind what is too long, is the rest of it. */
+/* Only CRLF ends a line (RFC 5321 2.3.8): what stands behind a bare LF, or behind what is too long, is the rest of it.  A client
+ * that waits behind its bare LF (a person with nc) would wait for ever: it hears what was wrong of each of its lines. */
 static void
 refuse_line(struct session *s, const char *p, size_t n, const char *status, const char *why)
 {
-	s->skipping = n < 2 || p[n - 2] != '\r' || p[n - 1] != '\n';
+	s->skipping = p[n - 1] != '\n' || (s->rest > 0 && (n < 2 || p[n - 2] != '\r'));
 	auth_forget(s);
 	session_reply(s, 500, status, "%s", why);
 	session_error(s);

@@ -203,6 +203,16 @@ def test_only_crlf_ends_a_command(c, line):  # 2.3.8
     assert c.say("NOOP").code == 250
 
 
+def test_who_waits_behind_a_bare_line_feed_hears_of_it(c):
+    for line in ("NOOP\n", "\n", "x" * 5000 + "\n"):
+        c.send(line)
+        assert c.reply().code == 500
+    assert c.say("NOOP").code == 250
+    c.send("MAIL FROM:<a@b.example>\n")
+    assert c.reply().code == 500
+    assert c.say("RCPT TO:<alice@example.org>").code == 503
+
+
 def test_long_command_line(c):  # 4.5.3.1.4, 4.5.3.1.11
     assert c.say("NOOP " + "x" * 500).code == 250
     assert c.say("NOOP " + "x" * 100000).code == 500
