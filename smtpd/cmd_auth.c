@@ -43,6 +43,8 @@ bind_channel(SSL *tls, struct caller *caller)
 
 	if (SSL_version(tls) >= TLS1_3_VERSION)
 		return;
+	if (SSL_session_reused(tls) && SSL_get_extms_support(tls) != 1) /* RFC 7677 4: it would bind to nothing */
+		return;
 	len = SSL_session_reused(tls) ? SSL_get_finished(tls, caller->binding, sizeof(caller->binding))
 	                              : SSL_get_peer_finished(tls, caller->binding, sizeof(caller->binding));
 	if (len == 0 || len > sizeof(caller->binding))

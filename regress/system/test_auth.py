@@ -521,6 +521,26 @@ def test_channel_binding(mx):  # RFC 5802 6
                 assert reply.code == 235 if right else reply.code in (501, 535), reply
 
 
+@pytest.mark.parametrize("extended", [True, False])
+def test_channel_binding_of_a_resumed_session(mx, extended):  # RFC 7677 4, RFC 7627
+    trust = trusting(mx.dir / "mx.example.org.pem")
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2
+    if not extended:
+        trust.options |= 1  # SSL_OP_NO_EXTENDED_MASTER_SECRET
+    session = None
+    for resumed in (False, True):
+        with Client(mx.port) as c:
+            c.say("EHLO client.example")
+            c.starttls(trust, "mx.example.org", session)
+            session = c.socket.session
+            assert c.socket.session_reused is resumed
+            assert ("-PLUS" in str(c.say("EHLO client.example"))) is (extended or not resumed)
+            if extended:
+                data = c.socket.get_channel_binding("tls-unique")
+                scram = Scram("alice", "wonder land", "sha256", ("tls-unique", data))
+                assert log_in_scram(c, scram, "SCRAM-SHA-256-PLUS").code == 235
+
+
 def test_external(tmp_path):  # RFC 4422 A
     ours = certificate(tmp_path, "ca.example.org")
     member = certificate(tmp_path, "alice", issuer=ours)
