@@ -117,6 +117,18 @@ send_mail(struct smtp_client *c, const struct smtp_transaction *t)
 	buf_free(&params);
 }
 
+/* RFC 2852 4.1.4.2: a server that does not know until when is asked to tell when it takes long. */
+static uint8_t
+notify_of(const struct smtp_client *c, uint8_t notify)
+{
+	enum { NEVER = 1, FAILURE = 4, DELAY = 8 }; /* the queue's bits */
+	const struct smtp_client_message *m = c->message;
+
+	if (!(m->by & BY_NOTIFY) || (c->offers & OFFER_DELIVERBY) || m->deliver_by <= clock_now() || (notify & NEVER))
+		return notify;
+	return (uint8_t)(notify | DELAY | (notify == 0 ? FAILURE : 0));
+}
+
 /* The queue's bits, as RFC 3461 4.1 orders the words. */
 static void
 add_notify(struct buf *out, uint8_t notify)
@@ -141,7 +153,7 @@ send_rcpt(struct smtp_client *c, unsigned i)
 	struct buf params = { 0 };
 
 	if (c->offers & OFFER_DSN) {
-		add_notify(&params, r->notify);
+		add_notify(&params, notify_of(c, r->notify));
 		if (r->original != NULL) {
 			buf_adds(&params, " ORCPT=");
 			orcpt_add_param(&params, r->original);
@@ -536,20 +548,27 @@ line_ends_ok(const struct smtp_client_message *m)
 	return dotstuff_feed(&stuff, m->content, m->content_len, NULL) && dotstuff_end(&stuff, NULL);
 }
 
-/* RFC 2852 4.1.4.1: what is to come back by a time goes to nobody who would not send it back. */
-static bool
-by_ok(const struct smtp_client *c, const struct smtp_client_message *m)
+/* RFC 2852 4.1.3, 4.1.4.1: what is to come back by a time goes to nobody who would not send it back.  NULL: it may go. */
+static const char *
+why_not_by(const struct smtp_client *c, const struct smtp_client_message *m)
 {
 	int64_t rest = m->deliver_by - clock_now();
 
-	return !(m->by & BY_RETURN) ||
-	    ((c->offers & OFFER_DELIVERBY) && rest > 0 && rest >= c->by_least);
+	if (!(m->by & BY_RETURN))
+		return NULL;
+	if (rest <= 0)
+		return "554 5.4.7 the time that was given to deliver it is over";
+	if (!(c->offers & OFFER_DELIVERBY) || rest < c->by_least)
+		return "554 5.3.3 the message is to come back when it is late, and the server does not offer DELIVERBY for "
+		       "so short a time";
+	return NULL;
 }
 
 /* Why this message cannot go to this server, or NULL; the caller frees. */
 static char *
 why_not(struct smtp_client *c, const struct smtp_client_message *m)
 {
+	const char *by;
 	char *why;
 
 	if (!addresses_ok(m))
@@ -562,10 +581,8 @@ why_not(struct smtp_client *c, const struct smtp_client_message *m)
 	if (c->size_most > 0 && c->form.size > c->size_most)
 		return xasprintf("552 5.3.4 the message has %llu octets, and the server takes %llu",
 		    (unsigned long long)c->form.size, (unsigned long long)c->size_most);
-	if (!by_ok(c, m))
-		return xstrdup("554 5.3.3 the message is to come back when it is late, and the server does not "
-			       "offer DELIVERBY for so short a time");
-	return NULL;
+	by = why_not_by(c, m);
+	return by != NULL ? xstrdup(by) : NULL;
 }
 
 void

@@ -254,6 +254,13 @@ take_answer(struct work *work, uint32_t index, const struct route_answer *answer
 	}
 }
 
+/* RFC 2852 4.1.3: then no further attempt may be made. */
+static bool
+is_to_come_back(const struct envelope *env)
+{
+	return (env->by & BY_RETURN) && clock_now() >= env->deliver_by;
+}
+
 static void
 on_route(const struct route_answer *answer, void *arg)
 {
@@ -267,6 +274,8 @@ on_route(const struct route_answer *answer, void *arg)
 	/* the operator may have been faster */
 	if (r->state != RECIPIENT_WAITING || work->env->held)
 		outcome_postponed(work, question.index, r->due);
+	else if (is_to_come_back(work->env))
+		outcome_expired(work, question.index);
 	else if (r->route != NULL)
 		/* the operator has decided, whatever the address stands for */
 		take_answer(work, question.index,

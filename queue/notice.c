@@ -233,6 +233,13 @@ status_length(const char *s)
 	return s[len] == ' ' || s[len] == '\0' ? len : 0;
 }
 
+/* The time that BY gave is over. */
+static bool
+is_late(const struct notice *notice)
+{
+	return notice->about->by != 0 && notice->time >= notice->about->deliver_by;
+}
+
 /* RFC 3464 2.3.4: the enhanced code of the reply if it has one of its own class, else only the
  * class. */
 static void
@@ -244,9 +251,9 @@ add_status(struct buf *b, const struct notice *notice, const struct notice_recip
 						      '5';
 	size_t len;
 
-	/* RFC 3463 3.5: delivery time expired, which knows only this class */
-	if (nr->expired) {
-		buf_adds(b, "4.4.7");
+	/* RFC 3463 3.5: delivery time expired; 5 when it was the sender's own time (RFC 2852 4.1.3) */
+	if (nr->expired || (class == '4' && is_late(notice))) {
+		buf_adds(b, class == '5' && is_late(notice) ? "5.4.7" : "4.4.7");
 		return;
 	}
 	if (reason != NULL && is_digit(reason[0]) && is_digit(reason[1]) && is_digit(reason[2]) &&
@@ -290,7 +297,7 @@ add_fate(struct buf *line, const struct notice *notice, const struct recipient *
 		return;
 	}
 	if (notice->kind == NOTICE_SUCCESS)
-		buf_adds(line, "handed to the next server, which sends no such notices: ");
+		buf_adds(line, "handed to the next server, from which you may hear no more: ");
 	if (r->host != NULL)
 		buf_addf(line, "%s said: ", r->host);
 	buf_adds(line, reason_of(r));
@@ -315,7 +322,8 @@ add_recipient_words(
 	add_paragraph(b, "  ", buf_str(&line));
 	buf_clear(&line);
 	if (nr->expired)
-		add_paragraph(b, "    ", "given up after many attempts; the last answer:");
+		add_paragraph(b, "    ", is_late(notice) ? "the time that was given to deliver it is over; the last answer:" :
+							   "given up after many attempts; the last answer:");
 	add_fate(&line, notice, r);
 	add_paragraph(b, "    ", buf_str(&line));
 	buf_adds(b, "\r\n");

@@ -148,15 +148,15 @@ fail(struct work *work, uint32_t index, bool expired)
 		settle_failed(work, index, expired);
 }
 
-/* RFC 2852 4.1.3: also when the sender's own time has come. */
+/* RFC 2852 4.1.3: a sender who said by when hears of it then, and once. */
 static bool
 is_late(const struct queue *q, const struct envelope *env)
 {
 	int64_t now = clock_now(), since = env->release > env->time ? env->release : env->time;
 	uint32_t delay_notice = q->conf->delay_notice;
 
-	if ((env->by & BY_NOTIFY) && now >= env->deliver_by)
-		return true;
+	if (env->by & BY_NOTIFY)
+		return now >= env->deliver_by;
 	return delay_notice != 0 && calendar_is_over(q, since + delay_notice);
 }
 
@@ -290,6 +290,12 @@ outcome_unreachable(
 	}
 	if (!is_delay_told(work, index, r->due))
 		settle_waiting(work, index, r->due, is_news);
+}
+
+void
+outcome_expired(struct work *work, uint32_t index)
+{
+	fail(work, index, true);
 }
 
 void

@@ -23,6 +23,8 @@ void outcome_local(struct work *, uint32_t index, enum delivery_status, const ch
  * (or NULL). */
 void outcome_unreachable(
     struct work *, uint32_t index, const char *host, const char *text, int64_t until);
+/* Not tried any more, because its time is over. */
+void outcome_expired(struct work *, uint32_t index);
 /* Not tried, for reasons of ours: it waits until DUE as if nothing had happened. */
 void outcome_postponed(struct work *, uint32_t index, int64_t due);
 /* Stands for other recipients now; the caller recorded that. */

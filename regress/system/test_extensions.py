@@ -4,6 +4,7 @@ import re
 import pytest
 
 from genkan import Client, Genkan, free_port, wait_for
+from smtppeer import SmtpPeer
 
 NAME = "田中@例え.jp"
 CONF = """
@@ -211,6 +212,54 @@ def test_held_until_its_time(place):  # RFC 4865 4.2 5)
 
 
 # --- DELIVERBY ---
+
+def notices(mx, about):
+    return [m for m in mx.messages("alice") if about in m and b"multipart/report" in m]
+
+
+def send_by(c, by, subject, rcpt="", to="somebody@far.example"):
+    assert c.say(f"MAIL FROM:<alice@example.org> BY={by}").code == 250
+    assert c.say(f"RCPT TO:<{to}> {rcpt}").code == 250
+    c.say("DATA")
+    c.send(f"From: <alice@example.org>\r\nSubject: {subject}\r\n\r\n.\r\n")
+    assert c.reply().code == 250
+
+
+def test_time_is_over(place):  # RFC 2852 4.1.3
+    port = free_port()
+    with Genkan(place, CONF.replace("$submission", str(port)).replace("$$", "$")) as mx, Client(port, source="127.0.0.9") as c:
+        c.say("EHLO client.example")
+        for by, subject, rcpt in (("60;R", "mark-return", ""), ("60;N", "mark-notify", ""), ("60;R", "mark-never", "NOTIFY=NEVER"),
+                                  ("60;N", "mark-failure", "NOTIFY=FAILURE"), ("90000;N", "mark-later", "NOTIFY=DELAY")):
+            send_by(c, by, subject, rcpt)
+        wait_for(lambda: len(mx.log("queue.deferred")) >= 5, "the first attempts")
+        mx.advance(70)
+        failed = wait_for(lambda: notices(mx, b"mark-return"), "the notice of failure")[0]
+        assert b"\nAction: failed\n" in failed and b"\nStatus: 5.4.7\n" in failed and b"\nDeliver-By-Date: " in failed
+        delayed = wait_for(lambda: notices(mx, b"mark-notify"), "the notice of delay")[0]
+        assert b"\nAction: delayed\n" in delayed and b"\nStatus: 4.4.7\n" in delayed
+        mx.advance(20000)  # the usual notice of delay is nobody's who said when
+        mx.ctl("queue", "flush", "all")
+        mx.advance(80000)
+        later = wait_for(lambda: notices(mx, b"mark-later"), "the other notice of delay")[0]
+        assert b"\nStatus: 4.4.7\n" in later
+        assert [len(notices(mx, m)) for m in (b"mark-return", b"mark-notify", b"mark-never", b"mark-failure", b"mark-later")] == \
+            [1, 1, 0, 0, 1]
+
+
+def test_who_does_not_know_by_when_is_asked_to_tell(place):  # RFC 2852 4.1.4.2
+    port = free_port()
+    with SmtpPeer(offers=("DSN",)) as peer:
+        conf = CONF.replace("$submission", str(port)).replace("]:9", f"]:{peer.port}").replace("$$", "$")
+        with Genkan(place, conf) as mx, Client(port, source="127.0.0.9") as c:
+            c.say("EHLO client.example")
+            for by, rcpt in (("60;N", ""), ("60;N", "NOTIFY=SUCCESS"), ("60;N", "NOTIFY=NEVER"), ("-60;N", "")):
+                send_by(c, by, "by", rcpt)
+            peer.await_messages(4)
+            asked = sorted(line.partition("NOTIFY=")[2] for s in peer.sessions for line in s.commands if line.startswith("RCPT"))
+            assert asked == ["", "FAILURE,DELAY", "NEVER", "SUCCESS,DELAY"]
+            wait_for(lambda: len(notices(mx, b"relayed")) == 3, "the notices that it was relayed")
+
 
 @pytest.mark.parametrize("parameter, code", [
     ("BY=120;R", 250), ("BY=-120;N", 250), ("BY=0;R", 501), ("BY=-1;R", 501), ("BY=120", 501), ("BY=120;RT", 250), ("BY", 501),
