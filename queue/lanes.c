@@ -7,6 +7,7 @@
  * the lane leads, a process comes or ends, the operator resumes.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/clock.h"
 #include "queue/lanes.h"
@@ -66,6 +67,22 @@ lanes_wake_one(struct lanes *lanes, const char *destination)
 
 	if (lane != NULL)
 		lane_wake(lane);
+}
+
+static bool
+died_of(const char *text, const char *reason)
+{
+	return text != NULL && strncmp(text, reason, strlen(reason)) == 0;
+}
+
+void
+lanes_wake_healed(struct lanes *lanes, const char *reason)
+{
+	struct lane *lane;
+
+	RB_FOREACH(lane, lane_tree, &lanes->tree)
+		if (died_of(lane->text, reason) || (lane->site != NULL && died_of(lane->site->text, reason)))
+			lane_wake(lane);
 }
 
 void

@@ -14,6 +14,8 @@ void lanes_pump_all(struct lanes *);
 /* Dead destinations are tried again now: all, or the one of that name. */
 void lanes_wake(struct lanes *);
 void lanes_wake_one(struct lanes *, const char *destination);
+/* Those that are dead for a reason that begins so. */
+void lanes_wake_healed(struct lanes *, const char *reason);
 /* CARRIER is gone, and will not say where they lead. */
 void lanes_unanswered(struct lanes *, const struct carrier *);
 /* There may be other rules now: lanes ask anew when they have something. */

@@ -21,6 +21,7 @@
 #include "queue/calendar.h"
 #include "queue/carriers.h"
 #include "queue/dispatch.h"
+#include "queue/flush.h"
 #include "queue/lanes.h"
 #include "queue/outcome.h"
 #include "queue/pause.h"
@@ -30,6 +31,9 @@
 #include "queue/wake.h"
 
 #define SWEEP_MS 60000
+/* Reasons of ours that begin so are the operator's to put right: a password, an alias, a home. */
+#define NO_LOGIN "451 4.7.8 "
+#define MISCONFIGURED "451 4.3.5 "
 #define STOP_SECONDS 10
 
 static struct {
@@ -95,8 +99,13 @@ static void
 delivery_up(struct peer *peer)
 {
 	carriers_up(role.queue.lanes, peer);
-	if (peer->role == ROLE_LOOKUP)
-		wake_by(&role.queue, clock_now());
+	/* who comes after a reload knows of what the operator has put right */
+	if (peer->role == ROLE_RELAY)
+		flush_healed(&role.queue, NO_LOGIN);
+	if (peer->role != ROLE_LOOKUP)
+		return;
+	flush_healed(&role.queue, MISCONFIGURED);
+	wake_by(&role.queue, clock_now());
 }
 
 static void
