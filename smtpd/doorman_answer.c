@@ -149,8 +149,8 @@ on_grey(const struct grey_answer *g, void *arg)
 		return;
 	}
 	log_info(r->action == ACTION_TEMPFAIL ? "rescue" : "greylist", F_STR("session", id_text(s->id).s),
-	    F_STR("state", grey_state_name(g->state)), F_STR("from", s->door.facts.sender), F_STR("to", s->door.facts.recipient), F_U64("left", g->left),
-	    F_U64("waited", g->waited));
+	    F_STR("state", grey_state_name(g->state)), F_STR("from", s->door.facts.sender),
+	    F_STR("to", s->door.facts.recipient), F_U64("left", g->left), F_U64("waited", g->waited));
 	switch (g->state) {
 	case GREY_NEW:
 	case GREY_EARLY:
