@@ -99,7 +99,7 @@ struct move {
 };
 
 struct compaction {
-	struct task task;
+	struct chore chore;
 	struct store *store;
 	struct segment *from;
 	unsigned moves_n, waiting; /* waiting: MOVE records on their way */
@@ -121,7 +121,7 @@ read_one(int fd, const struct segment *s, struct move *move)
 }
 
 static bool
-read_moves(struct journal *j, struct task *t)
+read_moves(struct journal *j, struct chore *t)
 {
 	struct compaction *c = (struct compaction *)t;
 	unsigned i;
@@ -151,7 +151,7 @@ pause_compaction(struct store *st)
 }
 
 static void
-moved(struct task *t)
+moved(struct chore *t)
 {
 	struct record *r = (struct record *)t;
 	struct compaction *c = r->store->compaction;
@@ -189,7 +189,7 @@ append_move(struct compaction *c, struct move *move)
 }
 
 static void
-moves_read(struct task *t)
+moves_read(struct chore *t)
 {
 	struct compaction *c = (struct compaction *)t;
 	unsigned i;
@@ -230,10 +230,10 @@ move_out_of(struct store *st, struct segment *s)
 	}
 	c->store = st;
 	c->from = s;
-	c->task.run = read_moves;
-	c->task.done = moves_read;
+	c->chore.run = read_moves;
+	c->chore.done = moves_read;
 	st->compaction = c;
-	journal_run(st->journal, &c->task);
+	journal_run(st->journal, &c->chore);
 }
 
 /* --- policy --- */

@@ -5,7 +5,7 @@
  *
  * Filled by recovery and by store_add, emptied by store_finish; all in the loop's thread.  A
  * message that is finished leaves the tree at once, and its memory goes when the last record or
- * task that points to it came back.  Nothing here fails.
+ * chore that points to it came back.  Nothing here fails.
  */
 #include <stdlib.h>
 
@@ -163,7 +163,7 @@ message_place(struct queued *m, struct segment *s, uint64_t offset, uint64_t len
 
 struct record *
 message_record(struct store *st, struct queued *m, enum record_type type,
-    void (*done)(struct task *), const void *content, uint32_t content_len)
+    void (*done)(struct chore *), const void *content, uint32_t content_len)
 {
 	struct record *r = record_new(done);
 

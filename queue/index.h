@@ -22,7 +22,7 @@ struct queued {
 	struct segment *segment; /* of its MESSAGE or MOVE record; NULL until that is durable */
 	struct record *fresh;    /* content in memory, or NULL */
 	uint32_t offset, length; /* of the record */
-	unsigned in_flight : 28; /* records and tasks that point here */
+	unsigned in_flight : 28; /* records and chores that point here */
 	unsigned external : 1;   /* the content is a file */
 	unsigned added : 1;      /* acknowledged */
 	unsigned unreadable : 1; /* compaction could not read it */
@@ -71,7 +71,7 @@ void message_unplace(struct queued *);
 void segment_speaks_of(struct segment *, const struct queued *);
 /* Its MESSAGE record, or, of TYPE, its MOVE; DONE is the journal's. */
 struct record *message_record(struct store *, struct queued *, enum record_type,
-    void (*done)(struct task *), const void *content, uint32_t content_len);
+    void (*done)(struct chore *), const void *content, uint32_t content_len);
 
 /* --- recover.c --- */
 

@@ -1,5 +1,5 @@
 /*
- * The loop's side of the journal: appending, hearing what became of records and tasks, and the
+ * The loop's side of the journal: appending, hearing what became of records and chores, and the
  * list of segments.
  *
  * The store calls it, always in the loop's thread.  Appends of one turn of the loop go to the
@@ -35,8 +35,8 @@
 static void
 run_done(struct journal *j)
 {
-	struct task_list done = STAILQ_HEAD_INITIALIZER(done);
-	struct task *t;
+	struct chore_list done = STAILQ_HEAD_INITIALIZER(done);
+	struct chore *t;
 
 	pthread_mutex_lock(&j->lock);
 	STAILQ_CONCAT(&done, &j->done);
@@ -86,26 +86,26 @@ void
 journal_append(struct journal *j, struct record *r)
 {
 	if (j->closed) {
-		journal_fail(j, &r->task, ESHUTDOWN);
+		journal_fail(j, &r->chore, ESHUTDOWN);
 		return;
 	}
 	if (STAILQ_EMPTY(&j->incoming) && j->started)
 		event_active(j->kick, EV_TIMEOUT, 0);
-	STAILQ_INSERT_TAIL(&j->incoming, &r->task, next);
+	STAILQ_INSERT_TAIL(&j->incoming, &r->chore, next);
 	j->incoming_bytes += r->bytes.len;
 }
 
 /* --- segments --- */
 
 static struct segment *
-segment_of(struct task *t, size_t offset)
+segment_of(struct chore *t, size_t offset)
 {
 	return (struct segment *)(void *)((char *)t - offset);
 }
 
 /* The flush thread has begun to use it. */
 static void
-on_opened(struct task *t)
+on_opened(struct chore *t)
 {
 	struct segment *s = segment_of(t, offsetof(struct segment, opened));
 
@@ -114,7 +114,7 @@ on_opened(struct task *t)
 
 /* ... and will not append any more; all records in it were told before this. */
 static void
-on_ended(struct task *t)
+on_ended(struct chore *t)
 {
 	struct segment *s = segment_of(t, offsetof(struct segment, ended));
 
@@ -184,7 +184,7 @@ journal_find(const struct journal *j, uint64_t number)
 /* --- removing segments --- */
 
 struct retirement {
-	struct task task;
+	struct chore chore;
 	struct segment *segment;
 	struct journal *journal;
 	void (*gone)(struct segment *, void *);
@@ -192,7 +192,7 @@ struct retirement {
 };
 
 static bool
-run_retirement(struct journal *j, struct task *t)
+run_retirement(struct journal *j, struct chore *t)
 {
 	t->error = journal_remove(j, ((struct retirement *)t)->segment);
 	return true;
@@ -213,7 +213,7 @@ forget_extent(struct journal *j, uint64_t number)
 }
 
 static void
-retired(struct task *t)
+retired(struct chore *t)
 {
 	struct retirement *r = (struct retirement *)t;
 	struct segment *s = r->segment;
@@ -237,13 +237,13 @@ journal_retire(
 	struct retirement *r = xcalloc(1, sizeof(*r));
 
 	s->retiring = true;
-	r->task.run = run_retirement;
-	r->task.done = retired;
+	r->chore.run = run_retirement;
+	r->chore.done = retired;
 	r->segment = s;
 	r->journal = j;
 	r->gone = gone;
 	r->arg = arg;
-	journal_run(j, &r->task);
+	journal_run(j, &r->chore);
 }
 
 /* --- from start to end --- */

@@ -8,7 +8,7 @@
  * are done with, and does other slow work on files.  The loop's thread itself never writes and
  * never flushes.
  *
- * Segments and tasks belong to the loop, except where a field says otherwise.
+ * Segments and chores belong to the loop, except where a field says otherwise.
  */
 #ifndef QUEUE_JOURNAL_H
 #define QUEUE_JOURNAL_H
@@ -30,19 +30,19 @@ struct queued;
 struct store;
 
 /* Something that a thread does, and what the loop does after it. */
-struct task {
-	STAILQ_ENTRY(task) next;
-	/* In the keeper thread; sets ERROR.  False: the task went elsewhere, DONE is not called
+struct chore {
+	STAILQ_ENTRY(chore) next;
+	/* In the keeper thread; sets ERROR.  False: the chore went elsewhere, DONE is not called
 	 * for this. */
-	bool (*run)(struct journal *, struct task *);
-	void (*done)(struct task *); /* in the loop; frees the task */
+	bool (*run)(struct journal *, struct chore *);
+	void (*done)(struct chore *); /* in the loop; frees the chore */
 	int error;                   /* errno, or 0 */
 };
-STAILQ_HEAD(task_list, task);
+STAILQ_HEAD(chore_list, chore);
 
 /* One record on its way to the disk.  DONE comes when it is durable, or with an error. */
 struct record {
-	struct task task; /* the first field: lists of tasks hold records too */
+	struct chore chore; /* the first field: lists of chores hold records too */
 	struct buf bytes;
 	bool urgent; /* somebody waits for it: flush at once; else it is written at once and flushed
 		      * with the next, or after a second */
@@ -84,7 +84,7 @@ struct segment {
 	uint64_t position; /* of the next record */
 	uint64_t durable;  /* records before are flushed */
 	uint64_t first;    /* behind OPENED */
-	struct task opened, ended;
+	struct chore opened, ended;
 	struct journal *journal;
 };
 TAILQ_HEAD(segment_list, segment);
@@ -103,7 +103,7 @@ struct journal_sizes {
 extern struct journal_sizes journal_sizes;
 
 /* DIR: a descriptor of the folder, which stays the caller's.  CHANGED is called from the loop
- * after records or tasks were done, once for many. */
+ * after records or chores were done, once for many. */
 struct journal *journal_new(struct event_base *, int dir, void (*changed)(void *arg), void *arg);
 /* What recovery found, before journal_start: segments oldest first, all closed; numbers of spare
  * files; the first number that was never used. */
@@ -117,10 +117,10 @@ void journal_close(struct journal *);
 
 /* Takes over RECORD (record_new); DONE is called later, never from here. */
 void journal_append(struct journal *, struct record *);
-/* TASK's RUN in the keeper thread, then its DONE. */
-void journal_run(struct journal *, struct task *);
-/* TASK's DONE with this error, from the loop, without doing anything. */
-void journal_fail(struct journal *, struct task *, int error);
+/* CHORE's RUN in the keeper thread, then its DONE. */
+void journal_run(struct journal *, struct chore *);
+/* CHORE's DONE with this error, from the loop, without doing anything. */
+void journal_fail(struct journal *, struct chore *, int error);
 /* From RUN: the record is ready for the flush thread now. */
 void journal_forward(struct journal *, struct record *);
 /* Makes an index of every closed segment that has none, in time. */
@@ -135,7 +135,7 @@ void journal_retire(
     struct journal *, struct segment *, void (*gone)(struct segment *, void *arg), void *arg);
 
 /* A record without META yet (segment.h); URGENT and KEEP are false. */
-struct record *record_new(void (*done)(struct task *));
+struct record *record_new(void (*done)(struct chore *));
 void record_free(struct record *);
 
 /* Descriptor of a segment for reading; the caller closes it.  -1 with errno. */

@@ -41,16 +41,16 @@
 #define RETRY_MS 1000
 
 static struct record *
-record_of(struct task *t)
+record_of(struct chore *t)
 {
 	return (struct record *)t;
 }
 
 /* Tells the loop of a list of records. */
 static void
-report(struct journal *j, struct task_list *records, int error)
+report(struct journal *j, struct chore_list *records, int error)
 {
-	struct task *t;
+	struct chore *t;
 
 	if (STAILQ_EMPTY(records))
 		return;
@@ -62,7 +62,7 @@ report(struct journal *j, struct task_list *records, int error)
 /* --- segments --- */
 
 static void
-free_opened(struct task *t)
+free_opened(struct chore *t)
 {
 	record_free(record_of(t));
 }
@@ -113,7 +113,7 @@ take_next(struct journal *j)
 static int
 open_segment(struct journal *j)
 {
-	struct task_list notice = STAILQ_HEAD_INITIALIZER(notice);
+	struct chore_list notice = STAILQ_HEAD_INITIALIZER(notice);
 	struct record *opened;
 	int error = take_next(j);
 
@@ -121,7 +121,7 @@ open_segment(struct journal *j)
 		return error;
 	opened = opened_record(j);
 	j->active->first = j->active->position + opened->bytes.len;
-	STAILQ_INSERT_HEAD(&j->queue, &opened->task, next);
+	STAILQ_INSERT_HEAD(&j->queue, &opened->chore, next);
 	STAILQ_INSERT_TAIL(&notice, &j->active->opened, next);
 	journal_done(j, &notice);
 	return 0;
@@ -131,7 +131,7 @@ open_segment(struct journal *j)
 static void
 end_segment(struct journal *j, uint64_t end, int error)
 {
-	struct task_list notice = STAILQ_HEAD_INITIALIZER(notice);
+	struct chore_list notice = STAILQ_HEAD_INITIALIZER(notice);
 	struct segment *s = j->active;
 
 	j->active = NULL;
@@ -151,8 +151,8 @@ end_segment(struct journal *j, uint64_t end, int error)
 static void
 poison(struct journal *j, int error)
 {
-	struct task_list again = STAILQ_HEAD_INITIALIZER(again);
-	struct task *t;
+	struct chore_list again = STAILQ_HEAD_INITIALIZER(again);
+	struct chore *t;
 
 	j->errors++;
 	while ((t = STAILQ_FIRST(&j->unflushed)) != NULL) {
@@ -215,7 +215,7 @@ place_records(struct journal *j, bool *urgent)
 		if (!fits(s, r))
 			break;
 		STAILQ_REMOVE_HEAD(&j->queue, next);
-		STAILQ_INSERT_TAIL(&j->unflushed, &r->task, next);
+		STAILQ_INSERT_TAIL(&j->unflushed, &r->chore, next);
 		r->segment = s;
 		r->offset = s->position;
 		record_seal(&r->bytes, s->seed);
@@ -302,8 +302,8 @@ make_room(struct journal *j)
 static void
 give_up(struct journal *j, int error)
 {
-	struct task_list keep = STAILQ_HEAD_INITIALIZER(keep);
-	struct task *t;
+	struct chore_list keep = STAILQ_HEAD_INITIALIZER(keep);
+	struct chore *t;
 
 	while ((t = STAILQ_FIRST(&j->queue)) != NULL) {
 		STAILQ_REMOVE_HEAD(&j->queue, next);

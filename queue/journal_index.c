@@ -62,7 +62,7 @@ journal_read_index(
 /* --- writing --- */
 
 struct indexing {
-	struct task task;
+	struct chore chore;
 	struct journal *journal;
 	struct segment *segment; /* closed; it is removed by a later chore of the keeper, if at all */
 };
@@ -112,7 +112,7 @@ write_index(struct journal *j, uint64_t number, struct buf *index)
 }
 
 static bool
-run_indexing(struct journal *j, struct task *t)
+run_indexing(struct journal *j, struct chore *t)
 {
 	const struct segment *s = ((struct indexing *)t)->segment;
 	struct buf index = { 0 };
@@ -124,7 +124,7 @@ run_indexing(struct journal *j, struct task *t)
 }
 
 static void
-indexed(struct task *t)
+indexed(struct chore *t)
 {
 	struct indexing *in = (struct indexing *)t;
 	struct journal *j = in->journal;
@@ -151,9 +151,9 @@ journal_make_indexes(struct journal *j)
 	s->indexed = true;
 	j->indexing = true;
 	in = xcalloc(1, sizeof(*in));
-	in->task.run = run_indexing;
-	in->task.done = indexed;
+	in->chore.run = run_indexing;
+	in->chore.done = indexed;
 	in->journal = j;
 	in->segment = s;
-	journal_run(j, &in->task);
+	journal_run(j, &in->chore);
 }

@@ -2,7 +2,7 @@
  * The keeper: the thread for slow work on files that nobody's "250" should wait for.
  *
  * It prepares the next segment while the present one fills, so that no message waits for 16 MiB
- * of zeros; removes segments; and runs the store's other tasks (large contents, reading for
+ * of zeros; removes segments; and runs the store's other chores (large contents, reading for
  * compaction) one after the other.
  *
  * The legal states of a segment file, the one step to each, and what a crash in that state means:
@@ -199,8 +199,8 @@ see_to_next(struct journal *j)
 static void
 run_chore(struct journal *j)
 {
-	struct task_list done = STAILQ_HEAD_INITIALIZER(done);
-	struct task *t = STAILQ_FIRST(&j->chores);
+	struct chore_list done = STAILQ_HEAD_INITIALIZER(done);
+	struct chore *t = STAILQ_FIRST(&j->chores);
 
 	STAILQ_REMOVE_HEAD(&j->chores, next);
 	pthread_mutex_unlock(&j->lock);

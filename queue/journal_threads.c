@@ -30,7 +30,7 @@ struct journal_sizes journal_sizes = {
 /* --- from the loop to the threads --- */
 
 void
-journal_run(struct journal *j, struct task *t)
+journal_run(struct journal *j, struct chore *t)
 {
 	if (j->closed) {
 		journal_fail(j, t, ESHUTDOWN);
@@ -46,7 +46,7 @@ void
 journal_forward(struct journal *j, struct record *r)
 {
 	pthread_mutex_lock(&j->lock);
-	STAILQ_INSERT_TAIL(&j->pending, &r->task, next);
+	STAILQ_INSERT_TAIL(&j->pending, &r->chore, next);
 	j->pending_bytes += r->bytes.len;
 	pthread_cond_signal(&j->work);
 	pthread_mutex_unlock(&j->lock);
@@ -64,12 +64,12 @@ journal_want_next(struct journal *j)
 /* --- and back --- */
 
 void
-journal_done(struct journal *j, struct task_list *tasks)
+journal_done(struct journal *j, struct chore_list *chores)
 {
 	bool wake;
 
 	pthread_mutex_lock(&j->lock);
-	STAILQ_CONCAT(&j->done, tasks);
+	STAILQ_CONCAT(&j->done, chores);
 	wake = !j->signalled;
 	j->signalled = true;
 	pthread_mutex_unlock(&j->lock);
@@ -78,9 +78,9 @@ journal_done(struct journal *j, struct task_list *tasks)
 }
 
 void
-journal_fail(struct journal *j, struct task *t, int error)
+journal_fail(struct journal *j, struct chore *t, int error)
 {
-	struct task_list one = STAILQ_HEAD_INITIALIZER(one);
+	struct chore_list one = STAILQ_HEAD_INITIALIZER(one);
 
 	t->error = error;
 	STAILQ_INSERT_TAIL(&one, t, next);
@@ -90,11 +90,11 @@ journal_fail(struct journal *j, struct task *t, int error)
 /* --- records and segments --- */
 
 struct record *
-record_new(void (*done)(struct task *))
+record_new(void (*done)(struct chore *))
 {
 	struct record *r = xcalloc(1, sizeof(*r));
 
-	r->task.done = done;
+	r->chore.done = done;
 	record_begin(&r->bytes);
 	return r;
 }

@@ -31,9 +31,9 @@ struct journal {
 	int wake_fd;
 	void (*changed)(void *arg);
 	void *arg;
-	void (*opened)(struct task *), (*ended)(struct task *); /* of every segment */
+	void (*opened)(struct chore *), (*ended)(struct chore *); /* of every segment */
 	struct segment_list segments; /* by number */
-	struct task_list incoming;
+	struct chore_list incoming;
 	uint64_t incoming_bytes;
 	bool started, closed;
 	bool indexing; /* the keeper makes an index, or will */
@@ -44,7 +44,7 @@ struct journal {
 	pthread_cond_t work;   /* for the flush thread: PENDING or STOP_FLUSHER */
 	pthread_cond_t chore;  /* for the keeper: CHORES, WANT_NEXT or STOP_KEEPER */
 	pthread_cond_t supply; /* from the keeper: NEXT, NEXT_ERROR, or it has nothing to do */
-	struct task_list pending, done, chores;
+	struct chore_list pending, done, chores;
 	uint64_t pending_bytes;
 	bool signalled; /* the loop was woken and has not looked yet */
 	bool stop_flusher, stop_keeper, keeper_busy;
@@ -56,9 +56,9 @@ struct journal {
 
 	/* the flush thread's */
 	struct segment *active;
-	struct task_list queue;     /* taken from PENDING, not yet written */
-	struct task_list unflushed; /* written to ACTIVE since its last flush */
-	struct task_list failed;    /* to be told when ACTIVE's successor says where it ends */
+	struct chore_list queue;     /* taken from PENDING, not yet written */
+	struct chore_list unflushed; /* written to ACTIVE since its last flush */
+	struct chore_list failed;    /* to be told when ACTIVE's successor says where it ends */
 	uint64_t linger_until;      /* UNFLUSHED is flushed then; 0: it is empty */
 	uint64_t retry_at;          /* no segment could be written: tried again then */
 	struct iovec pieces[ROUND_PIECES + 2];
@@ -78,11 +78,11 @@ struct journal {
 /* A thread's main function; ARG is the journal. */
 void *journal_flush_main(void *);
 void *journal_keeper_main(void *);
-/* Hands finished tasks to the loop and wakes it, with LOCK not held. */
-void journal_done(struct journal *, struct task_list *);
+/* Hands finished chores to the loop and wakes it, with LOCK not held. */
+void journal_done(struct journal *, struct chore_list *);
 /* LOCK is held: the keeper shall see to NEXT. */
 void journal_want_next(struct journal *);
-/* Its TASKs go to the loop's side.  No file yet. */
+/* Its CHOREs go to the loop's side.  No file yet. */
 struct segment *journal_new_segment(struct journal *, uint64_t number);
 /* In the keeper: takes the file away, by unlink or another name, for good.  0 or an errno. */
 int journal_remove(struct journal *, const struct segment *);

@@ -51,7 +51,7 @@
 
 /* A statement about M that nobody waits for; META is added by the caller, then it is sent. */
 static struct record *
-statement(struct store *st, struct queued *m, void (*done)(struct task *))
+statement(struct store *st, struct queued *m, void (*done)(struct chore *))
 {
 	struct record *r = record_new(done);
 
@@ -73,7 +73,7 @@ append_as(struct record *r, enum record_type type)
 
 /* An OUTCOME is durable. */
 static void
-stated(struct task *t)
+stated(struct chore *t)
 {
 	struct record *r = (struct record *)t;
 
@@ -92,13 +92,13 @@ content_name(char name[CONTENT_NAME_MAX], const char *prefix, uint64_t id)
 }
 
 struct unlinking {
-	struct task task;
+	struct chore chore;
 	int dir;
 	char name[CONTENT_NAME_MAX];
 };
 
 static bool
-run_unlinking(struct journal *j, struct task *t)
+run_unlinking(struct journal *j, struct chore *t)
 {
 	struct unlinking *u = (struct unlinking *)t;
 
@@ -109,7 +109,7 @@ run_unlinking(struct journal *j, struct task *t)
 }
 
 static void
-free_task(struct task *t)
+free_chore(struct chore *t)
 {
 	free(t);
 }
@@ -119,11 +119,11 @@ unlink_content(struct store *st, const char *prefix, uint64_t id)
 {
 	struct unlinking *u = xcalloc(1, sizeof(*u));
 
-	u->task.run = run_unlinking;
-	u->task.done = free_task;
+	u->chore.run = run_unlinking;
+	u->chore.done = free_chore;
 	u->dir = st->content_dir;
 	content_name(u->name, prefix, id);
-	journal_run(st->journal, &u->task);
+	journal_run(st->journal, &u->chore);
 }
 
 /* In the keeper: the content becomes durable under its name; 0, or an errno. */
@@ -145,7 +145,7 @@ commit_content(int dir, uint64_t id)
 }
 
 static bool
-run_content(struct journal *j, struct task *t)
+run_content(struct journal *j, struct chore *t)
 {
 	struct record *r = (struct record *)t;
 
@@ -195,7 +195,7 @@ add_failed(struct record *r)
 	if (m->env == NULL)
 		return;
 	if (r->told != NULL)
-		r->told(m->env, -r->task.error, r->arg);
+		r->told(m->env, -r->chore.error, r->arg);
 	message_forget(st, m);
 }
 
@@ -223,7 +223,7 @@ add_durable(struct record *r)
 }
 
 static void
-added(struct task *t)
+added(struct chore *t)
 {
 	struct record *r = (struct record *)t;
 	struct queued *m = r->message;
@@ -279,8 +279,8 @@ store_add(struct store *st, struct envelope *env, struct evbuffer *content,
 	/* much can come until the disk is asked again */
 	st->room = less(st->room, r->bytes.len);
 	if (m->external) {
-		r->task.run = run_content;
-		journal_run(st->journal, &r->task);
+		r->chore.run = run_content;
+		journal_run(st->journal, &r->chore);
 	} else {
 		m->fresh = r;
 		journal_append(st->journal, r);
@@ -318,7 +318,7 @@ store_update(struct store *st, struct envelope *env, uint32_t index)
 /* An ENVELOPE is durable, or is not and DONE is told so; then it is written without hurry, for
  * later outcomes build on it. */
 static void
-updated(struct task *t)
+updated(struct chore *t)
 {
 	struct record *r = (struct record *)t;
 	struct queued *m = r->message;
@@ -354,12 +354,12 @@ store_update_all(
 		append_as(r, RECORD_ENVELOPE);
 	} else {
 		log_error("queue.bad_envelope", F_STR("message", id_text(env->id).s));
-		journal_fail(st->journal, &r->task, EINVAL);
+		journal_fail(st->journal, &r->chore, EINVAL);
 	}
 }
 
 static void
-finished(struct task *t)
+finished(struct chore *t)
 {
 	struct record *r = (struct record *)t;
 	struct queued *m = r->message;

@@ -27,7 +27,7 @@
 #define CHECKSUM_SIZE 4
 
 struct writing {
-	struct task task;
+	struct chore chore;
 	int dir;
 	char *name, *beside;
 	struct buf bytes;
@@ -53,7 +53,7 @@ write_beside(const struct writing *w)
 }
 
 static bool
-run_writing(struct journal *j, struct task *t)
+run_writing(struct journal *j, struct chore *t)
 {
 	struct writing *w = (struct writing *)t;
 
@@ -67,7 +67,7 @@ run_writing(struct journal *j, struct task *t)
 }
 
 static void
-written(struct task *t)
+written(struct chore *t)
 {
 	struct writing *w = (struct writing *)t;
 
@@ -84,8 +84,8 @@ store_write_file(struct store *st, const char *name, const struct buf *content,
 {
 	struct writing *w = xcalloc(1, sizeof(*w));
 
-	w->task.run = run_writing;
-	w->task.done = written;
+	w->chore.run = run_writing;
+	w->chore.done = written;
 	w->dir = st->dir;
 	w->name = xstrdup(name);
 	w->beside = xasprintf("%s.new", name);
@@ -93,7 +93,7 @@ store_write_file(struct store *st, const char *name, const struct buf *content,
 	w->arg = arg;
 	buf_add(&w->bytes, content->data, content->len);
 	buf_add_u32(&w->bytes, checksum(0, content->data, content->len));
-	journal_run(st->journal, &w->task);
+	journal_run(st->journal, &w->chore);
 }
 
 /* BYTES end in the checksum of what is before, which is cut off. */

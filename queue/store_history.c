@@ -24,7 +24,7 @@ struct place { /* a segment at the time of the question; it may be gone when its
 };
 
 struct search {
-	struct task task;
+	struct chore chore;
 	struct store *store;
 	uint64_t id;
 	struct place *places;
@@ -87,7 +87,7 @@ look_in_segment(struct journal *j, struct search *s, const struct place *p)
 }
 
 static bool
-run_search(struct journal *j, struct task *t)
+run_search(struct journal *j, struct chore *t)
 {
 	struct search *s = (struct search *)t;
 	const struct place *p = &s->places[s->at];
@@ -181,14 +181,14 @@ take_records(struct search *s)
 }
 
 static void
-searched(struct task *t)
+searched(struct chore *t)
 {
 	struct search *s = (struct search *)t;
 
 	if (t->error == 0)
 		take_records(s);
 	if (t->error == 0 && ++s->at < s->places_n) {
-		journal_run(s->store->journal, &s->task);
+		journal_run(s->store->journal, &s->chore);
 		return;
 	}
 	s->done(s->arg);
@@ -218,10 +218,10 @@ store_history(struct store *st, uint64_t id, void (*event)(const struct history 
 	s->event = event;
 	s->done = done;
 	s->arg = arg;
-	s->task.run = run_search;
-	s->task.done = searched;
+	s->chore.run = run_search;
+	s->chore.done = searched;
 	if (s->places_n > 0)
-		journal_run(st->journal, &s->task);
+		journal_run(st->journal, &s->chore);
 	else
-		journal_fail(st->journal, &s->task, ENOENT);
+		journal_fail(st->journal, &s->chore, ENOENT);
 }
