@@ -17,6 +17,7 @@
 #include "lib/mem.h"
 #include "lib/resolvconf.h"
 #include "lib/resolver_wire.h"
+#include "regress/unit/exact.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -207,17 +208,6 @@ static const struct {
 	    DNS_A, DNS_TEMP, 0, 0 },
 #undef P
 };
-
-/* A copy of exactly LEN octets. */
-static uint8_t *
-exact(const void *data, size_t len)
-{
-	uint8_t *copy = malloc(len);
-
-	if (len > 0)
-		memcpy(copy, data, len);
-	return copy;
-}
 
 static void
 test_packets(void **state)
