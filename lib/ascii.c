@@ -39,6 +39,14 @@ next(const char **s)
 }
 
 bool
+ascii_only(const char *s)
+{
+	while (*s != '\0' && (*s & 0x80) == 0)
+		s++;
+	return *s == '\0';
+}
+
+bool
 ascii_is_text(const char *s)
 {
 	uint32_t c;

@@ -10,6 +10,8 @@
 
 struct buf;
 
+/* No octet of S is above 127. */
+bool ascii_only(const char *s);
 /* S is well-formed UTF-8 without control characters other than tabs. */
 bool ascii_is_text(const char *s);
 /* Adds S: Latin letters without their marks, punctuation as typewriters have it, and '?' for each

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/ascii.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/orcpt.h"
@@ -62,14 +63,6 @@ add_escaped(struct buf *out, const char *s)
 	}
 }
 
-static bool
-is_ascii(const char *s)
-{
-	while (*s != '\0' && (*s & 0x80) == 0)
-		s++;
-	return *s == '\0';
-}
-
 void
 orcpt_add_param(struct buf *out, const char *original)
 {
@@ -78,7 +71,7 @@ orcpt_add_param(struct buf *out, const char *original)
 	if (type > 0) {
 		buf_add(out, original, type + 1);
 		xtext_add(out, original + type + 1);
-	} else if (is_ascii(original)) {
+	} else if (ascii_only(original)) {
 		buf_adds(out, "rfc822;");
 		xtext_add(out, original);
 	} else {

@@ -468,21 +468,38 @@ header_add_phrase(struct buf *b, const char *name)
 	buf_free(&clean);
 }
 
-void
-header_add_date(struct buf *b, int64_t seconds)
+/* not strftime: its names are the locale's */
+static void
+add_date(struct buf *b, const struct tm *tm)
 {
 	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
 		"Sep", "Oct", "Nov", "Dec" };
+	long zone = tm->tm_gmtoff / 60;
+
+	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d ", days[tm->tm_wday], tm->tm_mday, months[tm->tm_mon],
+	    tm->tm_year + 1900, tm->tm_hour, tm->tm_min, tm->tm_sec);
+	buf_addf(b, "%c%02ld%02ld", zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
+}
+
+void
+header_add_date(struct buf *b, int64_t seconds)
+{
 	time_t t = (time_t)seconds;
 	struct tm tm;
-	long zone;
 
-	/* not strftime: its names are the locale's */
 	if (localtime_r(&t, &tm) == NULL)
 		memset(&tm, 0, sizeof(tm));
-	zone = tm.tm_gmtoff / 60;
-	buf_addf(b, "%s, %d %s %d %02d:%02d:%02d ", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	buf_addf(b, "%c%02ld%02ld", zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
+	add_date(b, &tm);
+}
+
+void
+header_add_date_utc(struct buf *b, int64_t seconds)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL)
+		memset(&tm, 0, sizeof(tm));
+	add_date(b, &tm);
 }

@@ -54,7 +54,8 @@ void header_add_changed(struct buf *, const struct header_field *, const char *h
 /* A display name: as it is when it is words of atoms, quoted when it must be, encoded (RFC 2047,
  * UTF-8) when it is not ASCII.  Controls become spaces. */
 void header_add_phrase(struct buf *, const char *name);
-/* "Fri, 22 Nov 2019 04:16:00 +0900", local time (RFC 5322 3.3). */
+/* "Fri, 22 Nov 2019 04:16:00 +0900" (RFC 5322 3.3): local time, and UTC. */
 void header_add_date(struct buf *, int64_t seconds);
+void header_add_date_utc(struct buf *, int64_t seconds);
 
 #endif

@@ -12,16 +12,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/buffer.h>
 
 #include "deliver/downgrade.h"
 #include "deliver/target.h"
+#include "lib/ascii.h"
 #include "lib/buf.h"
 #include "lib/id.h"
 #include "lib/mem.h"
 #include "lib/orcpt.h"
+#include "lib/rfc5322.h"
 #include "lib/utf8.h"
 #include "queue/notice.h"
 
@@ -90,33 +91,6 @@ notice_wanted(enum notice_kind kind, const struct envelope *env, uint32_t index)
 
 /* --- text --- */
 
-static bool
-is_ascii(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((*s & 0x80) != 0)
-			return false;
-	return true;
-}
-
-/* RFC 5322 3.3, in UTC. */
-static void
-add_date(struct buf *b, int64_t t)
-{
-	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-		"Sep", "Oct", "Nov", "Dec" };
-	time_t seconds = t;
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm) == NULL) {
-		seconds = 0;
-		gmtime_r(&seconds, &tm);
-	}
-	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
-	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
 /* Words of TEXT, wrapped at LINE; lines after the first begin with INDENT, and *COLUMN says where
  * we are.  Controls are blanks. */
 static void
@@ -176,7 +150,7 @@ add_date_header(struct buf *b, const char *name, int64_t t)
 {
 	struct buf value = { 0 };
 
-	add_date(&value, t);
+	header_add_date_utc(&value, t);
 	add_header(b, name, buf_str(&value));
 	buf_free(&value);
 }
@@ -340,11 +314,11 @@ add_words_part(struct buf *b, const struct notice *notice)
 	unsigned i;
 
 	buf_addf(&opening, "This is the mail server %s. %s of ", notice->host, wording->whose);
-	add_date(&opening, notice->about->time);
+	header_add_date_utc(&opening, notice->about->time);
 	buf_addf(&opening, " %s", wording->opening);
 	if (notice->kind == NOTICE_DELAY) {
 		buf_adds(&opening, " We go on trying until ");
-		add_date(&opening, notice->about->expires);
+		header_add_date_utc(&opening, notice->about->expires);
 		buf_addc(&opening, '.');
 	}
 	add_paragraph(b, "", buf_str(&opening));
@@ -391,7 +365,7 @@ add_text_part(struct buf *b, const struct notice *notice)
 	struct buf text = { 0 };
 
 	add_words_part(&text, notice);
-	if (is_ascii(buf_str(&text))) {
+	if (ascii_only(buf_str(&text))) {
 		buf_adds(b, "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
 		buf_adds(b, buf_str(&text));
 	} else {
@@ -428,7 +402,7 @@ add_typed_address(struct buf *b, const char *name, const char *typed, bool globa
 	if (type > 0)
 		value = xasprintf("%.*s; %s", (int)type, typed, address);
 	else
-		value = xasprintf("%s; %s", is_ascii(address) ? "rfc822" : "utf-8", address);
+		value = xasprintf("%s; %s", ascii_only(address) ? "rfc822" : "utf-8", address);
 	add_exactly(b, name, value);
 	free(value);
 	free(address);
@@ -660,11 +634,11 @@ is_global(const struct notice *notice)
 	const struct recipient *r;
 	unsigned i;
 
-	if (notice->kind != NOTICE_DOUBLE && !is_ascii(notice->to))
+	if (notice->kind != NOTICE_DOUBLE && !ascii_only(notice->to))
 		return true;
 	for (i = 0; i < notice->recipients_n; i++) {
 		r = notice->recipients[i].recipient;
-		if (!is_ascii(r->address) || (r->original != NULL && !is_ascii(r->original)))
+		if (!ascii_only(r->address) || (r->original != NULL && !ascii_only(r->original)))
 			return true;
 	}
 	return false;

@@ -9,7 +9,6 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/columns.h"
-#include "smtpctl/client.h"
 #include "smtpctl/output.h"
 #include "smtpctl/report_html.h"
 #include "smtpctl/smtpctl.h"
@@ -94,26 +93,12 @@ on_record(const struct field *f, void *arg)
 	output_record(f, arg);
 }
 
-static int
-report_table(int n, char **words)
-{
-	struct output *o = output_new(OUTPUT_TABLE);
-	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
-	    .record = on_record, .arg = o };
-	char *why = NULL;
-	int status = client_request(&r, false, &why);
-
-	output_end(o);
-	if (status != 0)
-		status = smtpctl_refused(status, why);
-	free(why);
-	return status;
-}
-
 int
 gate_report(int n, char **words)
 {
-	return n > 2 && strcmp(words[2], "html") == 0 ? report_html(n - 3, words + 3) : report_table(n, words);
+	if (n > 2 && strcmp(words[2], "html") == 0)
+		return report_html(n - 3, words + 3);
+	return output_answer_by(OUTPUT_TABLE, n, words, on_record);
 }
 
 int

@@ -96,11 +96,11 @@ put_raw(const void *p, size_t len, void *unused)
 }
 
 int
-output_answer(enum output_form form, int n, char **words)
+output_answer_by(enum output_form form, int n, char **words, void (*record)(const struct field *, void *))
 {
 	struct output *o = output_new(form);
 	struct request r = { .n = (unsigned)n, .words = (const char *const *)words,
-		.record = output_record, .text = put_raw, .arg = o };
+		.record = record, .text = put_raw, .arg = o };
 	char *why = NULL;
 	int status = client_request(&r, false, &why);
 
@@ -109,4 +109,10 @@ output_answer(enum output_form form, int n, char **words)
 		status = smtpctl_refused(status, why);
 	free(why);
 	return status;
+}
+
+int
+output_answer(enum output_form form, int n, char **words)
+{
+	return output_answer_by(form, n, words, output_record);
 }

@@ -23,8 +23,9 @@ void output_note(struct output *, const char *fmt, ...) __attribute__((format(pr
 /* Prints what is left and frees. */
 void output_end(struct output *);
 
-
 /* Sends the words to the server and prints the answer; returns the exit code. */
 int output_answer(enum output_form, int n, char **words);
+/* The same, where RECORD says how each is printed; it gets the output. */
+int output_answer_by(enum output_form, int n, char **words, void (*record)(const struct field *, void *output));
 
 #endif

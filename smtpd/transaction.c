@@ -1,7 +1,6 @@
 /* Making, ending and labelling a transaction (transaction.h). */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/buffer.h>
 #include <openssl/ssl.h>
@@ -10,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/mem.h"
+#include "lib/rfc5322.h"
 #include "smtpd/fixup.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
@@ -60,19 +60,6 @@ transaction_free(struct transaction *tx)
 	free(tx);
 }
 
-static void
-add_date(struct evbuffer *out)
-{
-	time_t now = (time_t)clock_now();
-	char date[64];
-	struct tm tm;
-
-	/* UTC: a confined role reads no time zone, and every reader can convert it */
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S +0000", &tm);
-	evbuffer_add_printf(out, "%s\r\n", date);
-}
-
 /* RFC 3848, RFC 6531 4.3.  HELO under TLS has no name of its own. */
 static const char *
 protocol(const struct session *s)
@@ -90,6 +77,7 @@ static void
 add_received(struct session *s, struct evbuffer *out)
 {
 	const struct envelope *env = s->tx->env;
+	struct buf date = { 0 };
 	char literal[64];
 
 	ip_literal(&s->ip, literal, sizeof(literal));
@@ -102,8 +90,9 @@ add_received(struct session *s, struct evbuffer *out)
 		evbuffer_add_printf(out, "\r\n\tfor <%s>", env->recipients[0].address);
 	if (s->tls != NULL) /* RFC 8314 4.3 */
 		evbuffer_add_printf(out, "\r\n\ttls %s", SSL_CIPHER_standard_name(SSL_get_current_cipher(s->tls)));
-	evbuffer_add_printf(out, ";\r\n\t");
-	add_date(out);
+	header_add_date_utc(&date, clock_now());
+	evbuffer_add_printf(out, ";\r\n\t%s\r\n", buf_str(&date));
+	buf_free(&date);
 }
 
 static void
