@@ -47,7 +47,7 @@ struct role_spec {
 
 /* The name of a role, for logs and process titles. */
 const char *role_name(enum role);
-/* How many processes a row makes that is `per_core`. */
+/* How many processes a row makes that is ROLE_PER_CORE. */
 unsigned role_cores(void);
 /* FOLDER of the spool as this role sees it: "/" when it is chrooted there, "SPOOL/FOLDER" when not.
  * The caller frees. */

@@ -76,7 +76,7 @@ struct segment {
 	bool retiring;    /* the keeper is removing it */
 	LIST_HEAD(, queued) live; /* messages whose record is here */
 	uint64_t live_bytes;
-	uint64_t *needs;  /* numbers of the older segments that it must outlive (compact.h) */
+	uint64_t *needs;  /* numbers of the older segments that it must outlive (compact.c) */
 	size_t needs_n;
 	bool needed;      /* some younger segment must outlive it */
 	/* the flush thread's until CLOSED */

@@ -9,7 +9,7 @@
 
 struct attempt;
 
-/* CHALLENGE: the attempt lives on, and attempt_step follows.  Else it is gone.  TEXT: the challenge, the account, or why. */
+/* CHALLENGE: the attempt lives on, and `step` follows.  Else it is gone.  TEXT: the challenge, the account, or why. */
 typedef void (*attempt_callback)(enum vault_result, const void *text, size_t len, void *arg);
 
 struct attempt_request {

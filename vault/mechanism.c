@@ -3,7 +3,7 @@
  *
  * The vault calls it with what clients say before anybody knows who they are.  Pure; what does not fit is false.  What must never
  * happen: that a name is read here otherwise than by whoever checks its password, because then one is counted and another
- * let in; so names hold no control octet, and the one that libsasl2 has verified is compared (sasl.c).
+ * let in; so names hold no control octet, and the one that libsasl2 has verified is compared (local.c).
  */
 #include <stdlib.h>
 #include <string.h>
