@@ -3,8 +3,8 @@
  *
  * A token is a visible character, one of "%%" "%_" "%-", or "%{" letter, digits, "r", delimiters
  * "}".  spf_record.c checks every domain-spec with it when a record is read, so a record with a
- * broken macro anywhere is refused as a whole (RFC 7208 4.6); spf.c checks explanations and
- * expands.  Nothing here can fail but the check.  What must never happen: that a value (a local
+ * broken macro anywhere is refused as a whole (RFC 7208 4.6); spf_explain.c checks explanations;
+ * spf_query.c expands.  Nothing here can fail but the check.  What must never happen: that a value (a local
  * part, a HELO) is read for macros itself.
  */
 #include <inttypes.h>

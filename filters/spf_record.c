@@ -2,7 +2,7 @@
  * The grammar of SPF records (spf_record.h), from record down, one function for each production
  * that needs one.
  *
- * spf.c calls it for every record that it fetches; nothing else decides what a term means.  What
+ * spf_host.c calls it for every record that it fetches; nothing else decides what a term means.  What
  * can fail is a stranger's syntax, and then the place is told, because the person who reads it has
  * to write to that stranger.  What must never happen: two readings of one record; so there is no
  * repair, terms are divided by spaces only, and a name that the table does not have is a mistake,

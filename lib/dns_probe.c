@@ -1,5 +1,5 @@
 /*
- * One round of direct questions to the DNS servers.  lib/dns.c starts a round when it has reason to
+ * One round of direct questions to the DNS servers.  lib/dns_out.c starts a round when it has reason to
  * doubt, and takes the verdict as it is.  What can fail is the network only, and that is the
  * answer.  A socket is connected, so that a closed port is known at once (ECONNREFUSED), and
  * strangers cannot answer.
