@@ -449,8 +449,8 @@ door_open(struct session *s)
 	d->since_ms = clock_ms();
 	d->learned = judge;
 	door_take_caller(s);
-	if ((s->relay_client || s->login != NULL) && !s->listener->gate)
-		d->open = true;
+	/* where only our own may send, whoever is no one of them gets no further than MAIL */
+	d->open = (s->relay_client || s->login != NULL || s->listener->submission) && !s->listener->gate;
 	if (!d->open) {
 		wants = gate_wants(gate(), PHASE_CONNECT, PHASE_RCPT);
 		if (gate()->n > 0)

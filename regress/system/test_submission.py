@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from genkan import Client, Genkan, wait_for
-from test_auth import LISTEN, PLAIN, connect, mechanisms, plain, server
+from genkan import Client, Genkan, certificate, wait_for
+from test_auth import BASE, LISTEN, PLAIN, connect, mechanisms, plain, server
 
 SENDERS = PLAIN.rstrip("\n") + ' senders { "bob" = "news@list.example, partner.example", "carol" = "*" }\n'
 SENDERS = SENDERS.replace('"bob" = "{PLAIN}builder"', '"bob" = "{PLAIN}builder", "carol" = "{PLAIN}x"')
@@ -274,3 +274,15 @@ def test_an_account_has_so_many_recipients_an_hour(tmp_path):
             c.say("MAIL FROM:<bob@example.org>")
             assert c.say("RCPT TO:<x@far.example>").code == 250
         assert mx.await_log("account.limit", account="alice")
+
+
+def test_the_gate_waits_for_nobody_here(tmp_path):
+    """What keeps strangers waiting for minutes is not meant for one of ours, who comes from a home line."""
+    certificate(tmp_path)
+    conf = BASE.replace("gate { }", "gate {\n pause 4m\n tarpit 4m at rcpt\n}") + SENDERS
+    with Genkan(tmp_path, conf, listen=LISTEN) as mx:
+        text = "From: alice@example.org\r\n\r\nhello\r\n"
+        with log_in(mx) as c:
+            assert c.mail("alice@example.org", "bob@example.org", text, helo=None).code == 250
+        with connect(mx) as c:
+            assert c.say("MAIL FROM:<alice@example.org>").code == 530
