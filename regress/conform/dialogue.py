@@ -19,6 +19,8 @@
     tls                                          we begin TLS
     member                                       (before hello) we call from an address that may relay
     submission                                   (before hello) that, at the port for submission
+    stranger                                     (before hello) at that port from an address that may not relay
+    secure                                       STARTTLS, TLS, and EHLO again
     stop unless accepted                         all is well when the last reply was no
     M: /pattern/    M: not /pattern/             the message that arrived in $rcpt's mailbox, in any case of letters
     M: body "line\\n"                             its body, line ends as \\n
@@ -34,7 +36,7 @@
 
 Escapes: \\r \\n \\t \\0 \\\\ \\xHH, {x*1000} for a thousand of x, and $NAME: $host the server's name, $address its
 address, $domain its domain, $rcpt a mailbox of it, $unknown one that it has not, $foreign one elsewhere, $id a word of 24
-octets that is in no other message.
+octets that is in no other message, $plain and $wrong the message of PLAIN (RFC 4616) of who may log in, with his password and another.
 """
 import pathlib
 import re
@@ -45,7 +47,8 @@ TEXT = ["C: DATA", "S: 354", "C> From: <$rcpt>\\r\\nDate: Sun, 22 Nov 2026 09:00
         "\\r\\nSubject: $id\\r\\n\\r\\ntext\\r\\n.\\r\\n", "S: 250"]
 ENVELOPE = ["C: MAIL FROM:<$rcpt>", "S: 250", "C: RCPT TO:<$rcpt>", "S: 250"]
 POST = ["C: MAIL FROM:<$rcpt>", "S: 250", "C: RCPT TO:<$foreign>", "S: 250", *TEXT]
-MACROS = {"hello": HELLO, "envelope": ENVELOPE, "text": TEXT, "post": POST}
+SECURE = ["C: STARTTLS", "S: 220", "tls", *HELLO[1:]]
+MACROS = {"hello": HELLO, "envelope": ENVELOPE, "text": TEXT, "post": POST, "secure": SECURE}
 
 
 class Broken(Exception):
@@ -89,8 +92,8 @@ class Dialogue:
                 continue
             if line == "next":
                 steps = self.next
-            elif line in ("member", "submission"):
-                self.member, self.submission = True, line == "submission"
+            elif line in ("member", "submission", "stranger"):
+                self.member, self.submission = line != "stranger", line != "member"
             elif line.startswith("needs "):
                 self.needs += line.split()[1:]
             elif line in MACROS:
@@ -99,6 +102,9 @@ class Dialogue:
                 steps.append(self.step(line, number))
         if not self.steps:
             raise Broken(f"{path}: says nothing")
+
+    def asks_for_login(self):
+        return any("$plain" in text or "$wrong" in text for _, _, _, text in self.steps)
 
     def step(self, line, number):
         if line in ("closed", "hang up", "tls", "stop unless accepted", "may end"):

@@ -8,6 +8,7 @@ CONF = """
 gate { }
 listen on 127.0.0.1 port %(submission)d submission tls "mx"
 certificate "mx" chain "$dir/mx.pem" key "$dir/mx.key"
+accounts { "alice" = "{PLAIN}wonder land" }
 relay {
 	from { 127.0.0.2 }
 	route "*" to "[127.0.0.1]:%(next)d"
@@ -25,4 +26,5 @@ def ours(directory):
     ports = {"submission": free_port(), "next": free_port()}
     certificate(directory, file="mx")
     with Genkan(directory, CONF % ports, listen='tls "mx"') as mx:
-        yield Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=ports["next"], submission=ports["submission"])
+        yield Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=ports["next"], submission=ports["submission"],
+                     login="alice:wonder land")

@@ -1,4 +1,5 @@
 """Plays dialogues against a server, and says which it passed (dialogue.py has the language)."""
+import base64
 import pathlib
 import re
 import socket
@@ -20,17 +21,24 @@ class Gone(Exception):
     """It ended where it may."""
 
 
+def plain(name, password):
+    return base64.b64encode(f"\0{name}\0{password}".encode()).decode()
+
+
 class Server:
     """A server under test: where it is, what is there, where its mail arrives."""
 
     def __init__(self, address, port, *, host="mx.example.org", domain="example.org", user="alice", unknown="nobody-here",
                  foreign="next.example", member="127.0.0.2", stranger="127.0.0.1", mailbox=None, next_port=None,
-                 submission=None):
+                 submission=None, login=None):
         self.address, self.port, self.host, self.domain = address, port, host, domain
         self.member, self.stranger, self.mailbox, self.next_port = member, stranger, mailbox, next_port
         self.names = {"host": host, "domain": domain, "rcpt": f"{user}@{domain}", "unknown": f"{unknown}@{domain}",
                       "user": user, "foreign": f"somebody@{foreign}", "address": address}
-        self.submission, self.listener = submission, None
+        self.submission, self.login, self.listener = submission, login, None
+        if login:
+            name, _, password = login.partition(":")
+            self.names["plain"], self.names["wrong"] = (plain(name, word) for word in (password, password + "x"))
         if next_port:
             self.listener = socket.create_server(("127.0.0.1", next_port))
 
@@ -245,7 +253,8 @@ class Player:
         """None: passed; "not offered"; or why it failed."""
         d = self.dialogue
         if (any(kind[0] in "MN" for _, kind, _, _ in d.steps + d.next) and not self.server.mailbox) or \
-                (d.next and not self.server.next_port) or (d.submission and not self.server.submission):
+                (d.next and not self.server.next_port) or (d.submission and not self.server.submission) or \
+                (d.asks_for_login() and not self.server.login):
             return "not offered"
         try:
             if d.needs and not set(d.needs) <= self.server.offered(d):
