@@ -16,7 +16,8 @@ HEAD = """# Conformance
 
 What the dialogues of regress/conform found, each played against four servers on one machine: Genkan, and
 {versions} as Debian 12 has them. Each server had one domain with the mailbox alice, one address that may relay, a certificate (but OpenSMTPD),
-and its defaults otherwise; so a "no" here may be a choice that its operator can change. `regress/conform/run HOST PORT` plays
+and its defaults otherwise; so a "no" here may be a choice that its operator can change. Only Genkan had a port for submission and an account.
+`regress/conform/run HOST PORT` plays
 them against any server. This page is written by `make conformance`; what failed, and how, stands below the table.
 
 | | {names} |
