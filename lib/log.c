@@ -42,7 +42,7 @@
 #define SYSLOG_SOCKET "/dev/log"
 
 static struct {
-	struct log_conf conf;
+	atomic_bool to_stderr, json, verbose; /* log_conf; another one comes while threads log */
 	char who[32];
 	pid_t pid;
 	bool started;
@@ -54,7 +54,7 @@ static struct {
 	uint64_t connect_at;  /* clock_ms() of the next attempt */
 	atomic_uint_fast64_t lost;
 } out = {
-	.conf = { .to_stderr = true },
+	.to_stderr = true,
 	.who = "genkan",
 	.stderr_open = true,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -199,7 +199,7 @@ deliver(int level, const char *body, size_t len)
 
 	if (len > BODY_MAX)
 		len = BODY_MAX;
-	if (!out.conf.to_stderr) {
+	if (!out.to_stderr) {
 		syslog_head(line, HEAD_MAX, level);
 		head = strlen(line);
 		memcpy(line + head, body, len);
@@ -207,12 +207,12 @@ deliver(int level, const char *body, size_t len)
 			return true;
 	}
 	line[0] = '\0';
-	if (!out.conf.json)
+	if (!out.json)
 		stderr_head(line, HEAD_MAX);
 	head = strlen(line);
 	memcpy(line + head, body, len);
 	line[head + len] = '\n';
-	return stderr_write(line, head + len + 1) && out.conf.to_stderr;
+	return stderr_write(line, head + len + 1) && out.to_stderr;
 }
 
 /* One line's fields, strings shortened to LIMIT octets.  If anything had to go, "cut" says so. */
@@ -292,7 +292,7 @@ render(struct buf *b, int level, const char *event, const struct field *fields, 
 	struct record r = { .used = 0 };
 
 	gather(&r, fields, limit);
-	if (out.conf.json)
+	if (out.json)
 		render_json(b, level, event, &r);
 	else
 		render_text(b, level, event, &r);
@@ -331,11 +331,19 @@ say_fatal(const char *reason)
 	if (!dying) {
 		dying = true;
 		log_event(LOG_CRIT, "process.fatal", FIELDS(F_STR("reason", reason)));
-	} else if (out.conf.json) {
+	} else if (out.json) {
 		deliver(LOG_CRIT, json, sizeof(json) - 1);
 	} else {
 		deliver(LOG_CRIT, text, sizeof(text) - 1);
 	}
+}
+
+static void
+take_form(const struct log_conf *conf)
+{
+	out.to_stderr = conf->to_stderr;
+	out.json = conf->json;
+	out.verbose = conf->verbose;
 }
 
 void
@@ -349,8 +357,7 @@ log_init(const struct log_conf *conf, const char *who)
 	/* A socket that is still the right one is kept: after chroot there is no other. */
 	if (conf->to_stderr || strcmp(syslog.sun_path, out.syslog.sun_path) != 0)
 		syslog_close();
-	out.conf = *conf;
-	out.conf.syslog_socket = NULL;
+	take_form(conf);
 	out.syslog = syslog;
 	/* Once: if it was closed at the start, whatever has its number later is no place for lines.
 	 */
@@ -367,11 +374,12 @@ log_init(const struct log_conf *conf, const char *who)
 }
 
 bool
-log_is_renewed(int *fd)
+log_is_renewed(void)
 {
 	struct timespec before, now;
+	bool connected;
 
-	if (out.conf.to_stderr)
+	if (out.to_stderr)
 		return false;
 	pthread_mutex_lock(&out.lock);
 	before = out.made;
@@ -379,19 +387,25 @@ log_is_renewed(int *fd)
 	if (now.tv_sec != 0 && !is_same_time(now, before))
 		syslog_close();
 	out.connect_at = 0;
-	(void)syslog_connect(clock_ms());
-	*fd = out.fd;
+	connected = syslog_connect(clock_ms());
 	pthread_mutex_unlock(&out.lock);
-	return *fd != -1 && !is_same_time(out.made, before);
+	return connected && !is_same_time(out.made, before);
 }
 
 void
-log_take(int fd)
+log_take(const struct log_conf *conf, int fd)
 {
 	pthread_mutex_lock(&out.lock);
 	syslog_close();
 	out.fd = fd;
+	take_form(conf);
 	pthread_mutex_unlock(&out.lock);
+}
+
+int
+log_way(void)
+{
+	return out.fd;
 }
 
 void
@@ -407,7 +421,7 @@ log_event(int level, const char *event, const struct field *fields)
 	uint_fast64_t lost;
 
 	level = LOG_PRI(level);
-	if (level == LOG_DEBUG && !out.conf.verbose)
+	if (level == LOG_DEBUG && !out.verbose)
 		return;
 	if (out.pid == 0)
 		out.pid = getpid();
@@ -437,5 +451,5 @@ log_may_tell(struct log_pace *pace, uint64_t *held)
 bool
 log_is_verbose(void)
 {
-	return out.conf.verbose;
+	return out.verbose;
 }

@@ -24,10 +24,13 @@ void log_init(const struct log_conf *, const char *who);
 /* After a fork: the same destination, another name and process id. */
 void log_rename(const char *who);
 /* Where log files are left to another program: true when the system's log was started anew and we are connected to
- * it again, with *FD (still ours) the way there, for those who cannot connect.  In the master, now and then. */
-bool log_is_renewed(int *fd);
-/* Takes over FD, a socket connected to the system's log. */
-void log_take(int fd);
+ * it again.  In the master, now and then. */
+bool log_is_renewed(void);
+/* The socket that is connected to the system's log, still ours, or -1: for those who cannot connect. */
+int log_way(void);
+/* In another process, whatever it did before: logs so from now on, to FD (taken over) when that is the system's log; -1: there is
+ * no way to it now.  Its socket's name counts for nothing here. */
+void log_take(const struct log_conf *, int fd);
 /* From any thread.  Never blocks on syslog; a line that comes out longer than 8 KiB has its strings shortened and ends
  * with the field cut=true. */
 void log_event(int level, const char *event, const struct field *);

@@ -99,6 +99,19 @@ peer_retired(struct message *m)
 	return true;
 }
 
+static bool
+take_log(struct message *m)
+{
+	struct log_conf conf = { .to_stderr = cursor_u8(&m->body) != 0 };
+
+	conf.json = cursor_u8(&m->body) != 0;
+	conf.verbose = cursor_u8(&m->body) != 0;
+	if (!cursor_done(&m->body))
+		return false;
+	log_take(&conf, message_take_fd(m));
+	return true;
+}
+
 static void
 on_grace(evutil_socket_t fd, short what, void *arg)
 {
@@ -135,8 +148,7 @@ on_message(struct peer *peer, struct message *m)
 		retire();
 		return true;
 	case ROLE_LOG:
-		log_take(message_take_fd(m));
-		return true;
+		return take_log(m);
 	case ROLE_RETIRED:
 		return peer_retired(m);
 	default:

@@ -7,6 +7,7 @@
 
 #include "lib/role.h"
 
+struct log_conf;
 struct role_master {
 	const struct role_spec *table; /* in the order of starting; ended in the opposite one */
 	unsigned table_n;
@@ -35,8 +36,8 @@ int role_master_start(const struct role_master *, char **why);
  * *WHY (caller frees) and nothing changed: all are ending, or too many that retired earlier still
  * live. */
 int role_master_renew(uint32_t roles, char **why);
-/* Lines of the log go to another descriptor from now on, in all children; a copy of FD. */
-void role_master_log(int fd);
+/* All children log so from now on, over a copy of log_way() when that is the system's log. */
+void role_master_log(const struct log_conf *);
 /* Ends the children, last row first, each when the one before is gone (after PATIENCE without
  * mercy), role_spawn's last. */
 void role_master_stop(void);

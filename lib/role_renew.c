@@ -128,19 +128,21 @@ role_master_renew(uint32_t roles, char **why)
 }
 
 void
-role_master_log(int fd)
+role_master_log(const struct log_conf *conf)
 {
 	struct peer *peer;
+	struct buf *b;
 	unsigned i;
-	int copy;
 
 	for (i = 0; i < master.n; i++) {
 		peer = child_peer(&master.children[i]);
-		copy = peer != NULL ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-		if (copy < 0)
+		if (peer == NULL)
 			continue;
-		channel_begin(peer->channel, ROLE_LOG, 0);
-		channel_end(peer->channel, copy);
+		b = channel_begin(peer->channel, ROLE_LOG, 0);
+		buf_add_u8(b, conf->to_stderr);
+		buf_add_u8(b, conf->json);
+		buf_add_u8(b, conf->verbose);
+		channel_end(peer->channel, conf->to_stderr ? -1 : fcntl(log_way(), F_DUPFD_CLOEXEC, 0));
 	}
 }
 

@@ -11,7 +11,7 @@ enum role_message {
 	ROLE_CONNECT = MESSAGE_TYPE(SUBJECT_ROLE, 1), /* to a child: u32 role, u32 instance, u8 retired; a descriptor */
 	ROLE_STOP,                                    /* to a child */
 	ROLE_RETIRE,                                  /* to a child: you */
-	ROLE_LOG,                                     /* to a child: log to this descriptor */
+	ROLE_LOG,                                     /* to a child: log so, and to this descriptor */
 	ROLE_RETIRED,                                 /* to a child: u32 role, u32 instance */
 	ROLE_LOST                                     /* from a child: u32 role, u32 instance: make us a new channel */
 };

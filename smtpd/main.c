@@ -152,7 +152,7 @@ catch_signals(void)
 
 /* Runs until a signal ends it. */
 static void
-run(struct conf *conf)
+run(struct conf *conf, const struct log_conf *forced)
 {
 	char *why = NULL;
 
@@ -163,7 +163,7 @@ run(struct conf *conf)
 	peer_set_base(event_base_new());
 	catch_signals();
 	roles_serve(conf);
-	reload_init(&master, conf);
+	reload_init(&master, conf, forced);
 	upgrade_init(&master, conf->path);
 	master.table_n = role_table_n;
 	master.conf = conf;
@@ -180,7 +180,8 @@ int
 main(int argc, char **argv)
 {
 	const char *path = CONF_PATH;
-	bool foreground = false, check = false, verbose = false;
+	bool foreground = false, check = false;
+	struct log_conf forced = { .to_stderr = false };
 	struct conf *conf;
 	int c;
 
@@ -191,7 +192,7 @@ main(int argc, char **argv)
 		switch (c) {
 		case 'd': foreground = true; break;
 		case 'n': check = true; break;
-		case 'v': verbose = true; break;
+		case 'v': forced.verbose = true; break;
 		case 'f': path = optarg; break;
 		default: usage();
 		}
@@ -208,12 +209,13 @@ main(int argc, char **argv)
 	}
 	umask(022);
 	clock_init();
-	conf->log.verbose |= verbose;
-	conf->log.to_stderr |= foreground;
+	forced.to_stderr = foreground;
+	conf->log.verbose |= forced.verbose;
+	conf->log.to_stderr |= forced.to_stderr;
 	log_init(&conf->log, role_name(ROLE_MASTER));
 	if (!foreground && !upgrade_is_one())
 		into_background();
 	log_rename(role_name(ROLE_MASTER));
-	run(conf);
+	run(conf, &forced);
 	return 0;
 }

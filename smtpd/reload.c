@@ -34,6 +34,7 @@
 static struct {
 	struct role_master *master;
 	struct conf *conf;
+	struct log_conf forced;
 	struct timespec resolv_conf; /* when it was last changed */
 	struct event hangup;         /* a SIGHUP waits to be served */
 	uint64_t hung_up_ms;         /* the last one was */
@@ -64,7 +65,10 @@ put_in_force(struct conf *new, struct keys *keys, char **why)
 	here.conf = new;
 	here.master->conf = new;
 	here.master->spool = new->spool;
+	log_init(&new->log, role_name(ROLE_MASTER));
 	if (role_master_renew(UINT32_MAX, why) == 0) {
+		/* the queue, the ledger and those that retire go on in it */
+		role_master_log(&new->log);
 		listen_supersede();
 		keys_free(keys);
 		conf_free(old);
@@ -74,6 +78,7 @@ put_in_force(struct conf *new, struct keys *keys, char **why)
 	here.conf = old;
 	here.master->conf = old;
 	here.master->spool = old->spool;
+	log_init(&old->log, role_name(ROLE_MASTER));
 	keys_free(keys_use(keys));
 	(void)roles_renew(old, &(char *){ NULL });
 	return -1;
@@ -87,6 +92,10 @@ reload(char **why, char **warnings)
 	struct keys *keys = new != NULL ? keys_read(new, &errors, &warned) : NULL;
 	int r = -1;
 
+	if (new != NULL) {
+		new->log.to_stderr |= here.forced.to_stderr;
+		new->log.verbose |= here.forced.verbose;
+	}
 	*why = keys == NULL ? buf_take(&errors) : NULL;
 	*warnings = buf_take(&warned);
 	buf_free(&errors);
@@ -178,10 +187,8 @@ watch_resolv_conf(void)
 static void
 watch_log(void)
 {
-	int fd;
-
-	if (log_is_renewed(&fd))
-		role_master_log(fd);
+	if (log_is_renewed())
+		role_master_log(&here.conf->log);
 }
 
 static void
@@ -195,12 +202,13 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-reload_init(struct role_master *master, struct conf *conf)
+reload_init(struct role_master *master, struct conf *conf, const struct log_conf *forced)
 {
 	static struct event hangup, look;
 
 	here.master = master;
 	here.conf = conf;
+	here.forced = *forced;
 	here.resolv_conf = changed_at(RESOLV_CONF);
 	evtimer_assign(&here.hangup, peer_base(), serve_hangup, NULL);
 	evsignal_assign(&hangup, peer_base(), SIGHUP, on_hangup, NULL);

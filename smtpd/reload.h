@@ -9,8 +9,9 @@
 struct conf;
 struct role_master;
 
-/* In the master.  CONF is the present configuration, which reload_init takes over; MASTER's is changed with it. */
-void reload_init(struct role_master *, struct conf *);
+/* In the master.  CONF is the present configuration, which reload_init takes over; MASTER's is changed with it.  FORCED: what the
+ * command line has said of the log, whatever configurations say. */
+void reload_init(struct role_master *, struct conf *, const struct log_conf *forced);
 /* 0; or -1 with *WHY (caller frees), one line for each thing that is wrong: the old configuration stays.  *WARNINGS (caller
  * frees) are lines too, or "". */
 int reload(char **why, char **warnings);

@@ -1,6 +1,8 @@
 """A new configuration, and a new binary, while the server runs."""
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -266,3 +268,34 @@ def test_an_answer_that_comes_after_the_good_bye(tmp_path, dns, line):
             os.kill(lookup, signal.SIGCONT)
             g.process.wait()  # the client stays, and so does his session, for a moment
         assert not g.log("process.fatal")
+
+
+def test_the_log_changes_for_everybody(mx):
+    """The queue and the ledger, which a reload does not renew, change with the others, and so does who retires."""
+    def said_by(role, form):
+        """Events of ROLE since the last call, in that form."""
+        text = mx.log_text()[said_by.at:]
+        if form == "json":
+            lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+            return {line["event"] for line in lines if line["role"] == role}
+        return set(re.findall(rf"^\S+ {role}\[\d+\] \w+ (\S+)", text, re.M))
+
+    def use(number):
+        with Client(mx.port) as c:
+            assert c.mail("a@client.example", "alice@example.org").code == 250
+        mx.deliveries("alice", number)
+        assert mx.run_ctl("grey", "allow", f"192.0.2.{number}").returncode == 0
+
+    with Client(mx.port) as old:
+        for number, (before, after, form, other) in enumerate((("log stderr json", "log stderr", "text", "json"),
+                                                               ("log stderr", "log stderr json", "json", "text")), 1):
+            change(mx, before, after)
+            assert mx.run_ctl("reload").returncode == 0
+            said_by.at = len(mx.log_text())
+            use(number)
+            if number == 1:
+                old.say("QUIT")
+            for role, event in (("queue", "queue.delivered"), ("session", "session.closed")):
+                wait_for(lambda: event in said_by(role, form), f"{event} as {form}: " + mx.log_text()[said_by.at:])
+            wait_for(lambda: said_by("ledger", form), f"the ledger as {form}: " + mx.log_text()[said_by.at:])
+            assert not any(said_by(role, other) for role in ("master", "queue", "ledger", "session", "local"))

@@ -331,22 +331,33 @@ static int
 syslog_is_renewed(void *arg)
 {
 	struct log_conf conf = { .syslog_socket = path };
-	int first, second, way, taken;
+	int first, second, taken;
 
 	(void)arg;
 	first = listen_syslog();
 	log_init(&conf, "queue");
-	CHECK(!log_is_renewed(&way));
+	CHECK(!log_is_renewed());
 	close(first);
 	unlink(path);
-	CHECK(!log_is_renewed(&way)); /* it is away */
+	CHECK(!log_is_renewed()); /* it is away */
 	second = listen_syslog();
-	CHECK(log_is_renewed(&way));
-	CHECK(!log_is_renewed(&taken)); /* once */
-	taken = dup(way);
-	log_take(taken);
+	CHECK(log_is_renewed());
+	CHECK(!log_is_renewed()); /* once */
+	taken = dup(log_way());
+	log_take(&conf, taken);
 	log_info("a.line");
 	CHECK(strcmp(body_of(receive(second, 0), "<22>", "queue"), "info a.line") == 0);
+	/* another form, and another place, and back */
+	conf.json = true;
+	log_take(&conf, dup(log_way()));
+	log_info("a.line");
+	CHECK(strstr(receive(second, 0), "\"event\":\"a.line\"") != NULL);
+	taken = dup(log_way());
+	log_take(&(struct log_conf){ .to_stderr = true }, -1);
+	log_info("on.stderr");
+	log_take(&conf, taken);
+	log_info("b.line");
+	CHECK(strstr(receive(second, 0), "\"event\":\"b.line\"") != NULL);
 	return 0;
 }
 
@@ -355,6 +366,8 @@ test_syslog_is_renewed(void **state)
 {
 	(void)state;
 	run(syslog_is_renewed, NULL);
+	assert_non_null(strstr(err, "on.stderr"));
+	assert_null(strstr(err, "line"));
 }
 
 static void
