@@ -266,6 +266,13 @@ address_ok(const char *s)
 	return at == NULL || strlen(at + 1) <= MAILADDR_DOMAIN_MAX;
 }
 
+/* An expansion comes after what it was expanded from. */
+static bool
+parent_ok(uint32_t parent, uint32_t index)
+{
+	return parent == UINT32_MAX || parent < index;
+}
+
 static bool
 recipient_ok(const struct envelope *env, uint32_t i)
 {
@@ -278,8 +285,7 @@ recipient_ok(const struct envelope *env, uint32_t i)
 	if ((r->route != NULL && strlen(r->route) > ROUTE_MAX) ||
 	    (r->sender != NULL && !address_ok(r->sender)))
 		return false;
-	/* an expansion comes after what it was expanded from */
-	return (r->parent == UINT32_MAX || r->parent < i) && r->state <= RECIPIENT_REMOVED;
+	return parent_ok(r->parent, i) && r->state <= RECIPIENT_REMOVED;
 }
 
 bool
@@ -405,7 +411,7 @@ set_optional(char **text, const char *s)
 }
 
 bool
-envelope_decode_state(struct cursor *c, struct recipient *r)
+envelope_decode_state(struct cursor *c, struct recipient *r, uint32_t index)
 {
 	struct recipient new = { .due = (int64_t)cursor_u64(c) };
 	const char *reason, *host, *route, *sender;
@@ -422,7 +428,7 @@ envelope_decode_state(struct cursor *c, struct recipient *r)
 	sender = flags & FLAG_SENDER ? cursor_str(c) : NULL;
 	if (c->bad || new.state > RECIPIENT_REMOVED || flags > FLAGS || strlen(reason) > PEOPLE_MAX ||
 	    strlen(host) > PEOPLE_MAX || (route != NULL && strlen(route) > ROUTE_MAX) ||
-	    (sender != NULL && !address_ok(sender)))
+	    (sender != NULL && !address_ok(sender)) || !parent_ok(new.parent, index))
 		return false;
 	r->due = new.due;
 	r->parent = new.parent;
@@ -455,7 +461,7 @@ decode_recipients(struct cursor *c, struct envelope *env)
 		env->recipients_n++;
 		env->recipients[i].address = xstrdup(address);
 		env->recipients[i].original = copy_optional(original);
-		if (!envelope_decode_state(c, &env->recipients[i]))
+		if (!envelope_decode_state(c, &env->recipients[i], i))
 			return false;
 	}
 	return true;

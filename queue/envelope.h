@@ -117,7 +117,7 @@ void envelope_encode(struct buf *, const struct envelope *);
 struct envelope *envelope_decode(struct cursor *);
 /* What changes about a recipient after it was accepted: everything but address and original. */
 void envelope_encode_state(struct buf *, const struct recipient *);
-/* False leaves RECIPIENT as it was. */
-bool envelope_decode_state(struct cursor *, struct recipient *);
+/* Of the recipient at INDEX.  False leaves it as it was. */
+bool envelope_decode_state(struct cursor *, struct recipient *, uint32_t index);
 
 #endif

@@ -342,7 +342,7 @@ apply_outcome(struct recovery *rc, const struct record_view *v)
 	if (m == NULL)
 		return;
 	if (c.bad || index >= m->env->recipients_n ||
-	    !envelope_decode_state(&c, &m->env->recipients[index])) {
+	    !envelope_decode_state(&c, &m->env->recipients[index], index)) {
 		bad_record(rc, v);
 		return;
 	}

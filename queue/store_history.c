@@ -156,7 +156,7 @@ take_record(struct search *s, enum record_type type, struct cursor c)
 	} else if (s->env != NULL && type == RECORD_OUTCOME) {
 		index = cursor_u32(&c);
 		if (!c.bad && index < s->env->recipients_n &&
-		    envelope_decode_state(&c, &s->env->recipients[index]))
+		    envelope_decode_state(&c, &s->env->recipients[index], index))
 			tell(s, type, index, read_time(&c));
 	} else if (s->env != NULL) {
 		tell(s, type, 0, read_time(&c));

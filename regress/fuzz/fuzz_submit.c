@@ -63,10 +63,10 @@ check_record(const uint8_t *data, size_t size)
 	if (envelope == NULL)
 		return;
 	check_envelope(envelope);
-	if (envelope->recipients_n > 0 && envelope_decode_state(&c, &envelope->recipients[0])) {
+	if (envelope->recipients_n > 0 && envelope_decode_state(&c, &envelope->recipients[0], 0)) {
 		envelope_encode_state(&state, &envelope->recipients[0]);
 		c = cursor_init(state.data, state.len);
-		require(envelope_decode_state(&c, &envelope->recipients[0]) && cursor_done(&c));
+		require(envelope_decode_state(&c, &envelope->recipients[0], 0) && cursor_done(&c));
 		envelope_encode_state(&again, &envelope->recipients[0]);
 		require(state.len == again.len && memcmp(state.data, again.data, state.len) == 0);
 	}

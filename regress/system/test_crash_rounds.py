@@ -15,8 +15,13 @@ TWICE = {"queue", "local", "relay", "all"}
 
 
 def kill_one(mx, role, chance):
-    victims = wait_for(lambda: mx.pids(role), f"{role} to be there")
-    os.kill(chance.choice(victims), signal.SIGKILL)
+    """A delivery process may end by itself before it is hit: then it is another's turn."""
+    while True:
+        victims = wait_for(lambda: mx.pids(role), f"{role} to be there")
+        try:
+            return os.kill(chance.choice(victims), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def kill_rounds(mx, role, count, chance):

@@ -380,11 +380,15 @@ test_state(void **state)
 	envelope_encode_state(&b, &r);
 	for (i = 0; i < b.len; i++) {
 		c = cursor_init(b.data, i);
-		assert_false(envelope_decode_state(&c, &s));
+		assert_false(envelope_decode_state(&c, &s, 4));
 		assert_int_equal(s.attempts, 0);
 	}
+	/* an expansion comes after what it was expanded from */
 	c = cursor_init(b.data, b.len);
-	assert_true(envelope_decode_state(&c, &s));
+	assert_false(envelope_decode_state(&c, &s, 3));
+	assert_int_equal(s.attempts, 0);
+	c = cursor_init(b.data, b.len);
+	assert_true(envelope_decode_state(&c, &s, 4));
 	assert_true(cursor_done(&c));
 	assert_int_equal(s.state, RECIPIENT_FAILED);
 	assert_int_equal(s.parent, 3);
@@ -410,17 +414,17 @@ test_state_with_route(void **state)
 	envelope_encode_state(&routed, &r);
 	assert_int_equal(routed.len, plain.len + 4 + strlen(r.route) + 1);
 	c = cursor_init(plain.data, plain.len);
-	assert_true(envelope_decode_state(&c, &s));
+	assert_true(envelope_decode_state(&c, &s, 1));
 	assert_true(cursor_done(&c));
 	assert_true(s.owed && s.relayed && !s.delay_told);
 	assert_null(s.route);
 	c = cursor_init(routed.data, routed.len);
-	assert_true(envelope_decode_state(&c, &s));
+	assert_true(envelope_decode_state(&c, &s, 1));
 	assert_string_equal(s.route, r.route);
 	/* behind due, parent, attempts, state and notify */
 	plain.data[16] = 16;
 	c = cursor_init(plain.data, plain.len);
-	assert_false(envelope_decode_state(&c, &s));
+	assert_false(envelope_decode_state(&c, &s, 1));
 	free(r.route);
 	free(s.route);
 	buf_free(&plain);
