@@ -8,6 +8,7 @@
  */
 #include <sys/socket.h>
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,11 +25,13 @@
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 
+#define CROWD 50 /* sessions, whose memory is worth looking for */
+
 static const struct conf *conf;
 static const struct session_ops *ops;
 static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static TAILQ_HEAD(, session) ended = TAILQ_HEAD_INITIALIZER(ended);
-static unsigned sessions_n;
+static unsigned sessions_n, most_n; /* now; since memory was given back last */
 static struct event *reaper;
 
 const struct conf *
@@ -73,6 +76,16 @@ session_state(struct session *s, enum session_state next)
 
 /* --- all of them --- */
 
+/* What a crowd needed is scattered over the heap when it has gone, and stays ours until somebody looks for whole pages. */
+static void
+give_back(void)
+{
+	if (most_n < CROWD || sessions_n > most_n / 4)
+		return;
+	malloc_trim(0);
+	most_n = sessions_n;
+}
+
 static void
 reap(evutil_socket_t fd, short what, void *arg)
 {
@@ -85,6 +98,7 @@ reap(evutil_socket_t fd, short what, void *arg)
 		TAILQ_REMOVE(&ended, s, entry);
 		free(s);
 	}
+	give_back();
 }
 
 void
@@ -108,7 +122,8 @@ session_add(int fd, const struct ip *ip, uint16_t port, const struct listener *l
 	s->idle = (uint32_t)conf->limits[LIMIT_IDLE];
 	s->door.since_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
-	sessions_n++;
+	if (++sessions_n > most_n)
+		most_n = sessions_n;
 	return s;
 }
 

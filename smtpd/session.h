@@ -60,7 +60,8 @@ struct session {
 	bool reading;               /* EVENT asks for readability */
 	bool upgrading;             /* TLS begins when what was said in the clear is out */
 	bool handshaking;           /* TLS is being agreed on */
-	bool queued;                /* TURN is used */
+	bool queued;                /* TURN is used: in the line, */
+	bool half;                  /* or among the handshakes that wait for their clients */
 	bool skipping;              /* the rest of a line that was refused is thrown away */
 	bool relay_client;          /* one of relay { from } */
 	bool counted;               /* in the census */

@@ -4,7 +4,8 @@
  * A handshake costs as much as hundreds of commands.  So none is worked on when its octets arrive: it
  * gets in line, and in one turn of the loop a few get on.  A flood of them makes the line longer, and
  * whoever is past it, or speaks in the clear, waits for a few milliseconds at most.  How many one
- * address can have in line is the census's business (limit connections-per-address).
+ * address can have in line is the census's business (limit connections-per-address); how many are half
+ * done is limited here.
  *
  * What must never happen: that an octet which came in the clear is taken for one that came under TLS.
  * Who sent commands behind STARTTLS is refused (cmd_starttls.c); what comes later is read by OpenSSL
@@ -26,9 +27,12 @@
 #include "smtpd/session_tls.h"
 
 #define AT_ONCE 4            /* steps of handshakes in a turn of the loop */
+#define HALF_MOST 1000       /* that have begun and wait for the client: OpenSSL has 100 kB and more in each */
 #define HANDSHAKE_MS 30000   /* for all of it, or a turn's time if that is less */
 
 static TAILQ_HEAD(, session) line = TAILQ_HEAD_INITIALIZER(line);
+static TAILQ_HEAD(, session) half = TAILQ_HEAD_INITIALIZER(half); /* the oldest first */
+static unsigned half_n;
 static struct event *turn;
 static void (*secured)(struct session *);
 static uint64_t done, resumed, failed;
@@ -76,6 +80,30 @@ gave_up(struct session *s, const char *why)
 	session_finish(s, "no TLS");
 }
 
+/* --- halves --- */
+
+static void
+leave_half(struct session *s)
+{
+	if (!s->half)
+		return;
+	s->half = false;
+	TAILQ_REMOVE(&half, s, turn);
+	half_n--;
+}
+
+/* It is the client's turn.  An honest one takes it within the second, so who has to go when there are too many is the one who has
+ * had it longest. */
+static void
+await_client(struct session *s, int want)
+{
+	s->half = true;
+	TAILQ_INSERT_TAIL(&half, s, turn);
+	if (++half_n > HALF_MOST)
+		gave_up(TAILQ_FIRST(&half), "too many handshakes were begun and not finished");
+	session_await(s, want);
+}
+
 /* Whoever sends nothing costs nothing of OpenSSL's. */
 static bool
 have_tls(struct session *s)
@@ -102,7 +130,7 @@ step(struct session *s)
 		gave_up(s, why);
 		free(why);
 	} else {
-		session_await(s, r);
+		await_client(s, r);
 	}
 }
 
@@ -139,6 +167,7 @@ session_tls_ready(struct session *s)
 	session_await(s, 0);
 	if (s->queued)
 		return;
+	leave_half(s);
 	s->queued = true;
 	if (TAILQ_EMPTY(&line))
 		event_add(turn, &(struct timeval){ 0, 0 });
@@ -167,6 +196,7 @@ session_tls_end(struct session *s)
 {
 	if (s->queued)
 		TAILQ_REMOVE(&line, s, turn);
+	leave_half(s);
 	s->queued = s->handshaking = s->upgrading = false;
 	if (s->tls == NULL)
 		return;

@@ -2,6 +2,7 @@
 import base64
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -598,3 +599,31 @@ def memory_of(pid):
             except OSError:
                 pass
     return b"".join(pieces)
+
+
+# --- handshakes that are begun and not finished ---
+
+HALF = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # of a ClientHello
+
+
+def test_half_handshakes_are_not_gathered(tmp_path):
+    """Above a thousand in a worker the oldest has to go, and who is quick gets through."""
+    conf = CONF + "limit connections off\nlimit connections-per-address off\nlimit connections-per-network off\n"
+    with tls_server(tmp_path / "mx", conf) as g:
+        n = 1000 * len(g.pids("session")) + 1
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < n + 100:
+            pytest.skip(f"{n} connections need more descriptors than we may have")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        held = []
+        try:
+            for _ in range(n):
+                held.append(socket.create_connection(("127.0.0.1", g.implicit)))
+                held[-1].sendall(HALF)
+            g.await_log("session.tls_failed", why="too many handshakes were begun and not finished")
+            with Client(g.implicit, tls=trusting(), name="mx.example.org") as c:
+                assert c.mail("a@client.example", "alice@example.org").code == 250
+        finally:
+            for s in held:
+                s.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
