@@ -120,7 +120,7 @@ cmd_mail(struct session *s, const char *arg, size_t len)
 	s->door.grey_waited = 0;
 	free(text);
 	if (!mail_params_take(s, arg + skip + used, len - skip - used) || !ascii_unless_said(s, arg + skip, used) ||
-	    submission_unqualified(s, s->tx->env->sender, "5.1.8")) {
+	    submission_unqualified(s, s->tx->env->sender, true)) {
 		drop(s);
 		session_error(s);
 		return;

@@ -158,7 +158,7 @@ cmd_rcpt(struct session *s, const char *arg, size_t len)
 		session_error(s);
 		return;
 	}
-	if (!rcpt_params_take(s, arg + used, len - used) || submission_unqualified(s, address, "5.1.2")) {
+	if (!rcpt_params_take(s, arg + used, len - used) || submission_unqualified(s, address, false)) {
 		free(address);
 		session_error(s);
 		return;

@@ -35,20 +35,29 @@ submission_stranger(struct session *s)
 	return true;
 }
 
-/* A dot there must be: what else it could mean, only the writer's resolver would know. */
-bool
-submission_unqualified(struct session *s, const char *address, const char *status)
+/* A dot there must be: what else it could mean, only the writer's resolver would know.  Mail for localhost stays here, but
+ * who writes as localhost gets no answer; unless he is rewritten. */
+static bool
+is_qualified(const struct session *s, const char *address, bool sender)
 {
-	const struct table *rewrite = session_conf()->rewrite;
-	char *sender = rewrite != NULL ? rewrite_address(rewrite, address) : NULL;
-	const char *whole = sender != NULL ? sender : address, *at = strrchr(whole, '@');
-	bool bad = s->listener->submission && at != NULL && at[1] != '[' && strchr(at, '.') == NULL &&
-	    !book_is_ours(&session_conf()->lookup, whole);
+	const char *at = strrchr(address, '@');
 
-	free(sender);
-	if (bad)
-		session_reply(s, 554, status, "<%s>: the domain is not fully qualified", address);
-	return bad;
+	if (!s->listener->submission || at == NULL || at[1] == '[' || strchr(at, '.') != NULL)
+		return true;
+	return sender ? conf_is_ours(session_conf(), at + 1) : book_is_ours(&session_conf()->lookup, address);
+}
+
+bool
+submission_unqualified(struct session *s, const char *address, bool sender)
+{
+	const struct table *rewrite = sender ? session_conf()->rewrite : NULL;
+	char *new = rewrite != NULL ? rewrite_address(rewrite, address) : NULL;
+	bool ok = is_qualified(s, new != NULL ? new : address, sender);
+
+	free(new);
+	if (!ok)
+		session_reply(s, 554, sender ? "5.1.8" : "5.1.2", "<%s>: the domain is not fully qualified", address);
+	return !ok;
 }
 
 /* --- as whom --- */

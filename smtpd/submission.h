@@ -12,8 +12,8 @@ struct session;
 
 /* MAIL: true when this client has to say who it is first; said. */
 bool submission_stranger(struct session *);
-/* MAIL and RCPT: true when the domain of ADDRESS, which is to leave this house, is no whole one (RFC 6409 4.2); said, with STATUS. */
-bool submission_unqualified(struct session *, const char *address, const char *status);
+/* MAIL, with SENDER, and RCPT: true when the domain of ADDRESS is no whole one (RFC 6409 4.2); said. */
+bool submission_unqualified(struct session *, const char *address, bool sender);
 /* Whether the account may send as the reverse-path, or as the authors that the text names.  DONE comes from the loop or at
  * once: RECIPIENT_OURS, it may; else the refusal is said, and the caller ends the transaction and counts the mistake of
  * RECIPIENT_FOREIGN. */
