@@ -272,7 +272,7 @@ on_route(const struct route_answer *answer, void *arg)
 	work->asking--;
 	work_pin(work);
 	/* the operator may have been faster */
-	if (r->state != RECIPIENT_WAITING || work->env->held)
+	if (r->state != RECIPIENT_WAITING || r->returned || work->env->held)
 		outcome_postponed(work, question.index, r->due);
 	else if (is_to_come_back(work->env))
 		outcome_expired(work, question.index);

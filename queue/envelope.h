@@ -50,6 +50,7 @@ struct recipient {
 	bool owed;       /* DELIVERED or EXPANDED, and the sender, who asked for it, was not told yet */
 	bool relayed;    /* DELIVERED to a server that will tell the sender nothing */
 	bool counted;    /* the store's own: it waited when the store last looked */
+	bool returned;   /* the operator gave it up while it was busy: it fails instead of waiting again */
 };
 
 struct envelope {

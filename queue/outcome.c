@@ -32,6 +32,7 @@
 #define HEADER_MAX (64 * 1024)
 /* A message is returned whole, to whoever asked for that, up to so many octets. */
 #define RETURN_MAX (128 * 1024)
+#define TEXT_RETURNED "554 5.7.0 Returned by the operator of this mail server"
 #define TEXT_UNREACHABLE                                                                           \
 	"451 4.4.1 The destination does not answer; waiting until it is tried again"
 
@@ -119,6 +120,10 @@ settle_waiting(struct work *work, uint32_t index, int64_t due, bool keep)
 {
 	struct queue *q = work->queue;
 
+	if (work->env->recipients[index].returned) {
+		outcome_returned(work, index);
+		return;
+	}
 	work->env->recipients[index].due = due;
 	if (keep)
 		store_update(q->store, work->env, index);
@@ -261,6 +266,13 @@ outcome_local(struct work *work, uint32_t index, enum delivery_status status, co
 	struct delivery_result result = { .status = (uint8_t)status, .text = text };
 
 	outcome_report(work, index, &result, 0);
+}
+
+void
+outcome_returned(struct work *work, uint32_t index)
+{
+	work->env->recipients[index].returned = false;
+	outcome_local(work, index, DELIVERY_PERM, TEXT_RETURNED);
 }
 
 void

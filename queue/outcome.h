@@ -19,6 +19,8 @@ void outcome_report(
     struct work *, uint32_t index, const struct delivery_result *, int64_t not_before);
 /* The same in our own words. */
 void outcome_local(struct work *, uint32_t index, enum delivery_status, const char *text);
+/* Given up by the operator. */
+void outcome_returned(struct work *, uint32_t index);
 /* Not tried, because its destination is known to be dead until UNTIL; HOST and TEXT said so last
  * (or NULL). */
 void outcome_unreachable(

@@ -4,7 +4,7 @@
  * Called by queue_ctl.c for one message at a time.  Every change is recorded, so that it outlives
  * us.  What waits in a lane is taken out of it; of what is with a deliverer already, that which was
  * not begun is called back (DELIVERY_CANCEL), and the rest ends as it ends: a message that is being
- * sent cannot be held.
+ * sent cannot be held.  Who is given up meanwhile fails when he would have waited again.
  *
  * Whoever removes, returns or reroutes what goes to one domain means those recipients, and not the others
  * of a message that has ten thousand.
@@ -19,8 +19,6 @@
 #include "queue/queue.h"
 #include "queue/queue_act.h"
 #include "queue/work.h"
-
-#define TEXT_BOUNCED "554 5.7.0 Returned by the operator of this mail server"
 
 /* Nothing more begins with what is under way now. */
 static void
@@ -119,6 +117,7 @@ void
 act_bounce(struct queue *q, struct envelope *env, const struct order *order)
 {
 	struct work *work = NULL, *begun;
+	struct recipient *r;
 	uint32_t *indexes, n = 0, i;
 	uint64_t id = env->id;
 
@@ -128,14 +127,18 @@ act_bounce(struct queue *q, struct envelope *env, const struct order *order)
 	indexes = xcalloc(env->recipients_n, sizeof(*indexes));
 	/* all are begun before the first ends, so that one notice tells of all */
 	for (i = 0; i < env->recipients_n; i++) {
-		if (env->recipients[i].state != RECIPIENT_WAITING || !is_meant(order, &env->recipients[i]) ||
-		    (begun = work_begin(q, env, i)) == NULL)
+		r = &env->recipients[i];
+		if (r->state != RECIPIENT_WAITING || !is_meant(order, r))
+			continue;
+		begun = work_begin(q, env, i);
+		r->returned = begun == NULL; /* asked about, or with a deliverer */
+		if (begun == NULL)
 			continue;
 		work = begun;
 		indexes[n++] = i;
 	}
 	for (i = 0; i < n; i++)
-		outcome_local(work, indexes[i], DELIVERY_PERM, TEXT_BOUNCED);
+		outcome_returned(work, indexes[i]);
 	free(indexes);
 	/* with its last recipient the message may go */
 	if ((env = store_find(q->store, id)) != NULL)

@@ -226,6 +226,32 @@ bounces(void **state)
 	until(is_empty());
 }
 
+/* Who is asked about, or waits with a deliverer, cannot be returned at once: he is when that is over. */
+static void
+bounces_the_busy(void **state)
+{
+	unsigned told = reached(SENDER);
+
+	(void)state;
+	world.mute = true;
+	submit(SENDER, "ok-asked@fifteen.test", 0);
+	until(is_told("queue list", "state=active"));
+	assert_true(is_told("queue bounce all", "result=returned"));
+	assert_true(is_told("queue list", "ok-asked@fifteen.test"));
+	world.mute = false;
+	drop_actor(&world.lookup);
+	connect_actor(&world.lookup);
+	until(reached(SENDER) == told + 1);
+	assert_non_null(strstr(world.content, "Returned by the operator"));
+	until(is_empty());
+	submit(SENDER, "wait-idle@fifteen.test", 0);
+	until(world.relays[0].waiting_n + world.relays[1].waiting_n == 1);
+	assert_true(is_told("queue bounce all", "result=returned"));
+	until(reached(SENDER) == told + 2);
+	until(is_empty());
+	assert_int_equal(reached("ok-asked@fifteen.test") + reached("wait-idle@fifteen.test"), 0);
+}
+
 static void
 pauses(void **state)
 {
@@ -296,6 +322,7 @@ main(void)
 		cmocka_unit_test(remembers),
 		cmocka_unit_test(removes_under_way),
 		cmocka_unit_test(bounces),
+		cmocka_unit_test(bounces_the_busy),
 		cmocka_unit_test(pauses),
 		cmocka_unit_test(shows),
 	};
