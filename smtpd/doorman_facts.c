@@ -71,6 +71,18 @@ ask_caller(struct session *s)
 	s->door.caller = ledger_ask_caller(&s->ip, s->door.facts.name, on_caller, s);
 }
 
+/* When it is our own DNS that fails, it fails for everybody. */
+static void
+log_temperror(const struct session *s, const char *why)
+{
+	static struct log_pace pace;
+	uint64_t held = 0;
+
+	if (!health_dns_is_broken() || log_may_tell(&pace, &held))
+		log_notice("dns.temperror", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
+		    F_STR("why", why), F_U64("others", held));
+}
+
 static void
 on_rdns(const struct rdns *r, void *arg)
 {
@@ -86,8 +98,7 @@ on_rdns(const struct rdns *r, void *arg)
 	d->facts.name = d->name;
 	d->facts.claimed = d->claimed;
 	if (r->status == RDNS_TEMPERROR)
-		log_notice("dns.temperror", F_STR("session", id_text(s->id).s), F_STR("client", ip_text(&s->ip).s),
-		    F_STR("why", r->why));
+		log_temperror(s, r->why);
 	/* the operator may have said something about this name: the ledger is asked again before he is believed a stranger */
 	if (r->name != NULL && (d->facts.known | d->asked) & DOOR_CALLER)
 		ask_caller(s);
