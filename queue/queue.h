@@ -14,6 +14,7 @@
  *   carrier.c    tasks handed to a deliverer
  *   lane.c       tasks waiting for one destination or one owner of mailboxes
  *   outcome.c    what becomes of a recipient; notices to senders
+ *   telling.c    what goes into one notice
  *   calendar.c   a wall clock that was wrong
  *   work.c       messages that something is being done about
  *   wake.c       the timer, and those who wait for it
