@@ -1,5 +1,5 @@
 /*
- * The commands that need no file each: RSET, NOOP, VRFY, HELP, QUIT (RFC 5321 4.1.1.5 to 4.1.1.10).
+ * The commands that need no file each: RSET, NOOP, VRFY, QUIT (RFC 5321 4.1.1.5 to 4.1.1.10).
  */
 #include "conf/conf.h"
 #include "smtpd/command.h"
@@ -34,15 +34,6 @@ cmd_vrfy(struct session *s, const char *arg, size_t len)
 	(void)arg;
 	(void)len;
 	session_reply(s, 252, "2.5.0", "cannot tell; send a message and see");
-}
-
-void
-cmd_help(struct session *s, const char *arg, size_t len)
-{
-	(void)arg;
-	(void)len;
-	session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; people write to postmaster@%s",
-	    session_conf()->host);
 }
 
 void

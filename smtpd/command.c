@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "conf/conf.h"
+#include "lib/buf.h"
 #include "smtpd/command.h"
 #include "smtpd/session.h"
 #include "smtpd/session_tls.h"
@@ -39,6 +40,9 @@ not_smtp(struct session *s, const char *arg, size_t len)
 	session_finish(s, "HTTP");
 }
 
+/* Names the rows of the table that are of use here. */
+static void help(struct session *, const char *, size_t);
+
 static const struct command commands[] = {
 	{ "HELO", cmd_helo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT | COMMAND_JUNK, NULL },
 	{ "EHLO", cmd_ehlo, GREETED, NULL, COMMAND_LAST | COMMAND_ARGUMENT | COMMAND_JUNK, NULL },
@@ -49,7 +53,7 @@ static const struct command commands[] = {
 	{ "RSET", cmd_rset, ANY, NULL, COMMAND_JUNK | COMMAND_NO_ARGUMENT, NULL },
 	{ "NOOP", cmd_noop, ANY, NULL, COMMAND_JUNK | COMMAND_LAST, NULL },
 	{ "VRFY", cmd_vrfy, GREETED, NULL, COMMAND_JUNK | COMMAND_LAST | COMMAND_ARGUMENT, NULL },
-	{ "HELP", cmd_help, ANY, NULL, COMMAND_JUNK, NULL },
+	{ "HELP", help, ANY, NULL, COMMAND_JUNK, NULL },
 	{ "QUIT", cmd_quit, ANY, NULL, COMMAND_LAST | COMMAND_NO_ARGUMENT, NULL },
 	{ "XCLIENT", cmd_xclient, HELLO | READY, "not inside a transaction", COMMAND_LAST | COMMAND_ARGUMENT, NULL },
 	{ "EXPN", NULL, ANY, NULL, 0, never },
@@ -75,6 +79,22 @@ command_each(void (*visit)(const char *, unsigned long, void *), void *arg)
 
 	for (i = 0; i < COMMANDS; i++)
 		visit(commands[i].verb, counts[i], arg);
+}
+
+static void
+help(struct session *s, const char *arg, size_t len)
+{
+	struct buf names = { 0 };
+	const struct command *c;
+
+	(void)arg;
+	(void)len;
+	for (c = commands; c < commands + COMMANDS; c++)
+		if (c->handle != NULL && c->handle != not_smtp && (c->offered == NULL || c->offered(s)) &&
+		    (c->handle != cmd_xclient || xclient_allowed(s)))
+			buf_addf(&names, "%s ", c->verb);
+	session_reply(s, 214, "2.0.0", "%sand for people postmaster@%s", buf_str(&names), session_conf()->host);
+	buf_free(&names);
 }
 
 static const struct command *

@@ -58,7 +58,6 @@ uint32_t auth_offered(const struct session *);
 void cmd_rset(struct session *, const char *, size_t);
 void cmd_noop(struct session *, const char *, size_t);
 void cmd_vrfy(struct session *, const char *, size_t);
-void cmd_help(struct session *, const char *, size_t);
 void cmd_etrn(struct session *, const char *, size_t);
 /* There are customers who could ask. */
 _Bool etrn_served(const struct session *);

@@ -298,6 +298,10 @@ def test_etrn(tmp_path_factory):  # RFC 1985 5
             assert c.say("ETRN customer.example").code == 503
 
 
+def test_help_names_what_is_there(c):  # RFC 5321 4.1.1.8
+    assert "ETRN" not in c.say("HELP").text and " BDAT " in c.say("HELP").text and "XCLIENT" not in c.say("HELP").text
+
+
 def test_etrn_is_not_for_submission(tmp_path):  # RFC 6409 7
     with Genkan(tmp_path, CUSTOMER.replace("$port2", "9"), listen="submission") as mx, Client(mx.port) as c:
         assert "ETRN" not in c.say("EHLO client.example").text
