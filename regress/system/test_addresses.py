@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import watched
 from genkan import BUILD, Client, Genkan, free_port, own, wait_for
 
 OTHER = """
@@ -64,6 +65,7 @@ def pair(place, aliases, conf=CONF):
             yield mx, other
 
 
+@watched.by_valgrind
 def test_aliases_file(place):
     """sendmail's format whole: comments, continuation, quotes, nesting, :include:, programs, files, /dev/null."""
     script = place / "program"
@@ -424,6 +426,7 @@ def accounts(place, deliver='maildir "%{{home}}/Maildir"', aliases=""):
                   as_root=True)
 
 
+@watched.by_valgrind
 def test_forward(homes):
     r"""\user, addresses, a program and a file, all as the user, out of a home that only he can look into."""
     script = put(homes, ALICE, f"#!/bin/sh\n{{ id -un; cat; }} > {homes}/{ALICE}/program.out\n", "program", 0o700)
@@ -488,6 +491,7 @@ def test_forward_loop(homes):
         assert not box(homes, ALICE) and not box(homes, BOB)
 
 
+@watched.by_valgrind
 def test_alias_program_as_account(homes):
     """The aliases of root name programs of an account that the configuration names; without it mail waits, and nothing ever
     runs as root."""
