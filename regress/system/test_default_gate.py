@@ -72,6 +72,18 @@ def test_who_shows_who_he_is_waits_for_the_banner_only(play):
     assert play(f"call {SMALL} from=a@small.example") == [("let in", LINE_PAUSE)]
 
 
+def test_a_domain_for_a_day_does_not_vouch_for_a_line(play):
+    """SPF that names the line, and nothing else: he has to wait, and without a name that leads back to come again."""
+    spf = '"txt=v=spf1 ip4:192.0.2.0/24 -all" "mx=10 mx.bank.example"'
+    assert play(f"call {LINE} from=a@day.example {spf}", "again") == [("let in", LINE_PAUSE + TARPIT), ("let in", 0)]
+    assert play(f"call {LINE} from=a@day.example patience=30s {spf}", "again") == [("hung up", LINE_PAUSE + 30), ("greylisted", 0)]
+    assert play(f"call {NAMELESS} from=a@day.example {spf}", "again", "wait 5m", "again") == [
+        ("greylisted", LINE_PAUSE + TARPIT), ("greylisted", 0), ("let in", 0)]
+    # a HELO that leads back, or a good name, and SPF: who he says he is
+    assert play(f"call {SMALL} from=a@day.example {spf}") == [("let in", LINE_PAUSE)]
+    assert play(f"call {GOOD} from=a@day.example {spf}") == [("let in", PAUSE)]
+
+
 def test_whom_one_of_ours_wrote_to_is_not_kept(play):
     assert play(f"call {LINE} from=a@small.example known-correspondent") == [("let in", LINE_PAUSE)]
     # unless the address is not his
@@ -181,4 +193,4 @@ def test_the_example_has_the_same_rules(tmp_path):
     installed.write_text((ROOT / "etc" / "smtpd.conf").read_text().replace("/etc/genkan/", f"{ROOT}/etc/"))
     built_in, example = rules_of(conf), rules_of(installed)
     assert [r for r in example if not r.startswith(("trust", "observe"))] == built_in
-    assert len(built_in) == 14
+    assert len(built_in) == 15

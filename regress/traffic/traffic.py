@@ -37,7 +37,8 @@ BOT = {
     "retry": (("never", 36), ("at-once", 32), ("once", 11), ("change", 15), ("patient", 6)),
     # judgement
     "helo": (("invalid", 25), ("forged", 20), ("none-such", 20), ("own-ptr", 15), ("literal", 10), ("ours", 10)),
-    "sender": (("open", 27), ("hard", 20), ("soft", 20), ("none-such", 15), ("ours", 10), ("null", 5), ("blanket", 3)),
+    "sender": (("open", 22), ("throwaway", 5), ("hard", 20), ("soft", 20), ("none-such", 15), ("ours", 10), ("null", 5),
+               ("blanket", 3)),
     "aim": (("one", 45), ("several", 20), ("many", 20), ("dictionary", 15)),
     "pipeline": ((True, 25), (False, 75)),
 }
@@ -406,6 +407,9 @@ class Bot(Actor):
     def __init__(self, world, name):
         self.is_like = {key: draw(world.rng, table) for key, table in BOT.items()}
         super().__init__(world, name, [world.bot_host(self.is_like["name"])])
+        self.throwaway = f"{name}.example"  # a domain of his own for a day, whose SPF names him
+        if self.is_like["sender"] == "throwaway":
+            world.publish(self.throwaway, self.hosts, "pass")
         self.wave, self.tries = 0, 0
         self.mail = self.new_mail()
 
@@ -415,7 +419,8 @@ class Bot(Actor):
     def sender(self):
         domain = {"open": f"open{self.rng.randrange(40)}.example", "hard": self.rng.choice(("bank.example", "auction.example")),
                   "soft": self.rng.choice(("freemail.example", "webmail.example")), "ours": OUR_DOMAIN,
-                  "blanket": "blanket.example", "none-such": f"x{self.rng.randrange(10 ** 6)}.invalid"}.get(self.is_like["sender"])
+                  "blanket": "blanket.example", "throwaway": self.throwaway,
+                  "none-such": f"x{self.rng.randrange(10 ** 6)}.invalid"}.get(self.is_like["sender"])
         return f"{self.rng.choice('klmnop')}{self.rng.randrange(1000)}@{domain}" if domain else ""
 
     def recipients(self):
