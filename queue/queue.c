@@ -95,23 +95,32 @@ delivery_message(struct peer *peer, struct message *m)
 	return ok;
 }
 
+/* Who comes after a reload knows of what the operator has put right. */
+static void
+try_what_is_healed(enum role by)
+{
+	if (by == ROLE_RELAY)
+		flush_healed(&role.queue, NO_LOGIN);
+	else if (by == ROLE_LOOKUP)
+		flush_healed(&role.queue, MISCONFIGURED);
+}
+
 static void
 delivery_up(struct peer *peer)
 {
 	carriers_up(role.queue.lanes, peer);
-	/* who comes after a reload knows of what the operator has put right */
-	if (peer->role == ROLE_RELAY)
-		flush_healed(&role.queue, NO_LOGIN);
-	if (peer->role != ROLE_LOOKUP)
-		return;
-	flush_healed(&role.queue, MISCONFIGURED);
-	wake_by(&role.queue, clock_now());
+	try_what_is_healed(peer->role);
+	if (peer->role == ROLE_LOOKUP)
+		wake_by(&role.queue, clock_now());
 }
 
 static void
 delivery_down(struct peer *peer)
 {
 	carriers_down(role.queue.lanes, peer);
+	/* what its successor's coming brought out may have been given to this one, who did not know yet */
+	if (peer->retired && !role.queue.stopping)
+		try_what_is_healed(peer->role);
 	leave_if_quiet();
 }
 
