@@ -26,5 +26,7 @@ def ours(directory):
     ports = {"submission": free_port(), "next": free_port()}
     certificate(directory, file="mx")
     with Genkan(directory, CONF % ports, listen='tls "mx"') as mx:
-        yield Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=ports["next"], submission=ports["submission"],
-                     login="alice:wonder land")
+        server = Server("127.0.0.1", mx.port, mailbox=mx.mail / "alice", next_port=ports["next"], submission=ports["submission"],
+                        login="alice:wonder land")
+        server.leftover = lambda: mx.queue() and mx.run_ctl("queue", "remove", "all")
+        yield server

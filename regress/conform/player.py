@@ -36,6 +36,7 @@ class Server:
         self.names = {"host": host, "domain": domain, "rcpt": f"{user}@{domain}", "unknown": f"{unknown}@{domain}",
                       "user": user, "foreign": f"somebody@{foreign}", "address": address}
         self.submission, self.login, self.listener = submission, login, None
+        self.leftover = lambda: False  # throws away what waits for the next server; true while it is not all gone
         if login:
             name, _, password = login.partition(":")
             self.names["plain"], self.names["wrong"] = (plain(name, word) for word in (password, password + "x"))
@@ -43,7 +44,12 @@ class Server:
             self.listener = socket.create_server(("127.0.0.1", next_port))
 
     def forget_callers(self):
-        """Who came to the next server when nobody waited for him."""
+        """Who came to the next server when nobody waited for him, with what an earlier dialogue left behind."""
+        while self.leftover():
+            self.hang_up()
+        self.hang_up()
+
+    def hang_up(self):
         self.listener.settimeout(0)
         try:
             while True:
